@@ -1,0 +1,1 @@
+"""Make text-to-image diffusion models adhere to the prompt."""

@@ -1,0 +1,1 @@
+"""Reading and editing attention inside an unmodified model."""
