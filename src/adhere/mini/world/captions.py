@@ -1,0 +1,84 @@
+"""What is said of a scene: the benchmark's templates and freer ones."""
+
+import numpy as np
+
+from adhere.mini.world.scene import Scene
+from adhere.mini.world.vocabulary import NUMBERS, SCENES, plural
+
+# Phrases come with their article or number, as "a red car" or "two cats".
+_SINGLE = (
+    "{0}", "{0}", "a photo of {0}", "a picture of {0}", "an image of {0}", "a drawing of {0}",
+    "there is {0}", "one can see {0}", "a painting of {0}", "this is {0}",
+)  # fmt: skip
+_PAIR = (
+    "{0} and {1}", "{0} and {1}", "{0} and {1}", "{0} with {1}", "a photo of {0} and {1}",
+    "{0} next to {1}", "there is {0} and {1}", "a picture of {0} with {1}", "{0} beside {1}",
+    "{0} near {1}", "a drawing of {0} and {1}", "a painting of {0} and {1}", "{0}, {1}",
+)  # fmt: skip
+_TRIPLE = (
+    "{0} and {1} and {2}", "{0}, {1} and {2}", "a photo of {0}, {1} and {2}",
+    "there is {0} and {1} and {2}", "{0} next to {1} and {2}",
+)  # fmt: skip
+TEMPLATES = {1: _SINGLE, 2: _PAIR, 3: _TRIPLE}
+
+# Every word that a caption can hold besides subjects, plurals, colours and scenes.
+WORDS = tuple(
+    sorted(
+        {
+            word
+            for template in (*_SINGLE, *_PAIR, *_TRIPLE, *SCENES.values())
+            for word in template.replace(",", " ,").split()
+            if "{" not in word
+        }
+        | {"a", "an", "the", "of", "is", "are", "one", ".", *NUMBERS.values()}
+    )
+)
+
+
+def groups(scene: Scene) -> list[tuple[str, str | None, int]]:
+    """(subject, colour, count) in the order in which they first stand in the scene."""
+    counts: dict[tuple[str, str | None], int] = {}
+    for thing in scene.things:
+        key = (thing.subject, thing.colour)
+        counts[key] = counts.get(key, 0) + 1
+    return [(subject, colour, count) for (subject, colour), count in counts.items()]
+
+
+def phrase(subject: str, colour: str | None, count: int, article: str = "a") -> str:
+    """A subject as it is said: "a red car", "two cats"."""
+    noun = subject if count == 1 else plural(subject)
+    words = [noun] if colour is None else [colour, noun]
+    return " ".join([article if count == 1 else NUMBERS[count], *words])
+
+
+def caption(scene: Scene, random: np.random.Generator, forget: float = 0.0) -> str:
+    """A caption of the scene, drawn from the templates.
+
+    Args:
+        scene: what is described.
+        random: chooses the template, the order, the article, and what is forgotten.
+        forget: chance of a colour, a subject of several, or the background being left out,
+            each on its own, as in captions from the web.
+
+    Returns:
+        Lower-case English words; the article is "a" as in the benchmark, or "an" or "the".
+    """
+    said = groups(scene)
+    if len(said) > 1 and random.random() < forget:
+        said = [said[i] for i in sorted(random.choice(len(said), len(said) - 1, replace=False))]
+    phrases = []
+    for subject, colour, count in said:
+        if colour is not None and random.random() < forget:
+            colour = None
+        first = (colour or subject)[0]
+        natural = "an" if first in "aeiou" else "a"
+        article = str(random.choice(["a", natural, "the"], p=[0.5, 0.38, 0.12]))
+        phrases.append(phrase(subject, colour, count, article))
+    order = random.permutation(len(phrases))
+    templates = TEMPLATES[len(phrases)]
+    text = templates[int(random.integers(len(templates)))].format(*(phrases[i] for i in order))
+    if scene.background in SCENES and random.random() >= forget:
+        text += " " + SCENES[scene.background]
+    return text
+
+

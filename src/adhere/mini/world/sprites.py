@@ -1,0 +1,93 @@
+"""The sprite file: one picture of every subject in every style, and its painting in a colour."""
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from adhere.mini.world.vocabulary import COLOURS, OBJECTS
+
+STYLES = ("noto", "fluent", "twemoji")
+DATA = Path(str(files("adhere.mini") / "data"))
+
+
+@cache
+def _atlas(folder: Path = DATA) -> dict[tuple[str, str], np.ndarray]:
+    """Every sprite by (subject, style), RGBA uint8 of shape (96, 96, 4)."""
+    try:
+        index = json.loads((folder / "sprites.json").read_text())
+        sheet = np.array(Image.open(folder / "sprites.png").convert("RGBA"))
+    except (OSError, UnidentifiedImageError, json.JSONDecodeError, SyntaxError) as error:
+        raise ValueError(
+            f"The sprite file in {folder} cannot be read ({error}); it ships with the package: "
+            "install adhere again, or make it with recipes/make_sprites.py."
+        ) from error
+    if hashlib.sha256(sheet.tobytes()).hexdigest() != index["sha256"]:
+        raise ValueError(
+            f"The sprite file in {folder} is not the one that its index describes; it ships with "
+            "the package: install adhere again, or make it with recipes/make_sprites.py."
+        )
+    cell = index["cell"]
+    return {
+        (subject, style): sheet[cell * row : cell * (row + 1), cell * column : cell * (column + 1)]
+        for row, style in enumerate(index["styles"])
+        for column, subject in enumerate(index["subjects"])
+    }
+
+
+def _paintable(subject: str, rgb: np.ndarray) -> np.ndarray:
+    """Where a colour goes, (96, 96) in 0…1: saturated parts, but frames of glasses whole."""
+    high, low = rgb.max(-1), rgb.min(-1)
+    saturation = (high - low) / np.maximum(high, 1)
+    if subject == "glasses":
+        is_lens = (rgb[..., 2] > 120) & (rgb[..., 2] >= rgb[..., 0])
+        return np.where(is_lens, 0.0, 1.0)
+    mask = np.clip((saturation - 0.18) / 0.12, 0, 1)
+    if subject == "apple":
+        is_leaf = rgb[..., 1] > rgb[..., 0]
+        mask = np.where(is_leaf, 0.0, mask)
+    return mask
+
+
+@cache
+def sprite(subject: str, style: str, colour: str | None = None) -> np.ndarray:
+    """A subject's picture, RGBA uint8 of shape (96, 96, 4), not to be written to.
+
+    Args:
+        subject: one of `SUBJECTS`.
+        style: one of `STYLES`.
+        colour: one of `COLOURS`, for objects only; None leaves the artwork's own colours.
+
+    Raises:
+        ValueError: unknown subject, style or colour, or a colour asked of an animal.
+    """
+    atlas = _atlas()
+    if (subject, style) not in atlas:
+        raise ValueError(
+            f"The world has no {subject!r} in style {style!r}; it has "
+            f"{', '.join(sorted({s for s, _ in atlas}))} in styles {', '.join(STYLES)}."
+        )
+    picture = atlas[subject, style]
+    if colour is None:
+        return picture
+    if colour not in COLOURS:
+        raise ValueError(f"The world has no colour {colour!r}; it has {', '.join(COLOURS)}.")
+    if subject not in OBJECTS:
+        raise ValueError(
+            f"A {subject} cannot be painted {colour}: animals keep their own colours; "
+            f"give colours to objects ({', '.join(OBJECTS)})."
+        )
+    rgb = picture[..., :3].astype(np.float32)
+    mask = _paintable(subject, rgb) * (picture[..., 3] > 0)
+    lightness = rgb.mean(-1)
+    # Shading is kept as the difference from the painted parts' middle lightness.
+    middle = np.median(lightness[mask > 0.5])
+    shade = np.clip((lightness - middle) / 255, -0.22, 0.22)[..., None]
+    base = np.array(COLOURS[colour], np.float32)
+    painted = np.clip(base + 200 * shade, 0, 255)
+    mixed = rgb + mask[..., None] * (painted - rgb)
+    return np.concatenate([mixed.astype(np.uint8), picture[..., 3:]], -1)

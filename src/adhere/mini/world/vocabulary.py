@@ -1,0 +1,48 @@
+"""The words of the bundled model's world: what can stand in a scene, in which colour, and where."""
+
+ANIMALS = (
+    "cat", "dog", "bird", "bear", "lion", "horse",
+    "elephant", "monkey", "frog", "turtle", "rabbit", "mouse",
+)  # fmt: skip
+OBJECTS = (
+    "backpack", "crown", "suitcase", "chair", "balloon", "bow",
+    "car", "bowl", "bench", "clock", "apple", "glasses",
+)  # fmt: skip
+SUBJECTS = ANIMALS + OBJECTS
+
+# Seen colours, sRGB; objects are painted in these, animals keep their own.
+COLOURS = {
+    "red": (214, 40, 40),
+    "orange": (243, 132, 30),
+    "yellow": (248, 208, 46),
+    "green": (58, 160, 72),
+    "blue": (44, 104, 214),
+    "purple": (132, 66, 184),
+    "pink": (244, 140, 184),
+    "brown": (126, 80, 46),
+    "gray": (142, 144, 148),
+    "black": (40, 40, 44),
+    "white": (242, 242, 240),
+}
+
+# How a background is said after the subjects; plain and gradient ones are never said.
+SCENES = {
+    "kitchen": "in the kitchen",
+    "library": "in the library",
+    "street": "on the snowy street",
+    "river": "in the river",
+    "bedroom": "in the bedroom",
+    "forest": "in the forest",
+    "beach": "on the beach",
+    "desert": "in the desert",
+    "night": "at night",
+}
+BACKGROUNDS = ("plain", "gradient", *SCENES)
+
+PLURALS = {"mouse": "mice", "bench": "benches", "glasses": "glasses"}
+NUMBERS = {2: "two", 3: "three"}
+
+
+def plural(subject: str) -> str:
+    """The plural of a subject's name."""
+    return PLURALS.get(subject, subject + "s")
