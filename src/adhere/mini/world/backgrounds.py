@@ -35,7 +35,9 @@ class _Canvas:
         self.pen.ellipse(xy, fill=self._shade(colour))
 
     def shape(self, points: list[tuple[float, float]], colour: Colour) -> None:
-        self.pen.polygon([(x * self.scale, y * self.scale) for x, y in points], self._shade(colour))
+        self.pen.polygon(
+            [(x * self.scale, y * self.scale) for x, y in points], self._shade(colour)
+        )
 
 
 def _kitchen(canvas: _Canvas, random: np.random.Generator) -> None:
@@ -180,9 +182,7 @@ def background(name: str, seed: int, size: int) -> np.ndarray:
         ramp = (ramp / (abs(np.sin(angle)) + abs(np.cos(angle))) + 0.5)[..., None]
         return (first + ramp * (second - first)).astype(np.uint8)
     if name not in _SCENES:
-        raise ValueError(
-            f"The world has no background {name!r}; it has {', '.join(BACKGROUNDS)}."
-        )
+        raise ValueError(f"The world has no background {name!r}; it has {', '.join(BACKGROUNDS)}.")
     canvas = _Canvas(2 * size, random)
     _SCENES[name](canvas, random)
     return np.array(canvas.image.resize((size, size), Image.BOX))

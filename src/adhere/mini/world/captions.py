@@ -80,5 +80,3 @@ def caption(scene: Scene, random: np.random.Generator, forget: float = 0.0) -> s
     if scene.background in SCENES and random.random() >= forget:
         text += " " + SCENES[scene.background]
     return text
-
-

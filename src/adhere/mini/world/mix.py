@@ -15,7 +15,8 @@ from adhere.mini.world.scene import Scene, Thing
 from adhere.mini.world.sprites import STYLES
 from adhere.mini.world.vocabulary import ANIMALS, COLOURS, OBJECTS, SCENES, SUBJECTS
 
-# Chance of 1, 2 and 3 different subjects; of two of the same; of each kind of background.
+# Chance of 1, 2 and 3 different subjects; of one (or two) of them becoming two (or three) of
+# the same; of each kind of background.
 SUBJECT_COUNTS = (0.65, 0.29, 0.06)
 TWINS = 0.10
 BACKGROUND_KINDS = {"plain": 0.4, "gradient": 0.25, "scene": 0.35}

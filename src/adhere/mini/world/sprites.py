@@ -20,7 +20,8 @@ def _atlas(folder: Path = DATA) -> dict[tuple[str, str], np.ndarray]:
     """Every sprite by (subject, style), RGBA uint8 of shape (96, 96, 4)."""
     try:
         index = json.loads((folder / "sprites.json").read_text())
-        sheet = np.array(Image.open(folder / "sprites.png").convert("RGBA"))
+        with Image.open(folder / "sprites.png") as file:
+            sheet = np.array(file.convert("RGBA"))
     except (OSError, UnidentifiedImageError, json.JSONDecodeError, SyntaxError) as error:
         raise ValueError(
             f"The sprite file in {folder} cannot be read ({error}); it ships with the package: "

@@ -1,0 +1,1 @@
+"""The bundled model's recipe: tokenizer, autoencoder, denoiser, scorer, one stage a file."""

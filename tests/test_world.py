@@ -1,0 +1,131 @@
+"""The world draws what it is told, says what it drew, and refuses what it does not have."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adhere.mini import world
+from adhere.mini.world import sprites
+
+seeds = st.integers(0, 2**31 - 1)
+
+
+@given(seeds)
+@settings(max_examples=30, deadline=None)
+def test_a_scene_is_a_function_of_its_description(seed):
+    scene, text = world.random_sample(np.random.default_rng(seed))
+    again, text_again = world.random_sample(np.random.default_rng(seed))
+    assert scene == again and text == text_again
+    assert (world.draw(scene) == world.draw(again)).all()
+
+
+@given(seeds)
+@settings(max_examples=30, deadline=None)
+def test_boxes_hold_all_that_a_thing_changes(seed):
+    random = np.random.default_rng(seed)
+    scene = world.random_scene(random)
+    empty = world.draw(world.Scene((), scene.background, scene.seed))
+    for thing, (left, top, right, bottom) in zip(scene.things, world.boxes(scene), strict=True):
+        alone = world.draw(world.Scene((thing,), scene.background, scene.seed))
+        changed = np.abs(alone.astype(int) - empty).max(-1) > 96
+        changed[top:bottom, left:right] = False
+        assert not changed.any()
+
+
+@pytest.mark.parametrize("subject", world.OBJECTS)
+@pytest.mark.parametrize("style", world.STYLES)
+def test_a_painted_object_shows_its_colour(subject, style):
+    for name, colour in world.COLOURS.items():
+        picture = world.sprite(subject, style, name).astype(float)
+        plain = world.sprite(subject, style).astype(float)
+        distance = np.abs(picture[..., :3] - np.array(colour)).mean(-1)
+        close = (distance < 30) & (picture[..., 3] > 200)
+        assert close.sum() > 0.1 * (plain[..., 3] > 200).sum(), name
+
+
+def test_painting_leaves_opacity_alone():
+    for style in world.STYLES:
+        plain, painted = world.sprite("car", style), world.sprite("car", style, "blue")
+        assert (plain[..., 3] == painted[..., 3]).all()
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_held_out_pairs_never_stand_together(seed):
+    scene = world.random_scene(np.random.default_rng(seed))
+    names = {thing.subject for thing in scene.things}
+    assert not any(frozenset(p) in world.held_out_pairs() for p in combinations(names, 2))
+
+
+def test_a_third_of_the_animal_pairs_is_held_out():
+    pairs = world.held_out_pairs()
+    assert len(pairs) == 22
+    assert all(pair <= set(world.ANIMALS) and len(pair) == 2 for pair in pairs)
+
+
+def test_captions_name_every_subject_unless_told_to_forget():
+    random = np.random.default_rng(3)
+    for _ in range(200):
+        scene = world.random_scene(random)
+        words = world.caption(scene, random).replace(",", " ").split()
+        for subject, colour, count in world.groups(scene):
+            assert (subject if count == 1 else world.plural(subject)) in words
+            assert colour is None or colour in words
+
+
+def test_forgetting_leaves_out_about_the_stated_share():
+    random = np.random.default_rng(4)
+    scene = world.Scene((world.Thing("car", "red"),))
+    said = sum("red" in world.caption(scene, random, 0.3) for _ in range(2000)) / 2000
+    assert said == pytest.approx(0.7, abs=0.04)
+
+
+def test_the_mix_is_the_stated_one():
+    random = np.random.default_rng(5)
+    counts = np.zeros(4)
+    for _ in range(2000):
+        counts[len({t.subject for t in world.random_scene(random).things})] += 1
+    assert counts[1:] / 2000 == pytest.approx([0.68, 0.26, 0.06], abs=0.04)
+
+
+def test_things_may_stand_partly_or_wholly_outside():
+    scene = world.Scene((world.Thing("cat", x=-0.1, y=0.5), world.Thing("dog", x=3, y=3)))
+    assert world.draw(scene).shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize(
+    ("scene", "said"),
+    [
+        (world.Scene((world.Thing("unicorn"),)), "unicorn"),
+        (world.Scene((world.Thing("car", "mauve"),)), "mauve"),
+        (world.Scene((world.Thing("cat", "red"),)), "animals keep their own colours"),
+        (world.Scene((world.Thing("cat", style="oil"),)), "oil"),
+        (world.Scene((), "moon"), "moon"),
+    ],
+)
+def test_what_the_world_does_not_have_is_refused_by_name(scene, said):
+    with pytest.raises(ValueError, match=said):
+        world.draw(scene)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "index"])
+def test_a_damaged_sprite_file_is_refused(tmp_path, damage):
+    picture = (sprites.DATA / "sprites.png").read_bytes()
+    index = (sprites.DATA / "sprites.json").read_text()
+    if damage == "cut":
+        picture = picture[: len(picture) // 2]
+    if damage == "index":
+        index = index[:40]
+    if damage != "missing":
+        (tmp_path / "sprites.png").write_bytes(picture)
+    (tmp_path / "sprites.json").write_text(index)
+    if damage == "changed":
+        with sprites.Image.open(tmp_path / "sprites.png") as sheet:
+            altered = sheet.convert("RGBA")
+        altered.putpixel((50, 50), (1, 2, 3, 255))
+        altered.save(tmp_path / "sprites.png")
+    with pytest.raises(ValueError, match="sprite file"):
+        sprites._atlas(tmp_path)
