@@ -69,7 +69,8 @@ def bench_svg(style: str) -> str:
         f'<rect x="{x}" y="{y}" width="{w}" height="{h - 4}" rx="{round_by}" fill="{plank}"/>'
         for x, y, w, h in ((8, 26, 112, 14), (8, 44, 112, 14), (4, 64, 120, 16))
     )
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128">{posts}{legs}{planks}</svg>'
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128">'
+    return f"{head}{posts}{legs}{planks}</svg>"
 
 
 def icon_svg(icons: dict, name: str) -> str:
@@ -122,7 +123,7 @@ def main(collections: Path) -> None:
                 "licence_url": info["license"]["url"],
                 "package": f"{package['name']}@{package['version']}",
                 "icons": {s: ICONS.get(s, "drawn for adhere") for s in SUBJECTS},
-                "changes": "rendered, cropped, scaled; objects are recoloured when a scene is drawn",
+                "changes": "rendered, cropped, scaled; objects are recoloured when drawn",
             }
         )
     DATA.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The words of the bundled model's world: what can stand in a scene, in which colour, and where."""
+"""The words of the bundled model's world: what can stand in a scene, in which colour, where."""
 
 ANIMALS = (
     "cat", "dog", "bird", "bear", "lion", "horse",
