@@ -1,0 +1,156 @@
+"""The recipe: resumable to the bit, refused when settings differ, never half-written."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from adhere.mini.train import checkpoint, loop
+from adhere.mini.train.autoencoder import AutoencoderStage, to_model, to_picture
+from adhere.mini.train.denoiser import DenoiserStage
+from adhere.mini.train.dial import Recipe
+from adhere.mini.train.recipe import train
+from adhere.mini.train.text import build_text_encoder, build_tokenizer, vocabulary
+
+CPU = torch.device("cpu")
+
+
+class Line(loop.Stage):
+    """A toy stage of real parts: fit a matrix."""
+
+    name = "line"
+    report_every = 5
+
+    def __init__(self, steps, seed=0):
+        torch.manual_seed(seed)
+        self.model = torch.nn.Linear(12, 12)
+        self.modules = {"line": self.model}
+        self.steps, self.batch_size, self.lr = steps, 4, 0.2
+        self.settings = {"stage": self.name, "seed": seed}
+
+    def dataset(self):
+        class Numbers(Dataset):
+            def __getitem__(self, index):
+                return torch.from_numpy(np.random.default_rng(index).normal(size=12)).float()
+
+        return Numbers()
+
+    def loss(self, batch, step, device):
+        return (self.model(batch) - 2 * batch).square().mean()
+
+
+def weights(folder):
+    return checkpoint.load(folder / "line.safetensors", {"stage": "line", "seed": 0})[0]
+
+
+def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
+    whole, cut = Line(20), Line(20)
+    loop.run(whole, tmp_path / "whole", CPU, bar=False)
+    loss = Line.loss
+
+    def killed(self, batch, step, device):
+        if step == 11:
+            raise KeyboardInterrupt
+        return loss(self, batch, step, device)
+
+    cut.loss = killed.__get__(cut)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(cut, tmp_path / "cut", CPU, save_seconds=0, bar=False)
+    loop.run(Line(20), tmp_path / "cut", CPU, bar=False)
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_loss_falls_and_is_logged(tmp_path):
+    loop.run(Line(60), tmp_path, CPU, bar=False)
+    lines = [json.loads(line) for line in (tmp_path / "line.log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(5, 61, 5))
+    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
+
+
+def test_other_settings_are_refused_by_name(tmp_path):
+    loop.run(Line(3), tmp_path, CPU, bar=False)
+    with pytest.raises(ValueError, match="seed: 0 there, 1 here"):
+        loop.run(Line(3, seed=1), tmp_path, CPU, bar=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04pickled"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, content):
+    (tmp_path / "line.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        loop.run(Line(3), tmp_path, CPU, bar=False)
+    assert (tmp_path / "line.safetensors").read_bytes() == content
+
+
+def test_a_failed_write_leaves_the_former_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "x.safetensors"
+    checkpoint.save(path, {"a": torch.ones(2)}, 1, {})
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(path, {"a": torch.zeros(2)}, 2, {})
+    monkeypatch.undo()
+    assert checkpoint.load(path, {})[1] == 1
+
+
+def test_every_word_of_the_world_is_one_token():
+    tokenizer = build_tokenizer()
+    for word in vocabulary():
+        assert len(tokenizer(word).input_ids) == 3, word
+    assert len(tokenizer("unicorn").input_ids) > 3
+
+
+def test_a_token_says_nothing_of_other_tokens():
+    recipe = Recipe(dial=1)
+    tokenizer = build_tokenizer()
+    encoder = build_text_encoder(recipe, tokenizer).eval()
+    ids = tokenizer(
+        ["a cat and a dog", "a cat and a red car"],
+        padding="max_length",
+        max_length=77,
+        return_tensors="pt",
+    ).input_ids
+    one, other = encoder(ids).last_hidden_state
+    assert torch.equal(one[:5], other[:5])
+    assert not torch.equal(one[5], other[5])
+
+
+def test_pictures_survive_the_way_to_the_model_and_back():
+    pictures = torch.arange(256, dtype=torch.uint8).repeat(3, 1).T.reshape(1, 16, 16, 3)
+    assert (to_picture(to_model(pictures)) == pictures.numpy()).all()
+
+
+def test_both_stages_take_a_step_at_toy_size():
+    recipe = Recipe(dial=1, length=1e-9)
+    stage = AutoencoderStage(recipe)
+    dataset = stage.dataset()
+    batch = torch.stack([dataset[i] for i in range(2)])
+    loss = stage.loss(batch, 0, CPU)
+    loss.backward()
+    assert loss.isfinite() and stage.model.encoder.conv_in.weight.grad.abs().sum() > 0
+    means = torch.randn(8, 4, 16, 16).half()
+    stage = DenoiserStage(recipe, means, {"vae": stage.model})
+    latents, ids = zip(*(stage.dataset()[i] for i in range(2)), strict=True)
+    loss = stage.loss([torch.stack(latents), torch.stack(ids)], 0, CPU)
+    loss.backward()
+    assert loss.item() == pytest.approx(1, abs=0.5)
+    assert stage.text_encoder.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("dial", "length"), [(0, 1), (9, 1), (2, 0), (2, -1)])
+def test_an_impossible_dial_is_refused(dial, length):
+    with pytest.raises(ValueError, match="dial|length"):
+        Recipe(dial=dial, length=length)
+
+
+def test_the_denoiser_asks_for_an_autoencoder(tmp_path):
+    with pytest.raises(ValueError, match="no autoencoder"):
+        train(Recipe(), tmp_path, CPU, ("denoiser",))
+    with pytest.raises(ValueError, match="no stage 'painter'"):
+        train(Recipe(), tmp_path, CPU, ("painter",))
