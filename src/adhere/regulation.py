@@ -1,0 +1,163 @@
+"""The edit of attention scores that makes every target's attention high and their shares equal.
+
+Attention Regulation solves a small problem in each layer at each step: weights for Gaussian bumps,
+one set for each head and target, whose sum is added to the targets' scores. Here the gradient is
+written out, so nothing needs autograd, and every token that is no target is folded into a single
+column first: an edit leaves their relative shares alone, so their sum is all that matters. Both
+are exact.
+
+Shapes: B samples, A heads, S targets, C bumps, N = H x W cells.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the edit strives for, as the weights and aims of three squared penalties.
+
+    Attributes:
+        quantile: which quantile of a target's attention over the cells is to reach `peak`.
+        peak: what that quantile is to be.
+        share: what a target's mean attention is to be, as long as all shares fit into one.
+        peak_weight: weight of the first penalty, `(quantile - peak)^2`.
+        share_weight: weight of the second, `(mean - share)^2`.
+        size_weight: weight of the third, the mean square of the bumps' weights.
+
+    Source: arXiv 2403.06381; the numbers are those of the authors' code.
+    """
+
+    quantile: float = 0.9
+    peak: float = 0.9
+    share: float = 0.2
+    peak_weight: float = 1.0
+    share_weight: float = 80.0
+    size_weight: float = 0.09
+
+
+def make_bumps(height: int, width: int, device: torch.device | str | None = None) -> Tensor:
+    """Returns Gaussian bumps on a regular lattice over the grid.
+
+    The standard deviation is a sixteenth of the shorter side, at least one cell, and the lattice
+    has twice that as its distance. Columns vary slowest. A side too short for the lattice has one
+    bump in its middle.
+
+    Args:
+        height: cells in a column of the grid.
+        width: cells in a row of the grid.
+        device: where the bumps are to live.
+
+    Returns:
+        (C, height * width), in (0, 1]; C is 49 for 16 x 16, 32 x 32 and 64 x 64, 9 for 8 x 8.
+
+    Source: the code published with arXiv 2403.06381, which knows square grids of 16 cells a side
+        or more and fails on smaller ones.
+    """
+    spread = max(1, min(height, width) // 16)
+    rows, columns = _profiles(height, spread, device), _profiles(width, spread, device)
+    return torch.einsum("xw,yh->xyhw", columns, rows).reshape(-1, height * width)
+
+
+def fold(scores: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+    """Returns the scores with each target's tokens in one row, and all other tokens in the last.
+
+    A row is the log of the sum of exponentials of its tokens' scores, so a softmax over the rows
+    gives the tokens' summed probabilities.
+
+    Args:
+        scores: (..., N, T), scaled scores before the softmax over T tokens.
+        targets: S groups of token indices, each with at least one, none twice.
+
+    Returns:
+        (..., S + 1, N).
+    """
+    named = {index for tokens in targets for index in tokens}
+    others = [index for index in range(scores.shape[-1]) if index not in named]
+    return torch.stack([scores[..., list(g)].logsumexp(-1) for g in (*targets, others)], -2)
+
+
+def regulate(
+    scores: Tensor,
+    weights: Tensor,
+    bumps: Tensor,
+    goal: Goal,
+    *,
+    iterations: int = 20,
+    rate: float = 100.0,
+) -> tuple[Tensor, Tensor]:
+    """Returns the best edit that gradient descent on the weights of the bumps comes across.
+
+    The last update of the weights would never be looked at, so it is not made.
+
+    Args:
+        scores: (B, A, S + 1, N), from `fold`.
+        weights: (B, A, S, C), where the descent begins.
+        bumps: (C, N), from `make_bumps`.
+        goal: what to strive for.
+        iterations: how many edits are looked at, at least 1.
+        rate: step of the descent on one head's penalty.
+
+    Returns:
+        The edit (B, A, S, N) with the smallest penalty, and that penalty (B,), a mean over heads.
+        Which of the edits is best is decided for each sample by itself.
+
+    Source: arXiv 2403.06381. The authors' code decides over all samples together.
+    """
+    targets, cells = weights.shape[-2], scores.shape[-1]
+    share = min(goal.share, 1 / targets)
+    best = edit = weights @ bumps
+    smallest = scores.new_full(scores.shape[:1], math.inf)
+    for iteration in range(iterations):
+        edited = torch.cat([scores[..., :targets, :] + edit, scores[..., targets:, :]], -2)
+        attention = edited.softmax(-2)[..., :targets, :]
+        quantile, cells_at, cells_by = _quantile(attention, goal.quantile)
+        mean = attention.mean(-1)
+        penalty = (
+            goal.peak_weight * (quantile - goal.peak).square().mean(-1)
+            + goal.share_weight * (mean - share).square().mean(-1)
+            + goal.size_weight * weights.square().mean((-2, -1))
+        ).mean(-1)
+        better = penalty < smallest
+        best = torch.where(better[:, None, None, None], edit, best)
+        smallest = torch.where(better, penalty, smallest)
+        if iteration == iterations - 1:
+            break
+        by_mean = 2 * goal.share_weight / (targets * cells) * (mean - share)
+        by_quantile = 2 * goal.peak_weight / targets * (quantile - goal.peak)
+        slope = by_mean.unsqueeze(-1).expand_as(attention).clone()
+        slope.scatter_add_(-1, cells_at, by_quantile.unsqueeze(-1) * cells_by)
+        slope = attention * (slope - (attention * slope).sum(-2, keepdim=True))
+        shrink = 2 * goal.size_weight / (targets * len(bumps))
+        weights = weights - rate * (slope @ bumps.T + shrink * weights)
+        edit = weights @ bumps
+    return best, smallest
+
+
+def _profiles(cells: int, spread: int, device: torch.device | str | None) -> Tensor:
+    """Returns one-dimensional bumps along a side, (bumps, cells)."""
+    lattice = range(2 * spread, cells, 2 * spread) or [(cells - 1) / 2]
+    centres = torch.tensor(list(lattice), device=device, dtype=torch.float32)
+    positions = torch.arange(cells, device=device, dtype=torch.float32)
+    return torch.exp(-(positions - centres[:, None]).square() / (2 * spread**2))
+
+
+def _quantile(values: Tensor, quantile: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the quantile over the last axis by linear interpolation, and its derivative.
+
+    Returns:
+        The quantiles (...), the two cells each lies between (..., 2), and their shares (2,).
+    """
+    cells = values.shape[-1]
+    # Rounded as `torch.quantile` rounds it: the descent is sensitive to the fifth digit.
+    rank = float(torch.tensor(quantile, dtype=values.dtype) * (cells - 1))
+    below = math.floor(rank)
+    above = min(below + 1, cells - 1)
+    top, order = values.topk(cells - below, dim=-1)
+    places = [cells - below - 1, cells - above - 1]
+    shares = values.new_tensor([1 - (rank - below), rank - below])
+    return top[..., places] @ shares, order[..., places], shares
