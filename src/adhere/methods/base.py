@@ -1,0 +1,237 @@
+"""What a method is: something that moves latents, or something that edits attention.
+
+Shapes: B samples, N pixels of a layer, T tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from adhere.attention.maps import AttentionMaps
+    from adhere.subjects import Subject
+
+Subjects = Sequence[Sequence["Subject"]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the sampling loop is.
+
+    Attributes:
+        index: the loop's turn, from 0, as the papers' code counts it.
+        count: how many turns the loop has (51 for 50 steps of PNDM).
+        timestep: the scheduler's.
+    """
+
+    index: int
+    count: int
+    timestep: float
+
+    def within(self, start: float, stop: float) -> bool:
+        """Whether this turn lies in a window given in fractions of the loop."""
+        return turn(start, self.count) <= self.index < turn(stop, self.count)
+
+
+def turn(fraction: float, count: int) -> int:
+    """The turn at a fraction of a loop: 0.5 of 50 is 25, and so is 0.5 of PNDM's 51."""
+    return math.floor(fraction * count + 1e-9)
+
+
+class Method(ABC):
+    """A paper's recipe with its numbers.
+
+    Attributes:
+        name: names it in commands and reports.
+        paper: title and arXiv id.
+        bibtex: how it is cited.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str] = ""
+    bibtex: ClassVar[str] = ""
+
+
+class LatentMethod(Method):
+    """Moves the latents down the gradient of a loss on the attention maps.
+
+    Methods add up: `AttendAndExcite() + 0.5 * DivideAndBind()` minimises the weighted sum of
+    the two losses, on the schedule of the first.
+    """
+
+    @abstractmethod
+    def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
+        """One number a sample, (B,): samples must not mix, or thresholds could not stop singly."""
+
+    def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
+        """What thresholds are held against, (B,): a sample is refined while it is below."""
+        raise NotImplementedError(f"{type(self).__name__} has thresholds but nothing to compare.")
+
+    @abstractmethod
+    def step_size_at(self, step: Step) -> float:
+        """The factor of the gradient at this turn; 0 where the latents are left alone."""
+
+    def threshold_at(self, step: Step) -> float | None:
+        """What must be attained at this turn before the loop goes on, or None."""
+        return None
+
+    def max_refinements_at(self, step: Step) -> int:
+        """How many updates a threshold may cost."""
+        return 0
+
+    @property
+    def updates_on_exit(self) -> bool:
+        """Whether the refinement that finds its threshold attained still updates."""
+        return False
+
+    @property
+    def reads_finer_levels(self) -> bool:
+        """Whether the loss reads finer maps than those of the objective's level."""
+        return False
+
+    @property
+    def watches(self) -> bool:
+        """Whether the maps are recorded even where nothing is moved."""
+        return False
+
+    def __add__(self, other: LatentMethod) -> LatentMethod:
+        """The sum of two objectives, on the schedule of the first."""
+        if not isinstance(other, LatentMethod):
+            return NotImplemented
+        return WeightedSum((*_terms(self), *_terms(other)))
+
+    def __mul__(self, weight: float) -> LatentMethod:
+        """The objective times a number."""
+        return WeightedSum(tuple((weight * w, m) for w, m in _terms(self)))
+
+    __rmul__ = __mul__
+
+
+def _terms(method: LatentMethod) -> tuple[tuple[float, LatentMethod], ...]:
+    return method.terms if isinstance(method, WeightedSum) else ((1.0, method),)
+
+
+@dataclass(frozen=True)
+class WeightedSum(LatentMethod):
+    """Several objectives as one, on the schedule and the thresholds of the first.
+
+    Attributes:
+        terms: pairs of a weight and a method.
+    """
+
+    name: ClassVar[str] = "weighted-sum"
+    terms: tuple[tuple[float, LatentMethod], ...]
+
+    def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
+        """The weighted sum of the losses, (B,)."""
+        return torch.stack([w * m.loss(maps, subjects, step) for w, m in self.terms]).sum(0)
+
+    def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
+        """What the first method holds against its thresholds, (B,)."""
+        return self.terms[0][1].attained(maps, subjects)
+
+    def step_size_at(self, step: Step) -> float:
+        """That of the first method."""
+        return self.terms[0][1].step_size_at(step)
+
+    def threshold_at(self, step: Step) -> float | None:
+        """That of the first method."""
+        return self.terms[0][1].threshold_at(step)
+
+    def max_refinements_at(self, step: Step) -> int:
+        """That of the first method."""
+        return self.terms[0][1].max_refinements_at(step)
+
+    @property
+    def updates_on_exit(self) -> bool:
+        """That of the first method."""
+        return self.terms[0][1].updates_on_exit
+
+    @property
+    def reads_finer_levels(self) -> bool:
+        """Whether any of the methods does."""
+        return any(m.reads_finer_levels for _, m in self.terms)
+
+    @property
+    def watches(self) -> bool:
+        """Whether any of the methods does."""
+        return any(m.watches for _, m in self.terms)
+
+
+@dataclass(frozen=True)
+class LayerContext:
+    """What an attention edit is told about the layer that it edits.
+
+    Attributes:
+        layer: the module's name.
+        step: where the loop is.
+        size: height and width of the layer's map, N = height * width.
+        subjects: one list a sample.
+        ends: for each sample the position of its end token.
+        memory: kept for this layer from step to step, empty at first; the edit's own.
+    """
+
+    layer: str
+    step: Step
+    size: tuple[int, int]
+    subjects: Subjects
+    ends: tuple[int, ...]
+    memory: dict[str, Tensor] = field(default_factory=dict)
+
+
+class AttentionMethod(Method):
+    """Edits the cross-attention of the real pass, conditional half only."""
+
+    @abstractmethod
+    def is_active(self, step: Step) -> bool:
+        """Whether attention is edited at this turn."""
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether all cross-attention is edited, or only the level that objectives read."""
+        return True
+
+    def bias(self, subjects: Subjects, ends: Sequence[int], tokens: int) -> Tensor | None:
+        """What is added to the scores of each token, (B, T), or None.
+
+        An edit that can be said so costs nothing: the fused kernel stays in use, and
+        `probabilities` is never asked.
+        """
+        return None
+
+    def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:
+        """The weights that values are mixed with.
+
+        Args:
+            scores: (B, heads, N, T), scaled, before the softmax, float32.
+            context: the layer.
+
+        Returns:
+            (B, heads, N, T).
+        """
+        raise NotImplementedError(f"{type(self).__name__} gives neither bias nor probabilities.")
+
+
+def decayed(step_size: float, step_range: tuple[float, float], step: Step) -> float:
+    """The step size after the decay of the family: the square root of a linear ramp.
+
+    Source: the code published with arXiv 2301.13826, whose text says linear.
+    """
+    first, last = step_range
+    share = step.index / max(step.count - 1, 1)
+    return step_size * math.sqrt(first + (last - first) * share)
+
+
+def at_turn(values: Sequence[tuple[float, float]], step: Step) -> float | None:
+    """The value of the pair whose fraction of the loop falls on this turn, or None."""
+    for fraction, value in values:
+        if turn(fraction, step.count) == step.index:
+            return value
+    return None
