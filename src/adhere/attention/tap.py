@@ -173,7 +173,7 @@ def record(
         raise NoAttentionRecorded(
             f"{len(missing)} of {len(layers)} layers never called scaled_dot_product_attention "
             f"(first: {missing[0]}); nursing reads that call, so undo what replaces it: "
-            "pipe.disable_attention_slicing(), pipe.disable_xformers_memory_efficient_attention(), "
+            "pipe.disable_attention_slicing(), pipe.reset_attention_backend() where it exists, "
             "or pipe.unet.set_default_attn_processor()."
         )
     return probabilities, heads

@@ -1,0 +1,100 @@
+"""Attend-and-Excite: every subject must dominate some patch of the picture.
+
+Hila Chefer, Yuval Alaluf, Yael Vinker, Lior Wolf, Daniel Cohen-Or, "Attend-and-Excite:
+Attention-Based Semantic Guidance for Text-to-Image Diffusion Models", SIGGRAPH 2023,
+https://arxiv.org/abs/2301.13826
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adhere.attention.maps import AttentionMaps, select, smooth
+from adhere.methods.base import LatentMethod, Step, Subjects, at_turn, decayed
+
+
+@dataclass(frozen=True)
+class AttendAndExcite(LatentMethod):
+    """Raises the highest attention of the most neglected subject.
+
+    Attributes:
+        step_size: factor of the gradient at the first step.
+        step_range: what the square of the decay runs through from the first to the last step.
+        start: fraction of the loop at which nursing begins.
+        stop: fraction of the loop at which it ends.
+        refine_at: pairs (fraction of the loop, peak to be reached there).
+        max_refinements: updates that a threshold may cost.
+        temperature: of the softmax over tokens.
+        smoothed: whether maps are smoothed before their peak is taken.
+        pieces: how the tokens of one word become one map.
+        updates_on_exit: whether the refinement that finds its threshold attained still updates.
+
+    Source: arXiv 2301.13826, equations 3 and 4 and algorithm 1, with the numbers of the authors'
+        code. It updates once more when a threshold is found attained, which is off here and on
+        in `official()`.
+    """
+
+    step_size: float = 20.0
+    step_range: tuple[float, float] = (1.0, 0.5)
+    start: float = 0.0
+    stop: float = 0.5
+    refine_at: tuple[tuple[float, float], ...] = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
+    max_refinements: int = 20
+    temperature: float = 0.01
+    smoothed: bool = True
+    pieces: Literal["mean", "max", "last"] = "mean"
+    updates_on_exit: bool = False  # type: ignore[assignment]
+
+    name = "attend-and-excite"
+    paper = "Attend-and-Excite, arXiv 2301.13826"
+    bibtex = """@article{chefer2023attendandexcite,
+  title   = {Attend-and-Excite: Attention-Based Semantic Guidance for Text-to-Image Diffusion Models},
+  author  = {Chefer, Hila and Alaluf, Yuval and Vinker, Yael and Wolf, Lior and Cohen-Or, Daniel},
+  journal = {ACM Transactions on Graphics},
+  volume  = {42},
+  number  = {4},
+  year    = {2023},
+  note    = {arXiv:2301.13826}
+}"""  # noqa: E501
+
+    @classmethod
+    def official(cls) -> AttendAndExcite:
+        """The authors' behaviour, step for step."""
+        return cls(updates_on_exit=True)
+
+    def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
+        """For each sample the highest attention of each of its subjects, in 0…1."""
+        normalised = maps.normalised(temperature=self.temperature)
+        return [
+            torch.stack([self._peak(normalised[b], subject.token_indices) for subject in own])
+            for b, own in enumerate(subjects)
+        ]
+
+    def _peak(self, normalised: Tensor, token_indices: tuple[int, ...]) -> Tensor:
+        word = select(normalised, token_indices, self.pieces)
+        return (smooth(word) if self.smoothed else word).amax()
+
+    def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
+        """(B,), one minus the peak of the most neglected subject."""
+        return (1 - self.attained(maps, subjects)).clamp_min(0)
+
+    def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
+        """(B,), the peak of the most neglected subject."""
+        return torch.stack([peaks.amin() for peaks in self.peaks(maps, subjects)])
+
+    def step_size_at(self, step: Step) -> float:
+        """The decayed step size inside the window, 0 outside."""
+        inside = step.within(self.start, self.stop)
+        return decayed(self.step_size, self.step_range, step) if inside else 0.0
+
+    def threshold_at(self, step: Step) -> float | None:
+        """The peak to be reached at this turn."""
+        return at_turn(self.refine_at, step)
+
+    def max_refinements_at(self, step: Step) -> int:
+        """Updates that a threshold may cost."""
+        return self.max_refinements

@@ -1,0 +1,39 @@
+"""Watching: the maps of every step are recorded, and nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adhere.attention.maps import AttentionMaps
+from adhere.methods.base import LatentMethod, Step, Subjects
+
+
+@dataclass(frozen=True)
+class Watch(LatentMethod):
+    """Reads the attention maps, for heat maps of a plain run.
+
+    Attributes:
+        start: fraction of the loop at which watching begins.
+        stop: fraction of the loop at which it ends.
+    """
+
+    start: float = 0.0
+    stop: float = 1.0
+
+    name = "watch"
+
+    def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
+        """(B,) zeros: there is nothing to minimise."""
+        return torch.zeros(len(subjects))
+
+    def step_size_at(self, step: Step) -> float:
+        """0: the latents are left alone."""
+        return 0.0
+
+    @property
+    def watches(self) -> bool:
+        """Maps are recorded although nothing is moved."""
+        return True
