@@ -1,0 +1,8 @@
+"""From a prompt to the tokens of its subjects and of their attributes."""
+
+from adhere.subjects.finding import find_subjects
+from adhere.subjects.parsing import parse
+from adhere.subjects.subject import Attribute, Subject
+from adhere.subjects.tokens import tokens
+
+__all__ = ["Attribute", "Subject", "find_subjects", "parse", "tokens"]

@@ -1,0 +1,67 @@
+"""The words that the rules know by heart, read from the files in `words/`."""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+
+_OF_PHRASES = (
+    "abstract", "compounds", "places", "prepositions", "pronouns", "soft_places", "styles",
+    "wrappers",
+)  # fmt: skip
+
+
+def _read(name: str) -> Iterator[str]:
+    file = files("adhere") / "subjects" / "words" / f"{name}.txt"
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            yield from filter(None, map(str.strip, line.split(",")))
+
+
+@cache
+def lexicon(name: str) -> frozenset[str]:
+    """The entries of `words/<name>.txt`: lower-case words and phrases."""
+    return frozenset(_read(name))
+
+
+@cache
+def numbers() -> dict[str, int]:
+    """Number words and what they count to, "pair" and "dozen" among them."""
+    return {word: int(value) for word, value in (entry.split("=") for entry in _read("numbers"))}
+
+
+@cache
+def phrases() -> frozenset[str]:
+    """Every entry of more than one word, to be read as a single word."""
+    return frozenset(entry for name in _OF_PHRASES for entry in lexicon(name) if " " in entry)
+
+
+def singulars(word: str) -> tuple[str, ...]:
+    """What `word` is the plural, or the third person, of; first itself."""
+    found = [word]
+    if word.endswith("s") and not word.endswith("ss"):
+        found.append(word[:-1])
+        if word.endswith("es"):
+            found.append(word[:-2])
+        if word.endswith("ies"):
+            found.append(word[:-3] + "y")
+        if word.endswith("ves"):
+            found += [word[:-3] + "f", word[:-3] + "fe"]
+    return tuple(found)
+
+
+def is_in(word: str, name: str) -> bool:
+    """Whether `word`, or what it is the plural of, is an entry of `words/<name>.txt`."""
+    return any(form in lexicon(name) for form in singulars(word))
+
+
+def stems(word: str, ending: str) -> tuple[str, ...]:
+    """Base forms that give `word` with "ing" or "ed" added: "riding" may come from "ride"."""
+    if not word.endswith(ending):
+        return ()
+    stem = word[: -len(ending)]
+    found = [stem, stem + "e"]
+    if len(stem) > 2 and stem[-1] == stem[-2]:
+        found.append(stem[:-1])
+    if stem.endswith("i"):
+        found.append(stem[:-1] + "y")
+    return tuple(found)

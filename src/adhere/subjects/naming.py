@@ -1,0 +1,161 @@
+"""Subjects that the user names: words, phrases, indices, or attributes with their noun."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from adhere.errors import SubjectNotFound
+from adhere.subjects.grammar import Phrase
+from adhere.subjects.reading import Span
+from adhere.subjects.subject import Attribute, Subject
+from adhere.subjects.tokens import Tokens
+
+_ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
+
+
+def _occurrences(found: Tokens, name: str) -> list[Span]:
+    """Where the prompt has a name, as whole words; else where one token is the name."""
+    parts = [re.escape(part) for part in unicodedata.normalize("NFC", name).split()]
+    # Further vectors of a textual-inversion word belong to it.
+    pattern = r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)"
+    if len(parts) == 1:
+        pattern += rf"(?:\s+{parts[0]}_\d+)*"
+    spans = [match.span() for match in re.finditer(pattern, found.text, re.I)]
+    if spans:
+        return spans
+    last = len(found.pieces) - 1
+    return [
+        found.spans[i]
+        for i, piece in enumerate(found.pieces)
+        if 0 < i < last and piece.lower() == name.strip().lower()
+    ]
+
+
+def _places(found: Tokens, name: str) -> list[Span]:
+    """Where the prompt has a name, its article counting only if it has it too.
+
+    Raises:
+        SubjectNotFound: nowhere.
+    """
+    plain = _ARTICLE.sub("", name.strip())
+    spans = _occurrences(found, plain) if plain else []
+    if not spans:
+        raise SubjectNotFound(f"{name!r} is not in the prompt. {found.table()}")
+    return spans
+
+
+def _first_free(spans: Sequence[Span], used: Sequence[Span], name: str, found: Tokens) -> Span:
+    for span in spans:
+        if span not in used:
+            return span
+    raise SubjectNotFound(
+        f"{name!r} is named {len(spans) + 1} times, but the prompt has it "
+        f"{len(spans)} times. {found.table()}"
+    )
+
+
+def _phrase_of(noun: Span, phrases: Sequence[Phrase]) -> Phrase | None:
+    """The phrase whose noun shares characters with a span."""
+    for phrase in phrases:
+        if phrase.noun[0] < noun[1] and noun[0] < phrase.noun[1]:
+            return phrase
+    return None
+
+
+def _attribute(span: Span, found: Tokens) -> Attribute:
+    return Attribute(found.text[slice(*span)], found.require(span))
+
+
+def _by_name(name: str, found: Tokens, phrases: Sequence[Phrase], used: list[Span]) -> Subject:
+    span = _first_free(_places(found, name), used, name, found)
+    used.append(span)
+    phrase = _phrase_of(span, phrases)
+    if phrase is None:
+        return Subject(found.text[slice(*span)], found.require(span))
+    noun, attributes = span, phrase.attributes
+    if span[0] < phrase.noun[0] and phrase.noun[1] <= span[1]:
+        # The name has words before the noun: those that are attributes are its attributes.
+        noun = phrase.noun
+        attributes = tuple(a for a in attributes if span[0] <= a[0] and a[1] <= span[1])
+        if not attributes:
+            noun = span
+    kept = tuple(_attribute(a, found) for a in attributes if found.indices(a)[-1:] < (found.end,))
+    return Subject(found.text[slice(*noun)], found.require(noun), kept, phrase.count)
+
+
+def _by_index(index: int, found: Tokens) -> tuple[int, str]:
+    if not 0 < index < found.end:
+        raise SubjectNotFound(
+            f"Index {index} is no word of the prompt; words have the indices 1 to "
+            f"{found.end - 1}. {found.table()}"
+        )
+    return index, found.pieces[index]
+
+
+def _by_pair(
+    words: Sequence[str | int], found: Tokens, phrases: Sequence[Phrase], used: list[Span]
+) -> Subject:
+    """Attributes and, last, their noun: at the free place of the noun that is nearest to them."""
+    *modifiers, noun = words
+    if isinstance(noun, int):
+        index, text = _by_index(noun, found)
+        place = found.spans[index]
+        indices, count = (index,), 1
+    else:
+        free = [span for span in _places(found, noun) if span not in used]
+        if not free:
+            _first_free(_places(found, noun), used, noun, found)
+        place = min(free, key=lambda span: sum(_distance(found, m, span) for m in modifiers))
+        used.append(place)
+        text, indices = found.text[slice(*place)], found.require(place)
+        phrase = _phrase_of(place, phrases)
+        count = 1 if phrase is None else phrase.count
+    attributes = []
+    for modifier in modifiers:
+        if isinstance(modifier, int):
+            index, piece = _by_index(modifier, found)
+            attributes.append(Attribute(piece, (index,)))
+        else:
+            spans = _places(found, modifier)
+            attributes.append(_attribute(min(spans, key=lambda s: _gap(s, place)), found))
+    return Subject(text, indices, tuple(attributes), count)
+
+
+def _gap(span: Span, noun: Span) -> int:
+    """Characters between a modifier and a noun; a little more where the modifier follows."""
+    return 2 * (noun[0] - span[1]) if span[0] < noun[0] else 2 * (span[0] - noun[1]) + 1
+
+
+def _distance(found: Tokens, modifier: str | int, noun: Span) -> int:
+    if isinstance(modifier, int):
+        return _gap(found.spans[_by_index(modifier, found)[0]], noun)
+    return min(_gap(span, noun) for span in _places(found, modifier))
+
+
+def name_subjects(
+    found: Tokens,
+    phrases: Sequence[Phrase],
+    words: Sequence[str | int | Sequence[str | int] | Subject],
+) -> tuple[Subject, ...]:
+    """The subjects that the user names, in the order of the names; see `find_subjects`."""
+    if isinstance(words, str):
+        raise ValueError(f"The subjects are the text {words!r}; expected a list, as [{words!r}].")
+    if not words:
+        raise ValueError("The list of subjects is empty; name one, or pass None to find them.")
+    used: list[Span] = []
+    subjects: list[Subject] = []
+    for word in words:
+        if isinstance(word, Subject):
+            subjects.append(word)
+        elif isinstance(word, bool) or not isinstance(word, str | int | Sequence):
+            raise ValueError(f"{word!r} names no subject; expected a word, an index or a pair.")
+        elif isinstance(word, int):
+            index, text = _by_index(word, found)
+            subjects.append(Subject(text, (index,)))
+        elif isinstance(word, str):
+            subjects.append(_by_name(word, found, phrases, used))
+        elif word:
+            subjects.append(_by_pair(word, found, phrases, used))
+        else:
+            raise ValueError("A pair of subjects is empty; expected (attribute, ..., noun).")
+    return tuple(subjects)

@@ -1,0 +1,34 @@
+"""What a prompt asks for: subjects, and the attributes that belong to them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A modifier of a subject, such as "red" or "dark blue".
+
+    Attributes:
+        text: the words, as the prompt has them.
+        token_indices: positions in the padded sequence, start token included.
+    """
+
+    text: str
+    token_indices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that the picture must hold.
+
+    Attributes:
+        text: the noun, as the prompt has it; a compound noun such as "fire truck" is one subject.
+        token_indices: positions in the padded sequence, start token included; a word of several
+            pieces has several.
+        attributes: the modifiers that belong to this noun and to no other.
+        count: how many the prompt asks for; 1 also where it says no number ("several geese").
+    """
+
+    text: str
+    token_indices: tuple[int, ...]
+    attributes: tuple[Attribute, ...] = ()
+    count: int = 1

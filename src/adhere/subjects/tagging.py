@@ -1,0 +1,304 @@
+"""What part of speech each word of a prompt is, by lexicon, suffix and neighbours.
+
+Prompts are not news: most are noun phrases with few verbs, much of it without articles, so words
+default to nouns and a word becomes a verb only where its place leaves no other reading.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
+from adhere.subjects.reading import Word
+
+
+class Tag(Enum):
+    """Parts of speech, as far as the grammar tells them apart."""
+
+    DETERMINER = auto()
+    POSSESSIVE = auto()
+    NUMBER = auto()
+    ADJECTIVE = auto()
+    NOUN = auto()
+    VERB = auto()
+    BE = auto()
+    ADVERB = auto()
+    PREPOSITION = auto()
+    AND = auto()
+    CLAUSE = auto()
+    PRONOUN = auto()
+    COMMA = auto()
+    STOP = auto()
+    IGNORED = auto()
+
+
+NOMINAL = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE, Tag.NOUN})
+POSSESSIVES = frozenset("my your his her its our their 's ’s".split())
+_OPENERS = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE})
+_PHRASE_OPENERS = (Tag.DETERMINER, Tag.POSSESSIVE, Tag.PRONOUN)
+_CLOSED = (
+    ("determiners", Tag.DETERMINER),
+    ("prepositions", Tag.PREPOSITION),
+    ("pronouns", Tag.PRONOUN),
+    ("auxiliaries", Tag.VERB),
+    ("clauses", Tag.CLAUSE),
+    ("adverbs", Tag.ADVERB),
+)
+_BE = frozenset("is are was were be been being am isn't aren't 're 's".split()) - {"'s"}
+_SINGULAR = frozenset("a an one this each every another".split())
+# Endings that make an adjective where another noun follows.
+_ADJECTIVE_ENDING = re.compile(
+    r"(?:ful|ous|less|able|ible|(?<!f)ish|esque|ic|al|ive|ant|(?<!m)ent|ian|like|some|ular|proof)$"
+)
+# Endings that make one anywhere.
+_SURE_ENDING = re.compile(r"(?:ful|ous|less|able|ible)$")
+_MEASURE = re.compile(
+    r"\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
+)
+
+
+def is_measure(word: str) -> bool:
+    """Whether a word only measures or labels the picture: "8k", "85mm", "f/1.8", "style-x"."""
+    return bool(_MEASURE.match(word))
+
+
+def _closed(word: str) -> Tag | None:
+    """The tag of a word that has only one, whatever stands around it."""
+    if word in POSSESSIVES:
+        return Tag.POSSESSIVE
+    if word in _BE:
+        return Tag.BE
+    if word in ("and", "or", "&", "plus"):
+        return Tag.AND
+    if word == ",":
+        return Tag.COMMA
+    if word.isdigit() or word in numbers():
+        return Tag.NUMBER
+    for name, tag in _CLOSED:
+        if word in lexicon(name):
+            return tag
+    if not word[0].isalnum() and word[0] not in "<_":
+        return Tag.IGNORED if word in "()[]{}\"'“”‘’*_" else Tag.STOP
+    return None
+
+
+def _is_adjective(word: str) -> bool:
+    return word in lexicon("adjectives") or word in lexicon("colours")
+
+
+def _is_guessed_adjective(word: str) -> bool:
+    if is_in(word, "nouns") or word in lexicon("plurals"):
+        return False
+    return "-" in word or (len(word) > 4 and bool(_ADJECTIVE_ENDING.search(word)))
+
+
+def _is_gerund(word: str) -> bool:
+    return len(word) > 4 and word.endswith("ing") and not is_in(word, "nouns")
+
+
+def _is_participle(word: str) -> bool:
+    if word in lexicon("irregular"):
+        return True
+    return len(word) > 4 and word.endswith("ed") and not is_in(word, "nouns")
+
+
+def _takes_object(gerund: str) -> bool:
+    return any(stem in lexicon("transitive") for stem in stems(gerund, "ing"))
+
+
+def _is_third_person(word: str) -> bool:
+    return any(form in lexicon("verbs") for form in singulars(word)[1:])
+
+
+def is_plural(noun: str) -> bool:
+    """Whether a noun looks like more than one."""
+    return noun in lexicon("plurals") or (noun.endswith("s") and not noun.endswith(("ss", "us")))
+
+
+def _looks_plural(word: str) -> bool:
+    return (
+        word.endswith("s")
+        and not word.endswith(("ss", "us", "is", "os", "ns"))
+        and not is_in(word, "pair_nouns")
+        and not is_in(word, "nouns")
+    )
+
+
+class _Tagger:
+    """Tags from left to right; a word sees the tags before it and the word after it."""
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        self.words = [word.text for word in words]
+        self.tags: list[Tag] = []
+        self.guessed: set[int] = set()
+
+    def run(self) -> list[Tag]:
+        for i in range(len(self.words)):
+            self.tags.append(self.tag(i))
+        return self.tags
+
+    def after(self, i: int) -> str:
+        return self.words[i + 1] if i + 1 < len(self.words) else "."
+
+    def before(self, i: int) -> Tag:
+        """The tag before, looking through adverbs: "a brightly painted bird"."""
+        while i and self.tags[i - 1] in (Tag.ADVERB, Tag.IGNORED):
+            i -= 1
+        return self.tags[i - 1] if i else Tag.STOP
+
+    def leads_to_noun(self, i: int) -> bool:
+        """Whether the word after `i` can go on with the noun phrase that `i` is in."""
+        word = self.after(i)
+        tag = _closed(word)
+        if tag is not None:
+            joins = tag is Tag.AND or (tag is Tag.COMMA and self.is_opened(i))
+            return tag is Tag.NOUN or (joins and self.coordinates(i + 1))
+        if _is_adjective(word):
+            return True
+        if _is_gerund(word) or word in lexicon("irregular"):
+            return False
+        if _is_third_person(word) and not is_in(word, "either"):
+            return False
+        return not word.endswith("ly") or is_in(word, "nouns")
+
+    def is_opened(self, i: int) -> bool:
+        """Whether an article or the like opens the noun phrase that `i` is in."""
+        first = self.opener(i)
+        return bool(first) and _closed(first) in (Tag.DETERMINER, Tag.POSSESSIVE)
+
+    def coordinates(self, i: int) -> bool:
+        """Whether an adjective, not a new phrase, stands after the conjunction at `i`."""
+        word = self.after(i)
+        return _closed(word) is None and _is_adjective(word) and self.leads_to_noun(i + 1)
+
+    def is_before_adjective(self, i: int) -> bool:
+        """Whether the word after `i` is an adjective before its noun: "a drab GREY wall"."""
+        word = self.after(i)
+        plain = _is_adjective(word) and not _is_gerund(word) and not _is_participle(word)
+        return plain and self.leads_to_noun(i + 1)
+
+    def tag(self, i: int) -> Tag:
+        word, before = self.words[i], self.before(i)
+        closed = _closed(word)
+        if closed is not None:
+            return self.tag_closed(i, closed)
+        if " " in word:
+            return Tag.NOUN
+        if i and self.words[i - 1] == "to" and (word in lexicon("verbs") or self.opens_phrase(i)):
+            return Tag.VERB
+        if before in (Tag.PRONOUN, Tag.CLAUSE) and self.is_verb_form(word):
+            return Tag.VERB
+        if _is_gerund(word):
+            return self.tag_gerund(i, before)
+        if word.endswith("ing") and self.opens_phrase(i) and before not in _OPENERS:
+            return Tag.VERB
+        if _is_adjective(word) and not (before is Tag.NOUN and _is_participle(word)):
+            return self.tag_adjective(i, before)
+        if _is_participle(word):
+            return self.tag_participle(i, before)
+        if before in _OPENERS and self.is_before_adjective(i):
+            return Tag.ADJECTIVE
+        if self.is_finite(i, before):
+            return Tag.VERB
+        if word.endswith("ly") and len(word) > 3 and not is_in(word, "nouns"):
+            return Tag.ADVERB
+        if word in lexicon("materials"):
+            return self.tag_adjective(i, before)
+        if not is_in(word, "nouns"):
+            self.guessed.add(i)
+        if _is_guessed_adjective(word) and before is not Tag.NOUN and self.leads_to_noun(i):
+            return Tag.ADJECTIVE
+        if before is Tag.NOUN and _SURE_ENDING.search(word) and not is_in(word, "nouns"):
+            return Tag.ADJECTIVE
+        return Tag.NOUN
+
+    def tag_closed(self, i: int, tag: Tag) -> Tag:
+        word, after = self.words[i], _closed(self.after(i))
+        if word in ("this", "that", "these", "those") and after is Tag.BE and not i:
+            return Tag.PRONOUN
+        if word == "that" and self.before(i) not in (Tag.NOUN, Tag.ADJECTIVE, Tag.IGNORED):
+            return Tag.DETERMINER
+        if word == "one" and self.after(i) in ("can", "sees", "of"):
+            return Tag.PRONOUN
+        if tag is Tag.NUMBER and not word.isdigit() and self.after(i) == "of":
+            return Tag.NOUN
+        if word in ("couple", "pair", "trio", "quartet") and self.before(i) in _OPENERS:
+            return Tag.NOUN
+        if word in ("top", "front", "right", "left", "back", "outside", "inside", "light"):
+            return Tag.NOUN if self.before(i) in _OPENERS else tag
+        return tag
+
+    def tag_gerund(self, i: int, before: Tag) -> Tag:
+        if before in (Tag.NOUN, Tag.BE, Tag.PRONOUN, Tag.CLAUSE):
+            return Tag.VERB
+        if before in _OPENERS:
+            return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.NOUN
+        if before is Tag.COMMA and i > 1 and self.tags[i - 2] is Tag.ADJECTIVE:
+            return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
+        if self.words[i] in lexicon("adjectives") and self.leads_to_noun(i):
+            return Tag.ADJECTIVE
+        if before is Tag.PREPOSITION and not _takes_object(self.words[i]):
+            return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
+        return Tag.VERB
+
+    def tag_adjective(self, i: int, before: Tag) -> Tag:
+        word = self.words[i]
+        if word not in lexicon("materials"):
+            names_thing = before is Tag.NOUN and word in lexicon("nouns")
+            return Tag.NOUN if names_thing and not self.leads_to_noun(i) else Tag.ADJECTIVE
+        if before is Tag.NOUN or not self.leads_to_noun(i):
+            return Tag.ADJECTIVE if word in lexicon("colours") else Tag.NOUN
+        return Tag.ADJECTIVE
+
+    def tag_participle(self, i: int, before: Tag) -> Tag:
+        if self.words[i] in lexicon("nouns") and before in _OPENERS | {Tag.PREPOSITION}:
+            return Tag.NOUN
+        if before in (Tag.NOUN, Tag.BE, Tag.PRONOUN, Tag.CLAUSE):
+            return Tag.VERB
+        return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
+
+    def is_verb_form(self, word: str) -> bool:
+        return word in lexicon("verbs") or word.endswith(("s", "ed", "ing"))
+
+    def is_finite(self, i: int, before: Tag) -> bool:
+        """Whether the word at `i` is a finite verb, "stands" or "play", and no noun."""
+        word, after = self.words[i], _closed(self.after(i))
+        base, third = word in lexicon("verbs"), _is_third_person(word)
+        either = any(form in lexicon("either") for form in singulars(word))
+        opens_phrase = self.opens_phrase(i)
+        if not base and not third:
+            impossible = before is Tag.NOUN and self.opener(i) in _SINGULAR and _looks_plural(word)
+            return impossible and after in (*_PHRASE_OPENERS, Tag.PREPOSITION, Tag.ADVERB)
+        if before is Tag.NOUN:
+            opener = self.opener(i)
+            if third:
+                if opener in _SINGULAR or opens_phrase:
+                    return True
+                goes_on = after in (Tag.PREPOSITION, Tag.ADVERB, Tag.STOP, Tag.AND, Tag.NUMBER)
+                return not either and goes_on and opener not in numbers()
+            noun = self.words[i - 1] if self.tags[i - 1] is Tag.NOUN else ""
+            plural = is_plural(noun) and noun != "sports"
+            return base and (plural or (opens_phrase and not either))
+        if before in (Tag.AND, Tag.COMMA) and Tag.VERB in self.tags:
+            return (third or base) and (opens_phrase or not either)
+        if before is Tag.STOP:
+            return base and opens_phrase
+        return False
+
+    def opens_phrase(self, i: int) -> bool:
+        """Whether the word after `i` starts a noun phrase of its own."""
+        return _closed(self.after(i)) in _PHRASE_OPENERS
+
+    def opener(self, i: int) -> str:
+        """The first word of the noun phrase that ends before `i`."""
+        first = ""
+        while i and self.tags[i - 1] in NOMINAL | {Tag.ADVERB}:
+            i -= 1
+            first = self.words[i]
+        return first
+
+
+def tag_words(words: Sequence[Word]) -> tuple[list[Tag], frozenset[int]]:
+    """The part of speech of each word, by rules alone, and the indices of words only guessed."""
+    tagger = _Tagger(words)
+    return tagger.run(), frozenset(tagger.guessed)

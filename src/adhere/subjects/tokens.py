@@ -1,0 +1,155 @@
+"""Where the characters of a prompt lie among the tokens of a CLIP-style tokenizer."""
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from adhere.errors import SubjectNotFound
+from adhere.subjects.reading import Span
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A prompt, tokenized without padding and without a cut.
+
+    Attributes:
+        text: what was tokenized: the prompt in Unicode's composed form, words of textual
+            inversion written out as the several tokens that they are.
+        pieces: the tokens as text; the first is the start token, the last the end token.
+        spans: for each token the characters of `text` that it stands for; (0, 0) for both ends.
+        limit: how many tokens the text encoder reads, start and end included.
+    """
+
+    text: str
+    pieces: tuple[str, ...]
+    spans: tuple[Span, ...]
+    limit: int
+
+    @property
+    def end(self) -> int:
+        """Position of the end token in the sequence that the text encoder reads."""
+        return min(len(self.pieces), self.limit) - 1
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The tokens that the text encoder reads."""
+        return (*self.pieces[: self.end], self.pieces[-1])
+
+    def indices(self, span: Span) -> tuple[int, ...]:
+        """Tokens that share a character with the span; some may lie beyond the limit."""
+        start, stop = span
+        return tuple(i for i, (a, b) in enumerate(self.spans) if a < stop and start < b)
+
+    def require(self, span: Span) -> tuple[int, ...]:
+        """Tokens of a named word.
+
+        Raises:
+            SubjectNotFound: none, or some beyond the limit.
+        """
+        indices = self.indices(span)
+        word = self.text[slice(*span)]
+        if not indices:
+            raise SubjectNotFound(f"{word!r} has no token of its own. {self.table()}")
+        if indices[-1] >= self.end:
+            raise SubjectNotFound(
+                f"{word!r} is at token {indices[-1]}, but the text encoder reads {self.limit} "
+                f"tokens and cuts the prompt after token {self.end - 1}; shorten the prompt, move "
+                f"{word!r} forward or name another subject. {self.table()}"
+            )
+        return indices
+
+    def table(self) -> str:
+        """The tokens with their indices, for a message."""
+        listed = ", ".join(f"{i} {piece}" for i, piece in enumerate(self.kept))
+        return f"The tokens of the prompt are: {listed}."
+
+
+def tokenizer_of(tokenizer_or_pipeline: Any) -> Any:  # noqa: ANN401
+    """The tokenizer itself, or the first one of a pipeline."""
+    from transformers import PreTrainedTokenizerBase
+
+    if isinstance(tokenizer_or_pipeline, PreTrainedTokenizerBase):
+        return tokenizer_or_pipeline
+    return getattr(tokenizer_or_pipeline, "tokenizer", tokenizer_or_pipeline)
+
+
+def _write_out(tokenizer: Any, text: str) -> str:  # noqa: ANN401
+    """The text with each textual-inversion word followed by its further vectors.
+
+    Pipelines of diffusers do the same before they tokenize.
+    """
+    added = tokenizer.get_added_vocab()
+    for word in sorted(added, key=len, reverse=True):
+        further = []
+        while f"{word}_{len(further) + 1}" in added:
+            further.append(f"{word}_{len(further) + 1}")
+        if further and word in text and further[0] not in text:
+            text = text.replace(word, " ".join([word, *further]))
+    return text
+
+
+def _align(text: str, pieces: list[str]) -> list[Span]:
+    """Spans of pieces found by walking along the text, for tokenizers that report none.
+
+    A piece that is not in the text, such as one byte of an emoji or the unknown token, stands for
+    whatever lies between its neighbours.
+    """
+    low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    spans: list[Span] = []
+    position, lost = 0, 0
+    for piece in pieces:
+        piece = piece.strip().lower()
+        position += len(low[position:]) - len(low[position:].lstrip())
+        start = low.find(piece, position) if lost and piece else position
+        if piece and start >= 0 and low.startswith(piece, start):
+            spans[len(spans) - lost :] = [(position, start)] * lost
+            spans.append((start, start + len(piece)))
+            position, lost = start + len(piece), 0
+        else:
+            spans.append((position, len(text)))
+            lost += 1
+    return spans
+
+
+def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
+    """Tokenizes a prompt.
+
+    Args:
+        tokenizer: a CLIP-style tokenizer, or a pipeline that has one.
+        prompt: the prompt as the pipeline will get it.
+
+    Raises:
+        ValueError: the prompt is no text or has none.
+    """
+    if not isinstance(prompt, str):
+        raise ValueError(f"The prompt is {type(prompt).__name__}; expected one text.")
+    if not prompt.strip():
+        raise ValueError("The prompt is empty; say what the picture should hold.")
+    tokenizer = tokenizer_of(tokenizer)
+    text = _write_out(tokenizer, unicodedata.normalize("NFC", prompt))
+    reports = bool(getattr(tokenizer, "is_fast", False))
+    encoded = tokenizer(text, truncation=False, return_offsets_mapping=reports, verbose=False)
+    ids = encoded["input_ids"]
+    pieces = [tokenizer.decode([i]).strip() for i in ids]
+    if reports:
+        inner = [(int(a), int(b)) for a, b in encoded["offset_mapping"][1:-1]]
+    else:
+        inner = _align(text, pieces[1:-1])
+    limit = min(int(tokenizer.model_max_length), 1_000_000)
+    return Tokens(text, tuple(pieces), ((0, 0), *inner, (0, 0)), limit)
+
+
+def tokens(tokenizer: Any, prompt: str) -> tuple[str, ...]:  # noqa: ANN401
+    """The tokens that the text encoder reads, without padding; the position is the index.
+
+    Args:
+        tokenizer: a CLIP-style tokenizer, or a pipeline that has one.
+        prompt: any text; one of more tokens than the text encoder reads is cut.
+
+    Returns:
+        Tokens as text; the first is the start token, the last the end token.
+
+    Raises:
+        ValueError: the prompt is empty.
+    """
+    return tokenize(tokenizer, prompt).kept
