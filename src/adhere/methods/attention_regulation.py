@@ -1,0 +1,179 @@
+"""Attention Regulation: edit attention scores so that every target is attended, all equally.
+
+Yang Zhang, Teoh Tze Tzun, Lim Wei Hern, Tiviatis Sim, Kenji Kawaguchi, "Enhancing Semantic
+Fidelity in Text-to-Image Synthesis: Attention Regulation in Diffusion Models", ECCV 2024,
+https://arxiv.org/abs/2403.06381
+
+Shapes: B samples, A heads, S targets, C bumps, N pixels, T tokens.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from adhere.methods.base import AttentionMethod, LayerContext, Step
+from adhere.regulation import Goal, fold, make_bumps, regulate
+
+if TYPE_CHECKING:
+    from adhere.subjects import Subject
+
+Targets = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class AttentionRegulation(AttentionMethod):
+    """Adds to the subjects' scores the sum of Gaussian bumps that serves them best.
+
+    No pass of the denoiser is added: in each layer of the level that objectives read, and for
+    each head, gradient descent finds the weights of the bumps.
+
+    Attributes:
+        start: fraction of the loop at which editing begins.
+        stop: fraction of the loop at which it ends.
+        iterations: edits that the descent looks at.
+        rate: step of the descent.
+        quantile: which quantile of a subject's attention over the pixels is to reach `peak`.
+        peak: what that quantile is to be.
+        share: what a subject's mean attention is to be; 1 / S where shares do not fit into one.
+        peak_weight: weight of the penalty on the quantile.
+        share_weight: weight of the penalty on the mean.
+        size_weight: weight of the penalty on the bumps' weights.
+        memory: share of the previous step's edit in this step's.
+        decay: factor of the edit, taken to the power of the step's index.
+        keeps_specials: whether the start and end tokens keep the attention they had.
+        renormalises: whether attention then sums to one again; it does not in the authors' code.
+        joins_pieces: whether the tokens of one word are one target; else each is its own.
+        remembers_start: whether the first step's edit is mixed with the descent's beginning.
+        rounds_to_half: whether edited scores are rounded to float16.
+        seed: of the descent's random beginning, the same for every sample of a batch and other
+            for each layer and step; None takes it from torch's global generator.
+
+    Source: arXiv 2403.06381, with the numbers of the authors' code. The code rounds all edited
+        scores to float16, mixes the first edit with random numbers, takes each token of a word
+        for a target, and chooses the best edit over the whole batch, where this chooses for each
+        sample; `official()` does the first three.
+    """
+
+    start: float = 0.0
+    stop: float = 0.5
+    iterations: int = 20
+    rate: float = 100.0
+    quantile: float = 0.9
+    peak: float = 0.9
+    share: float = 0.2
+    peak_weight: float = 1.0
+    share_weight: float = 80.0
+    size_weight: float = 0.09
+    memory: float = 0.25
+    decay: float = 0.99
+    keeps_specials: bool = True
+    renormalises: bool = False
+    joins_pieces: bool = True
+    remembers_start: bool = False
+    rounds_to_half: bool = False
+    seed: int | None = 0
+
+    name = "attention-regulation"
+    paper = "Attention Regulation, arXiv 2403.06381"
+    bibtex = """@article{zhang2024enhancing,
+  title   = {Enhancing Semantic Fidelity in Text-to-Image Synthesis: Attention Regulation in Diffusion Models},
+  author  = {Zhang, Yang and Tzun, Teoh Tze and Hern, Lim Wei and Sim, Tiviatis and Kawaguchi, Kenji},
+  journal = {arXiv preprint arXiv:2403.06381},
+  year    = {2024}
+}"""  # noqa: E501
+
+    @classmethod
+    def official(cls) -> AttentionRegulation:
+        """The authors' behaviour for one picture at a time, random numbers included."""
+        return cls(joins_pieces=False, remembers_start=True, rounds_to_half=True, seed=None)
+
+    @property
+    def everywhere(self) -> bool:
+        """Only the level that objectives read is edited."""
+        return False
+
+    def is_active(self, step: Step) -> bool:
+        """Whether this turn lies in the window."""
+        return step.within(self.start, self.stop)
+
+    def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:
+        """The softmax of the edited scores, (B, A, N, T)."""
+        edited = scores.clone()
+        targets = [self._targets(own) for own in context.subjects]
+        bumps = make_bumps(*context.size, device=scores.device).to(scores.dtype)
+        for count in sorted({len(own) for own in targets} - {0}):
+            samples = [b for b, own in enumerate(targets) if len(own) == count]
+            folded = torch.stack([fold(scores[b], targets[b]) for b in samples])
+            edit = self._edit(folded, bumps, context)
+            for b, of_sample in zip(samples, edit, strict=True):
+                for tokens, of_target in zip(targets[b], of_sample.unbind(1), strict=True):
+                    edited[b, ..., list(tokens)] += of_target.unsqueeze(-1)
+        if self.rounds_to_half:
+            edited = edited.half().to(scores.dtype)
+        result = edited.softmax(-1)
+        if self.keeps_specials:
+            _restore(result, scores, context.ends)
+        return result / result.sum(-1, keepdim=True) if self.renormalises else result
+
+    def _targets(self, subjects: Sequence[Subject]) -> Targets:
+        """Returns groups of token indices, none of them twice."""
+        groups = [subject.token_indices for subject in subjects]
+        if not self.joins_pieces:
+            groups = [(index,) for tokens in groups for index in tokens]
+        seen: set[int] = set()
+        targets = []
+        for tokens in groups:
+            fresh = tuple(index for index in dict.fromkeys(tokens) if index not in seen)
+            seen.update(fresh)
+            targets.append(fresh)
+        return tuple(tokens for tokens in targets if tokens)
+
+    def _edit(self, folded: Tensor, bumps: Tensor, context: LayerContext) -> Tensor:
+        """Returns what to add to the targets' scores, (B, A, S, N)."""
+        samples, heads, rows, _ = folded.shape
+        first = self._first_weights(samples, heads, rows - 1, bumps, context)
+        goal = Goal(
+            self.quantile,
+            self.peak,
+            self.share,
+            self.peak_weight,
+            self.share_weight,
+            self.size_weight,
+        )
+        best, _ = regulate(folded, first, bumps, goal, iterations=self.iterations, rate=self.rate)
+        key = f"edit of {rows - 1} targets"
+        previous = context.memory.get(key, first @ bumps if self.remembers_start else None)
+        context.memory[key] = best
+        if previous is not None:
+            best = self.memory * previous + (1 - self.memory) * best
+        return self.decay**context.step.index * best
+
+    def _first_weights(
+        self, samples: int, heads: int, targets: int, bumps: Tensor, context: LayerContext
+    ) -> Tensor:
+        """Returns uniform random numbers where the descent begins, (B, A, S, C)."""
+        if self.seed is None:
+            # The order of the authors' draw, so that one seed gives their numbers.
+            shape = (samples * heads, len(bumps), targets)
+            drawn = torch.rand(shape, device=bumps.device)
+            drawn = drawn.view(samples, heads, len(bumps), targets).mT
+        else:
+            text = f"{self.seed} {context.layer} {context.step.index}"
+            generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+            drawn = torch.rand((heads, targets, len(bumps)), generator=generator)
+            drawn = drawn.expand(samples, -1, -1, -1)
+        return drawn.to(bumps)
+
+
+def _restore(attention: Tensor, scores: Tensor, ends: Sequence[int]) -> None:
+    """Gives the start and end tokens the attention they have in the unedited scores, in place."""
+    total = scores.logsumexp(-1)
+    attention[..., 0] = (scores[..., 0] - total).exp()
+    for b, end in enumerate(ends):
+        attention[b, ..., end] = (scores[b, ..., end] - total[b]).exp()
