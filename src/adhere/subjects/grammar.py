@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars
+from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
 from adhere.subjects.reading import Span, Word
 from adhere.subjects.tagging import NOMINAL, Tag, is_measure
 
@@ -115,7 +115,7 @@ class _Reader:
                 continue
             if tag is Tag.PREPOSITION:
                 if text != "of" or not self.preposition:
-                    self.preposition = text
+                    self.preposition = "to" if self.is_aimed(i) else text
             elif tag in (Tag.COMMA, Tag.STOP):
                 self.preposition, self.number, self.after_style = "", None, False
                 if tag is Tag.STOP:
@@ -124,6 +124,15 @@ class _Reader:
                 self.preposition, self.number = "", None
             i += 1
         return self.phrases
+
+    def is_aimed(self, i: int) -> bool:
+        """Whether "at" says no place but what is looked or pointed at."""
+        before = i - 1
+        while self.tag(before) in (Tag.ADVERB, Tag.PREPOSITION):
+            before -= 1
+        verb = self.text(before)
+        forms = (verb, *singulars(verb), *stems(verb, "ing"), *stems(verb, "ed"))
+        return self.text(i) == "at" and any(form in lexicon("aims") for form in forms)
 
     def group(self, i: int) -> _Group:
         """The noun phrase, or the adjectives alone, that start at `i`."""
@@ -167,12 +176,13 @@ class _Reader:
             self.describe(group, start)
             return
         followed_by_of = self.text(group.end) == "of"
+        shows = self.text(group.end) in ("of", "about")
         number = group.number if group.number is not None else self.number
         self.number = None
         if followed_by_of and group.is_any_of("collectives") and len(group.nouns) == 1:
             self.number = self.carried(group)
             return
-        if followed_by_of and group.is_any_of("wrappers") and not self.in_sentence(start):
+        if shows and group.is_any_of("wrappers") and not self.in_sentence(start):
             return
         if followed_by_of and group.is_any_of("relations", "styles"):
             return

@@ -68,7 +68,7 @@ def _closed(word: str) -> Tag | None:
         return Tag.POSSESSIVE
     if word in _BE:
         return Tag.BE
-    if word in ("and", "or", "&", "plus"):
+    if word in ("and", "or", "but", "&", "plus"):
         return Tag.AND
     if word == ",":
         return Tag.COMMA
@@ -154,7 +154,7 @@ class _Tagger:
             joins = tag is Tag.AND or (tag is Tag.COMMA and self.is_opened(i))
             return tag is Tag.NOUN or (joins and self.coordinates(i + 1))
         if _is_adjective(word):
-            return True
+            return not _is_gerund(word) or self.leads_to_noun(i + 1)
         if _is_gerund(word) or word in lexicon("irregular"):
             return False
         if _is_third_person(word) and not is_in(word, "either"):
@@ -244,7 +244,7 @@ class _Tagger:
     def tag_adjective(self, i: int, before: Tag) -> Tag:
         word = self.words[i]
         if word not in lexicon("materials"):
-            names_thing = before is Tag.NOUN and word in lexicon("nouns")
+            names_thing = word in lexicon("nouns") and before not in (Tag.BE, Tag.VERB)
             return Tag.NOUN if names_thing and not self.leads_to_noun(i) else Tag.ADJECTIVE
         if before is Tag.NOUN or not self.leads_to_noun(i):
             return Tag.ADJECTIVE if word in lexicon("colours") else Tag.NOUN
