@@ -34,7 +34,7 @@ _HALF_PRECISION_SCALE = 1024.0
 
 @contextmanager
 def nurse(
-    pipe: Any,  # noqa: ANN401
+    pipe: Any,
     method: Method | Sequence[Method],
     *,
     prompt: str | Sequence[str],
@@ -105,7 +105,7 @@ def nurse(
 
 
 def _all_subjects(
-    pipe: Any,  # noqa: ANN401
+    pipe: Any,
     prompts: Sequence[str],
     given: Sequence[Any] | None,
     is_single: bool,
@@ -211,7 +211,7 @@ class _Nursing:
         @functools.wraps(own)
         def step(
             model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any
-        ) -> Any:  # noqa: ANN401, E501
+        ) -> Any:
             if self.shift is not None:
                 sample = sample + self.shift.to(sample.dtype)
                 corrector = getattr(self.adapter.pipe.scheduler, "disable_corrector", None)

@@ -10,7 +10,7 @@ from adhere.errors import UnsupportedPipeline
 __all__ = ["UNetAdapter", "adapter_for"]
 
 
-def adapter_for(pipe: Any) -> UNetAdapter:  # noqa: ANN401
+def adapter_for(pipe: Any) -> UNetAdapter:
     """The adapter of a pipeline's family.
 
     Raises:

@@ -113,7 +113,7 @@ class UNetAdapter:
         """How many copies of the latents the pipeline denoises together, the conditional last."""
         return 2 if self.pipe.do_classifier_free_guidance else 1
 
-    def conditional(self, value: Any, batch: int) -> Any:  # noqa: ANN401
+    def conditional(self, value: Any, batch: int) -> Any:
         """The conditional half of whatever carries the whole batch in its first dimension."""
         if isinstance(value, Tensor):
             is_batched = value.ndim > 0 and value.shape[0] == batch
@@ -151,7 +151,7 @@ class UNetAdapter:
             )
 
 
-def scale_of_input(scheduler: Any, timestep: Tensor) -> float:  # noqa: ANN401
+def scale_of_input(scheduler: Any, timestep: Tensor) -> float:
     """What the scheduler multiplies latents by before the denoiser sees them."""
     one = torch.ones((), dtype=torch.float64)
     return float(scheduler.scale_model_input(one, timestep))

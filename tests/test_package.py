@@ -1,0 +1,39 @@
+"""The package's face: public names, cheap imports, citations."""
+
+import subprocess
+import sys
+
+import pytest
+
+import adhere
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, adhere; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", [n for n in adhere.__all__ if n != "__version__"])
+def test_every_public_name_is_there_and_has_a_docstring(name):
+    value = getattr(adhere, name)
+    assert name == "METHODS" or value.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="paint"):
+        adhere.paint  # noqa: B018
+
+
+def test_citing_gives_each_paper_once():
+    sum_of_two = adhere.AttendAndExcite() + 0.5 * adhere.DivideAndBind()
+    text = adhere.cite(adhere.AttendAndExcite, sum_of_two, adhere.Watch())
+    assert text.count("@") == 2
+    assert "2301.13826" in text and "2307.10864" in text
+
+
+@pytest.mark.parametrize("name", adhere.METHODS)
+def test_every_method_says_its_paper_and_its_numbers(name):
+    method = adhere.METHODS[name]
+    assert method.name == name
+    assert hash(method()) == hash(method())
+    assert method.__doc__ and "Attributes:" in method.__doc__

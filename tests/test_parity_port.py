@@ -1,0 +1,64 @@
+"""`AttendAndExcite.official()` is what diffusers' own, deprecated pipeline computes."""
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionAttendAndExcitePipeline
+
+import toys
+from adhere.methods.attend_and_excite import AttendAndExcite
+from adhere.nursing import nurse
+from adhere.subjects import Subject
+
+PROMPT = "a cat and a frog"
+SUBJECTS = [Subject("cat", (2,)), Subject("frog", (5,))]
+STEPS = 6
+# Turns of the loop, and the fractions of it that fall on them for 6 and for PNDM's 7 turns.
+TURNS = {0: 0.3, 1: 0.5, 2: 0.7}
+FRACTIONS = {6: (0.0, 1 / 6, 2 / 6), 7: (0.0, 1 / 7, 2 / 7)}
+
+
+def schedulers():
+    ddim = DDIMScheduler(**toys.BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    pndm = PNDMScheduler(**toys.BETAS, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1)
+    return {"ddim": ddim, "pndm": pndm}
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
+@pytest.mark.parametrize("name", ["ddim", "pndm"])
+@pytest.mark.parametrize("factor", [5.0, 2.0])
+def test_final_latents_equal_those_of_the_port(name, factor):
+    pipe = toys.sd()
+    pipe.scheduler = schedulers()[name]
+    turns = STEPS + (name == "pndm")
+    window = 4
+    method = AttendAndExcite(
+        updates_on_exit=True,
+        step_size=factor,
+        stop=window / turns,
+        refine_at=tuple(zip(FRACTIONS[turns], TURNS.values(), strict=True)),
+        max_refinements=20,
+    )
+    with nurse(pipe, method, prompt=PROMPT, subjects=SUBJECTS) as trace:
+        ours = toys.run(pipe, PROMPT, steps=STEPS, height=32, width=32)
+    parts = pipe.components | {"scheduler": schedulers()[name]}
+    del parts["image_encoder"]
+    port = toys.quiet(
+        StableDiffusionAttendAndExcitePipeline(**parts, requires_safety_checker=False)
+    )
+    theirs = port(
+        PROMPT,
+        token_indices=[2, 5],
+        num_inference_steps=STEPS,
+        generator=torch.Generator().manual_seed(0),
+        output_type="latent",
+        height=32,
+        width=32,
+        max_iter_to_alter=window,
+        thresholds=TURNS,
+        scale_factor=int(factor),
+        attn_res=(8, 8),
+    ).images
+    assert trace.refinements.sum() > 3, "the thresholds must trigger refinement"
+    plain = toys.run(pipe, PROMPT, steps=STEPS, height=32, width=32)
+    assert (theirs - plain).abs().max() > 0.1, "nursing must change something"
+    assert (ours - theirs).abs().max() < 1e-4
