@@ -16,8 +16,14 @@ What counts as a subject in the labels of `tests/data/subject_prompts.jsonl`:
   ("the dog is red"); a shade with its colour is one ("dark blue");
 - the count is the number said, "a pair of" being two of most things and one of glasses; else 1.
 
-The "tune" prompts were looked at while the rules were written. The "held-out" ones were labelled
-before the first rule was written, and their errors have not been looked at.
+Splits: the errors on "tune" prompts were looked at while the rules were written; on "held-out"
+ones never. A held-out prompt whose error is looked at must move to "tune".
+
+Kinds: "benchmark" prompts follow the templates of the field's prompt sets and of image captions,
+"free" ones what people ask of a model; both were written and labelled before the first rule, by
+the author of the word lists, who knew the same vocabulary. "outside" prompts were written by
+others, drawn at random from PartiPrompts (Apache-2.0) and T2I-CompBench (MIT), and labelled before
+the rules read them: many are sentences of prose, and they are the figure to trust for such text.
 """
 
 import argparse

@@ -3,6 +3,6 @@
 from adhere.subjects.finding import find_subjects
 from adhere.subjects.parsing import parse
 from adhere.subjects.subject import Attribute, Subject
-from adhere.subjects.tokens import tokens
+from adhere.subjects.tokenizing import tokens
 
 __all__ = ["Attribute", "Subject", "find_subjects", "parse", "tokens"]

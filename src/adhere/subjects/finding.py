@@ -9,7 +9,7 @@ from adhere.subjects.grammar import Phrase, Role
 from adhere.subjects.naming import name_subjects
 from adhere.subjects.parsing import Parser, noun_phrases
 from adhere.subjects.subject import Attribute, Subject
-from adhere.subjects.tokens import Tokens, tokenize
+from adhere.subjects.tokenizing import Tokens, tokenize
 
 
 def _subject(phrase: Phrase, found: Tokens) -> Subject | None:

@@ -8,7 +8,7 @@ from adhere.errors import SubjectNotFound
 from adhere.subjects.grammar import Phrase
 from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
-from adhere.subjects.tokens import Tokens
+from adhere.subjects.tokenizing import Tokens
 
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
 

@@ -45,6 +45,7 @@ _CLOSED = (
     ("adverbs", Tag.ADVERB),
 )
 _BE = frozenset("is are was were be been being am isn't aren't 're 's".split()) - {"'s"}
+_MODALS = frozenset("will would can could shall should may might must do does did let".split())
 _SINGULAR = frozenset("a an one this each every another".split())
 # Endings that make an adjective where another noun follows.
 _ADJECTIVE_ENDING = re.compile(
@@ -184,6 +185,8 @@ class _Tagger:
             return self.tag_closed(i, closed)
         if " " in word:
             return Tag.NOUN
+        if i and self.words[i - 1] in _MODALS and word in lexicon("verbs"):
+            return Tag.VERB
         if i and self.words[i - 1] == "to" and (word in lexicon("verbs") or self.opens_phrase(i)):
             return Tag.VERB
         if before in (Tag.PRONOUN, Tag.CLAUSE) and self.is_verb_form(word):
@@ -220,6 +223,8 @@ class _Tagger:
             return Tag.DETERMINER
         if word == "one" and self.after(i) in ("can", "sees", "of"):
             return Tag.PRONOUN
+        if word in ("can", "will", "let") and self.before(i) in _OPENERS:
+            return Tag.NOUN
         if tag is Tag.NUMBER and not word.isdigit() and self.after(i) == "of":
             return Tag.NOUN
         if word in ("couple", "pair", "trio", "quartet") and self.before(i) in _OPENERS:
