@@ -60,8 +60,9 @@ class _Group:
 
 
 def _number(word: str) -> int | None:
-    if word.isdigit():
-        return int(word)
+    """What a number word counts; a larger figure is a year or a model: "a 1967 car"."""
+    if word.isdecimal():
+        return int(word) if len(word) < 3 else None
     return numbers().get(word)
 
 
@@ -91,10 +92,11 @@ class _Reader:
         self.words, self.tags = words, tags
         self.phrases: list[Phrase] = []
         self.preposition = ""
-        # The nominal subject of the clause, the phrase just read, and the last one read that is
-        # a thing: what a predicate, a relative clause and "painted red" speak of.
+        # Indices of phrases: the one that a predicate speaks of, and the one just read, of which
+        # a relative clause or "painted red" speaks.
         self.topic: int | None = None
         self.last: int | None = None
+        # Said by "a pair of", for the noun to come.
         self.number: int | None = None
         self.after_style = False
 
@@ -273,10 +275,9 @@ class _Reader:
             opens = start == 0 and shows
             if bare or opens or not group.is_any_of("wrappers"):
                 return Role.OTHER
-        if group.is_any_of("body") and self.preposition and not group.adjectives:
-            owned = self.tag(start) is Tag.POSSESSIVE and opener not in ("'s", "’s")
-            if owned:
-                return Role.OTHER
+        owned = self.tag(start) is Tag.POSSESSIVE and opener not in ("'s", "’s")
+        if owned and self.preposition and group.is_any_of("body") and not group.adjectives:
+            return Role.OTHER
         if group.is_any_of("places"):
             return Role.SCENE
         if group.is_any_of("soft_places"):

@@ -73,7 +73,7 @@ def _closed(word: str) -> Tag | None:
         return Tag.AND
     if word == ",":
         return Tag.COMMA
-    if word.isdigit() or word in numbers():
+    if word.isdecimal() or word in numbers():
         return Tag.NUMBER
     for name, tag in _CLOSED:
         if word in lexicon(name):
@@ -225,7 +225,7 @@ class _Tagger:
             return Tag.PRONOUN
         if word in ("can", "will", "let") and self.before(i) in _OPENERS:
             return Tag.NOUN
-        if tag is Tag.NUMBER and not word.isdigit() and self.after(i) == "of":
+        if tag is Tag.NUMBER and not word.isdecimal() and self.after(i) == "of":
             return Tag.NOUN
         if word in ("couple", "pair", "trio", "quartet") and self.before(i) in _OPENERS:
             return Tag.NOUN
