@@ -33,6 +33,7 @@ def test_final_latents_equal_those_of_the_port(name, factor):
     window = 4
     method = AttendAndExcite(
         updates_on_exit=True,
+        nurses_repeats=True,
         step_size=factor,
         stop=window / turns,
         refine_at=tuple(zip(FRACTIONS[turns], TURNS.values(), strict=True)),

@@ -8,28 +8,26 @@ to its sample too. Both see the moved latents, from the first step on.
 from __future__ import annotations
 
 import functools
-import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from adhere.adapters import adapter_for
-from adhere.adapters.unet import Layer, UNetAdapter, scale_of_input
-from adhere.attention.maps import AttentionMaps, smooth
-from adhere.attention.tap import AttentionCall, record, tapped
-from adhere.errors import AlreadyNursed, NonFiniteLoss, UnsupportedPipeline
+from adhere.adapters import UNetAdapter, adapter_for
+from adhere.adapters.call import DenoiserCall
+from adhere.attention.editing import attend
+from adhere.attention.tap import AttentionCall, Handler, tapped
+from adhere.errors import AlreadyNursed, SubjectNotFound, UnsupportedPipeline
 from adhere.methods.base import AttentionMethod, LatentMethod, LayerContext, Method, Step
+from adhere.passes import Reader, eager, notes, nurse_latents
+from adhere.schedulers import evaluations, ignores_sample, input_scale, keeping_sample
 from adhere.subjects import Subject, find_subjects, tokens
 from adhere.trace import StepRecord, Trace
-from adhere.updates import Reading, move
 
-_MARK = "_adhere_trace"
-# Small gradients survive half precision when the loss is this much larger on the way back.
-_HALF_PRECISION_SCALE = 1024.0
+_NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
 
 @contextmanager
@@ -66,42 +64,67 @@ def nurse(
     adapter = adapter_for(pipe)
     methods = (method,) if isinstance(method, Method) else tuple(method)
     prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
-    found = _all_subjects(pipe, prompts, subjects, is_single=isinstance(prompt, str))
-    words = tuple(tokens(pipe, text) for text in prompts)
-    nursing = _Nursing(adapter, methods, prompts, found, words)
+    texts = tuple(_spelled_out(pipe, text) for text in prompts)
+    found = _all_subjects(pipe, texts, subjects, is_single=isinstance(prompt, str))
+    words = tuple(tokens(pipe, text) for text in texts)
+    for own, text, of_text in zip(found, texts, words, strict=True):
+        _check_indices(own, text, of_text)
+    block = _Block(adapter, methods, prompts, found, words)
     scheduler = pipe.scheduler
-    if hasattr(adapter.denoiser, _MARK) or "step" in vars(scheduler):
+    if adapter.denoiser in _NURSED or "step" in vars(scheduler):
         raise AlreadyNursed(
-            "The pipeline, or the scheduler that it shares, is inside another nurse block; "
-            "leave that one first, or give both methods to one block: nurse(pipe, [a, b], …)."
+            "The pipeline, or the denoiser or scheduler that it shares, is inside another nurse "
+            "block; leave that one first, or give both methods to one: nurse(pipe, [a, b], ...)."
         )
-    parameters = [p for p in adapter.denoiser.parameters() if p.requires_grad]
-    restored_correctors = list(getattr(scheduler, "disable_corrector", ()))
-    own_step = scheduler.step
+    _NURSED.add(adapter.denoiser)
+    try:
+        with _around_calls(adapter.module, block.before_denoiser, block.after_denoiser):
+            scheduler.step = block.around_step(scheduler.step)
+            yield block.trace
+    finally:
+        vars(scheduler).pop("step", None)
+        _NURSED.discard(adapter.denoiser)
+
+
+@contextmanager
+def _around_calls(
+    module: nn.Module,
+    before: Callable[[tuple, dict], tuple[tuple, dict] | None],
+    after: Callable[[], None],
+) -> Iterator[None]:
+    """Inside the block, every call of a module has its arguments changed before it runs."""
+    compiled = module._compiled_call_impl
     hooks = []
     try:
-        object.__setattr__(adapter.denoiser, _MARK, nursing.trace)
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        hooks.append(
-            adapter.module.register_forward_pre_hook(nursing.before_denoiser, with_kwargs=True)
-        )
-        hooks.append(
-            adapter.module.register_forward_hook(nursing.after_denoiser, always_call=True)
-        )
-        scheduler.step = nursing.around_step(own_step)
-        yield nursing.trace
+        if compiled is None:
+            hooks = [
+                module.register_forward_pre_hook(
+                    lambda _, *given: before(*given), with_kwargs=True
+                ),
+                module.register_forward_hook(lambda *_: after(), always_call=True),
+            ]
+        else:
+            # A module compiled in place would compile its hooks too, which cannot be.
+            def call(*args: Any, **kwargs: Any) -> Any:
+                args, kwargs = before(args, kwargs) or (args, kwargs)
+                try:
+                    return compiled(*args, **kwargs)
+                finally:
+                    after()
+
+            module._compiled_call_impl = call
+        yield
     finally:
-        nursing.close()
+        after()
         for hook in hooks:
             hook.remove()
-        vars(scheduler).pop("step", None)
-        if hasattr(scheduler, "disable_corrector"):
-            scheduler.disable_corrector[:] = restored_correctors
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-        if hasattr(adapter.denoiser, _MARK):
-            object.__delattr__(adapter.denoiser, _MARK)
+        module._compiled_call_impl = compiled
+
+
+def _spelled_out(pipe: Any, prompt: str) -> str:
+    """The prompt with every token of a textual inversion that has several vectors."""
+    convert = getattr(pipe, "maybe_convert_prompt", None)
+    return prompt if convert is None else convert(prompt, pipe.tokenizer)
 
 
 def _all_subjects(
@@ -131,17 +154,20 @@ def _all_subjects(
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """One call of the denoiser by the pipeline."""
+def _check_indices(subjects: Sequence[Subject], prompt: str, words: Sequence[str]) -> None:
+    """Refuse token indices that are no word of the prompt."""
+    for subject in subjects:
+        for part in (subject, *subject.attributes):
+            if part.token_indices and all(0 < i < len(words) - 1 for i in part.token_indices):
+                continue
+            listed = ", ".join(f"{i} {word!r}" for i, word in enumerate(words))
+            raise SubjectNotFound(
+                f"{part.text!r} has token indices {part.token_indices}, which are no words of "
+                f"{prompt!r}; choose from those between the start and the end token: {listed}."
+            )
 
-    sample: Tensor
-    timestep: Tensor
-    others: tuple
-    keywords: dict
 
-
-class _Nursing:
+class _Block:
     """The state of one block: which turn the loop is at, and the shift of this turn."""
 
     def __init__(
@@ -161,49 +187,47 @@ class _Nursing:
         self.adapter, self.mover = adapter, movers[0] if movers else None
         self.editors = [m for m in methods if isinstance(m, AttentionMethod)]
         self.prompts, self.subjects, self.words = prompts, subjects, words
-        self.ends = tuple(len(own) - 1 for own in words)
+        self.ends: tuple[int, ...] = ()
         self.layers = adapter.layers()
         self.factor = adapter.objective_factor()
-        self.token_range = adapter.token_range()
+        self.reader = None if self.mover is None else Reader.of(adapter, self.mover)
         self.trace = Trace(methods)
-        self.index = 0
-        self.previous_timestep = float("inf")
+        self.scheduler = adapter.pipe.scheduler
+        self.timesteps: Tensor | None = None
+        self.calls = 0
+        self.is_nursed = False
         self.shift: Tensor | None = None
         self.memories: dict[tuple[int, str], dict[str, Tensor]] = {}
-        self.open_edit = ExitStack()
+        self.taps = ExitStack()
 
-    # Shapes: B samples of the conditional half, C latent channels.
-
-    def before_denoiser(self, _: object, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-        """Nurse, add the shift to the input, and open the taps of the edits."""
-        call = _split(args, kwargs)
-        scheduler = self.adapter.pipe.scheduler
-        timestep = float(call.timestep.flatten()[0])
-        copies = self.adapter.branches()
-        if self.index == 0 or timestep > self.previous_timestep:
-            self._begin(call.sample.shape[0], copies)
-        self.previous_timestep = timestep
-        step = Step(self.index, self._count(), timestep)
+    def before_denoiser(self, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        """Nurse once a turn, add the shift to the input, and open the taps on this call."""
+        call = DenoiserCall(args, kwargs)
+        self._follow(call)
+        step = self._step(call)
         self.trace.full_forwards += 1
-        is_first_evaluation = getattr(scheduler, "state_in_first_order", True)
-        if self.shift is None and self.mover is not None and is_first_evaluation:
-            self.shift = self._nursed(call, step)
-        self._open_edits(call, step)
+        mover, reader = self.mover, self.reader
+        if mover is not None and reader is not None and not self.is_nursed:
+            self.is_nursed = True
+            is_repeat = ignores_sample(self.scheduler)
+            if mover.step_size_at(step) and (mover.nurses_repeats or not is_repeat):
+                self._nurse(call, step, mover, reader)
+            elif mover.watches(step) and not is_repeat:
+                self._watch(call, step, reader)
+        self._edit(call, step)
         if self.shift is None:
             return None
-        scale = scale_of_input(scheduler, call.timestep)
-        channels = self.adapter.latent_channels
         moved = call.sample.clone()
-        moved[:, :channels] += (scale * self.shift).to(moved.dtype).repeat(copies, 1, 1, 1)
-        return (moved, call.timestep, *call.others), call.keywords
+        channels = self.adapter.latent_channels
+        scale = input_scale(self.scheduler, call.timestep)
+        shift = (scale * self.shift).repeat(len(moved) // len(self.shift), 1, 1, 1)
+        moved[:, :channels] = (moved[:, :channels] + shift).to(moved.dtype)
+        changed = call.with_sample(moved)
+        return changed.args, dict(changed.keywords)
 
-    def after_denoiser(self, *_: object) -> None:
-        """Close the taps of the edits."""
-        self.open_edit.close()
-
-    def close(self) -> None:
-        """Leave nothing open."""
-        self.after_denoiser()
+    def after_denoiser(self) -> None:
+        """Close the taps."""
+        self.taps.close()
 
     def around_step(self, own: Callable) -> Callable:
         """The scheduler's step with the shift added to its sample."""
@@ -212,238 +236,127 @@ class _Nursing:
         def step(
             model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any
         ) -> Any:
-            if self.shift is not None:
-                sample = sample + self.shift.to(sample.dtype)
-                corrector = getattr(self.adapter.pipe.scheduler, "disable_corrector", None)
-                if corrector is not None:
-                    # The corrector would rebuild the sample from the one before it was moved.
-                    corrector.append(self.index - 1)
-            self.shift = None
-            self.index += 1
-            if self.index >= self._count():
-                self.index = 0
-            return own(model_output, timestep, sample, *args, **kwargs)
+            shift, self.shift, self.is_nursed = self.shift, None, False
+            self.calls += 1
+            if shift is None:
+                return own(model_output, timestep, sample, *args, **kwargs)
+            with keeping_sample(self.scheduler):
+                moved = (sample + shift).to(sample.dtype)
+                return own(model_output, timestep, moved, *args, **kwargs)
 
         return step
 
-    def _count(self) -> int:
-        return self.adapter.pipe.num_timesteps
-
-    def _begin(self, batch: int, copies: int) -> None:
-        """A sampling run begins: forget the former one, and see how its batch is made up."""
-        if batch % (copies * len(self.prompts)):
+    def _follow(self, call: DenoiserCall) -> None:
+        """Notice that a new sampling run begins: forget the former one, see what the batch is."""
+        pipe = self.adapter.pipe
+        if pipe.scheduler is not self.scheduler:
             raise UnsupportedPipeline(
-                f"The denoiser got a batch of {batch} for {len(self.prompts)} prompt(s) in "
-                f"{copies} branch(es); it should be a multiple of {copies * len(self.prompts)}. "
-                "Give nurse the prompts that the pipeline gets; pipelines with three branches "
-                "(InstructPix2Pix, PAG) are not supported."
+                "The pipeline's scheduler was replaced inside the nurse block, where the one "
+                "before is nursed; set the scheduler first, then open the block."
             )
-        self.index, self.shift, self.memories = 0, None, {}
-        images = batch // copies // len(self.prompts)
+        if self.scheduler.timesteps is self.timesteps and self.calls < self._total():
+            return
+        self.timesteps, self.calls = self.scheduler.timesteps, 0
+        self.is_nursed, self.shift, self.memories = False, None, {}
+        images = self._images(call)
+        self.ends = _repeated(tuple(len(own) - 1 for own in self.words), images)
         self.trace.begin(
             _repeated(self.prompts, images),
             _repeated(self.subjects, images),
             _repeated(self.words, images),
         )
 
-    def _nursed(self, call: _Call, step: Step) -> Tensor | None:
-        """How far this turn's latents are to be moved, (B, C, h, w) float32, or None."""
-        mover = self.mover
-        assert mover is not None
-        step_size = mover.step_size_at(step)
-        threshold = mover.threshold_at(step) if mover.max_refinements_at(step) else None
-        moves = step_size != 0
-        if not moves and not mover.watches:
-            return None
-        started = time.perf_counter()
-        shift, record_of_step = self._pass(call, step, step_size, threshold, moves)
-        self.trace.steps.append(
-            StepRecord(step=step, seconds=time.perf_counter() - started, **record_of_step)
+    def _images(self, call: DenoiserCall) -> int:
+        """How many images each prompt is to have."""
+        rows, branches, prompts = len(call.sample), self.adapter.branches(), len(self.prompts)
+        samples = rows // branches
+        latents = call.sample[:, : self.adapter.latent_channels]
+        is_whole = rows % (branches * prompts) == 0
+        if is_whole and torch.equal(latents[:samples], latents[rows - samples :]):
+            return samples // prompts
+        raise UnsupportedPipeline(
+            f"The denoiser got {rows} rows for {prompts} prompt(s) in {branches} branch(es), and "
+            f"they are not as many copies of the same latents. Give nurse the prompts that the "
+            "pipeline gets; pipelines with three branches (InstructPix2Pix, PAG) are not "
+            "supported."
         )
-        return shift
 
-    def _pass(
-        self, call: _Call, step: Step, step_size: float, threshold: float | None, moves: bool
-    ) -> tuple[Tensor | None, dict]:
-        mover, adapter = self.mover, self.adapter
-        assert mover is not None
-        batch = call.sample.shape[0]
-        channels = adapter.latent_channels
+    def _total(self) -> int:
+        """Calls of the denoiser in this run."""
+        total = getattr(self.adapter.pipe, "num_timesteps", None)
+        return len(self.scheduler.timesteps) if total is None else total
+
+    def _step(self, call: DenoiserCall) -> Step:
+        each = evaluations(self.scheduler)
+        timestep = float(call.timestep.flatten()[0])
+        return Step(self.calls // each, -(-self._total() // each), timestep)
+
+    def _nurse(self, call: DenoiserCall, step: Step, mover: LatentMethod, reader: Reader) -> None:
+        """Find how far this turn's latents are to be moved."""
         subjects = self.trace.subjects
-        ends = _repeated(self.ends, len(subjects) // len(self.ends))
-        read = [
-            layer
-            for layer in self.layers
-            if layer.factor == self.factor
-            or (mover.reads_finer_levels and layer.factor < self.factor)
-        ]
-        modules = {layer.name: layer.module for layer in read}
-        factors = {layer.name: layer.factor for layer in read}
-        peaks: list[tuple[tuple[float, ...], ...]] = []
-        last: dict[str, Tensor] = {}
-        # Tensors made under inference mode cannot take part in autograd; clones can.
-        with torch.inference_mode(False), torch.enable_grad(), _eager(adapter.module):
-            conditional = adapter.conditional(call.sample, batch)
-            timestep = adapter.conditional(call.timestep, batch)
-            others = adapter.conditional(call.others, batch)
-            keywords = adapter.conditional(call.keywords, batch)
-            # Latents as the denoiser sees them: there a step size means the same whatever the
-            # scheduler, which may hold them sqrt(1 + sigma^2) times larger.
-            latents = conditional[:, :channels].float()
-            if not latents.isfinite().all():
-                raise NonFiniteLoss(
-                    f"The latents hold NaN or infinity at step {step.index}; they did before "
-                    "nursing touched this step. Use float32 or bfloat16 weights."
-                )
-            rest = conditional[:, channels:]
+        seen, record = nurse_latents(self.adapter, reader, mover, call, step, subjects, self.ends)
+        self.trace.steps.append(record)
+        if seen.any():
+            self.shift = seen / input_scale(self.scheduler, call.timestep)
 
-            def evaluate(moving: Tensor) -> Reading:
-                sample = torch.cat([moving.to(rest.dtype), rest], 1)
-                probabilities, heads = record(
-                    modules,
-                    lambda: adapter.denoiser.forward(sample, timestep, *others, **keywords),
-                )
-                maps = self._maps(probabilities, heads, factors, latents.shape[-2:], ends)
-                smoothed = smooth(maps.normalised().detach().movedim(-1, 1)).movedim(1, -1)
-                if not peaks:
-                    peaks.append(_peaks(smoothed, subjects))
-                last["maps"] = smoothed
-                if not moves:
-                    return Reading(torch.full((len(subjects),), float("nan")))
-                attained = None if threshold is None else mover.attained(maps, subjects)
-                last["loss"] = mover.loss(maps, subjects, step)
-                return Reading(last["loss"], attained)
+    def _watch(self, call: DenoiserCall, step: Step, reader: Reader) -> None:
+        """Read the maps in the pipeline's own pass."""
+        first = len(call.sample) - len(self.ends)
+        rows: dict[str, Tensor] = {}
+        heads: dict[str, int] = {}
 
-            if not moves:
-                with torch.no_grad():
-                    loss = evaluate(latents).loss
-                outcome = None
-            else:
-                is_half = call.sample.dtype is torch.float16
-                outcome = move(
-                    latents,
-                    evaluate,
-                    step_size,
-                    threshold,
-                    mover.max_refinements_at(step),
-                    mover.updates_on_exit,
-                    loss_scale=_HALF_PRECISION_SCALE if is_half else 1.0,
-                )
-                loss = last["loss"].detach()
-        nothing = torch.zeros(len(subjects), dtype=torch.long)
-        scale = scale_of_input(adapter.pipe.scheduler, call.timestep)
-        return (None if outcome is None else (outcome.latents - latents) / scale), {
-            "loss": loss.float().cpu(),
-            "peaks": peaks[0],
-            "maps": last["maps"].half().cpu(),
-            "refinements": nothing if outcome is None else outcome.refinements.cpu(),
-            "truncated_forwards": 1 if outcome is None else outcome.forwards,
-            "backwards": 0 if outcome is None else outcome.backwards,
-        }
+        def read(layer: str, attention: AttentionCall) -> Tensor:
+            rows[layer], heads[layer] = attention.mean_probabilities(first), attention.heads
+            return attention.proceed()
 
-    def _maps(
-        self,
-        probabilities: dict[str, Tensor],
-        heads: dict[str, int],
-        factors: dict[str, int],
-        latent_size: Sequence[int],
-        ends: tuple[int, ...],
-    ) -> AttentionMaps:
-        height, width = latent_size
-        grids = {}
-        for name, rows in probabilities.items():
-            factor = factors[name]
-            grids[name] = rows.unflatten(1, (-(-height // factor), -(-width // factor)))
-        return AttentionMaps(grids, heads, (height, width), ends, self.token_range, self.factor)
+        def note() -> None:
+            if len(rows) < len(reader.layers):
+                return
+            maps = reader.maps(rows, heads, call.sample.shape[-2:], self.ends)
+            smoothed, peaks = notes(maps, self.trace.subjects)
+            self.trace.steps.append(StepRecord.watched(step, peaks, smoothed))
 
-    def _open_edits(self, call: _Call, step: Step) -> None:
-        """Tap the layers that an edit is active in, for the pipeline's own pass."""
+        self.taps.callback(note)
+        self._tap(reader.modules, read)
+
+    def _edit(self, call: DenoiserCall, step: Step) -> None:
+        """Let the edits that are active act on the pipeline's own pass."""
         active = [(i, m) for i, m in enumerate(self.editors) if m.is_active(step)]
-        if not active:
-            return
-        layers = [
-            layer
+        layers = {
+            layer.name: layer
             for layer in self.layers
             if any(m.everywhere or layer.factor == self.factor for _, m in active)
-        ]
-        latent_size = call.sample.shape[-2:]
-        by_name = {layer.name: layer for layer in layers}
+        }
+        if not layers:
+            return
+        height, width = call.sample.shape[-2:]
 
         def edit(name: str, attention: AttentionCall) -> Tensor:
-            return self._edited(by_name[name], attention, active, step, latent_size)
+            self.trace.edited_layers += 1
+            factor = layers[name].factor
+            here = [(i, m) for i, m in active if m.everywhere or factor == self.factor]
+            size = (-(-height // factor), -(-width // factor))
+            contexts = [
+                LayerContext(
+                    name,
+                    step,
+                    size,
+                    self.trace.subjects,
+                    self.ends,
+                    self.memories.setdefault((i, name), {}),
+                )
+                for i, _ in here
+            ]
+            return attend(attention, [m for _, m in here], contexts)
 
-        self.open_edit = ExitStack()
-        self.open_edit.enter_context(_eager(self.adapter.module))
-        modules = {layer.name: layer.module for layer in layers}
-        self.open_edit.enter_context(tapped(modules, edit))
+        self._tap({name: layer.module for name, layer in layers.items()}, edit)
 
-    def _edited(
-        self,
-        layer: Layer,
-        attention: AttentionCall,
-        active: Sequence[tuple[int, AttentionMethod]],
-        step: Step,
-        latent_size: Sequence[int],
-    ) -> Tensor:
-        """The attention of one layer with the edits in its conditional half."""
-        self.trace.edited_layers += 1
-        batch, _, pixels, _ = attention.query.shape
-        first = batch - batch // self.adapter.branches()
-        subjects = self.trace.subjects
-        ends = _repeated(self.ends, len(subjects) // len(self.ends))
-        here = [(i, m) for i, m in active if m.everywhere or layer.factor == self.factor]
-        number = attention.key.shape[2]
-        biases = [m.bias(subjects, ends, number) for _, m in here]
-        total = sum((b for b in biases if b is not None), torch.zeros(len(subjects), number))
-        bias = torch.zeros(batch, 1, 1, number, dtype=attention.query.dtype)
-        bias[first:] = total[:, None, None, :].to(bias.dtype)  # type: ignore[union-attr]
-        bias = bias.to(attention.query.device)
-        free = [(i, m) for (i, m), b in zip(here, biases, strict=True) if b is None]
-        if not free:
-            mask = attention.attn_mask
-            if mask is None:
-                return attention.proceed(bias.expand(-1, 1, pixels, -1))
-            if mask.dtype is torch.bool:
-                mask = torch.zeros_like(mask, dtype=bias.dtype).masked_fill(~mask, float("-inf"))
-            return attention.proceed(mask + bias)
-        result = attention.proceed()
-        with torch.inference_mode(False), torch.no_grad():
-            scores = attention.scores(first).clone() + bias[first:].float()
-            height, width = (-(-side // layer.factor) for side in latent_size)
-            for i, m in free:
-                memory = self.memories.setdefault((i, layer.name), {})
-                context = LayerContext(layer.name, step, (height, width), subjects, ends, memory)
-                weights = m.probabilities(scores, context)
-                scores = weights.clamp_min(torch.finfo(weights.dtype).tiny).log()
-            mixed = weights.to(attention.value.dtype) @ attention.value[first:]
-        return torch.cat([result[:first], mixed])
+    def _tap(self, modules: dict[str, nn.Module], handler: Handler) -> None:
+        """Tap layers for the length of this call."""
+        self.taps.enter_context(eager())
+        self.taps.enter_context(tapped(modules, handler))
 
 
 def _repeated(values: tuple, times: int) -> tuple:
     """Each value `times` times in a row, as pipelines repeat prompts for several images."""
     return tuple(value for value in values for _ in range(times))
-
-
-def _split(args: tuple, kwargs: dict) -> _Call:
-    """The denoiser's arguments, whichever way the pipeline passed them."""
-    keywords = dict(kwargs)
-    rest = list(args)
-    sample = rest.pop(0) if rest else keywords.pop("sample")
-    timestep = rest.pop(0) if rest else keywords.pop("timestep")
-    return _Call(sample, torch.as_tensor(timestep), tuple(rest), keywords)
-
-
-def _peaks(maps: Tensor, subjects: Sequence[Sequence[Subject]]) -> tuple[tuple[float, ...], ...]:
-    """For each sample the highest value of each subject's map; maps are (B, H, W, T)."""
-    return tuple(
-        tuple(float(maps[b][..., list(s.token_indices)].mean(-1).amax()) for s in own)
-        for b, own in enumerate(subjects)
-    )
-
-
-def _eager(module: nn.Module) -> AbstractContextManager:
-    """Compiled parts run as plain PyTorch: a pass that is cut short must not be compiled."""
-    is_compiled = hasattr(module, "_orig_mod") or any(
-        part._compiled_call_impl is not None for part in module.modules()
-    )
-    return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()

@@ -37,6 +37,15 @@ class StepRecord:
     backwards: int
     seconds: float
 
+    @classmethod
+    def watched(
+        cls, step: Step, peaks: Sequence[tuple[float, ...]], maps: Sequence[Tensor]
+    ) -> StepRecord:
+        """A step that was only looked at, in the pipeline's own pass."""
+        loss = torch.full((len(maps),), float("nan"))
+        refinements = torch.zeros(len(maps), dtype=torch.long)
+        return cls(step, loss, tuple(peaks), torch.stack(list(maps)), refinements, 0, 0, 0.0)
+
 
 @dataclass
 class Trace:

@@ -16,7 +16,7 @@ def adapter_for(pipe: Any) -> UNetAdapter:
     Raises:
         UnsupportedPipeline: the pipeline has no `UNet2DConditionModel`.
     """
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     unet = getattr(pipe, "unet", None)
     denoiser = getattr(unet, "_orig_mod", unet)

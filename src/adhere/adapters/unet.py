@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from diffusers import UNet2DConditionModel
-from torch import Tensor, nn
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import nn
 
 from adhere.attention.maps import TokenRange
 from adhere.errors import UnsupportedPipeline
@@ -113,23 +112,29 @@ class UNetAdapter:
         """How many copies of the latents the pipeline denoises together, the conditional last."""
         return 2 if self.pipe.do_classifier_free_guidance else 1
 
-    def conditional(self, value: Any, batch: int) -> Any:
-        """The conditional half of whatever carries the whole batch in its first dimension."""
-        if isinstance(value, Tensor):
-            is_batched = value.ndim > 0 and value.shape[0] == batch
-            return (value[batch - batch // self.branches() :] if is_batched else value).clone()
-        if isinstance(value, Mapping):
-            return {key: self.conditional(part, batch) for key, part in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self.conditional(part, batch) for part in value)
-        return value
-
     def check(self) -> None:
         """Refuse what cannot be nursed.
 
         Raises:
             UnsupportedPipeline: by the name of the switch that is in the way.
         """
+        kind = type(self.pipe).__name__
+        if not hasattr(type(self.pipe), "do_classifier_free_guidance"):
+            raise UnsupportedPipeline(
+                f"{kind} does not say whether it guides (it has no do_classifier_free_guidance), "
+                "so the conditional samples cannot be found; use a pipeline that does, such as "
+                "StableDiffusionPipeline."
+            )
+        if hasattr(self.pipe, "image_guidance_scale") or hasattr(self.pipe, "pag_applied_layers"):
+            raise UnsupportedPipeline(
+                f"{kind} denoises three branches at once (it guides by something besides the "
+                "prompt), and nursing knows two; use the plain pipeline of the same model."
+            )
+        if any(parameter.is_inference() for parameter in self.denoiser.parameters()):
+            raise UnsupportedPipeline(
+                "The denoiser was loaded under torch.inference_mode(), so that no gradient can "
+                "pass through it; load it outside, and run it inside if you like."
+            )
         for name, module in self.denoiser.named_modules():
             hook = getattr(module, "_hf_hook", None)
             if name and hook is not None and getattr(hook, "offload", False):
@@ -149,9 +154,3 @@ class UNetAdapter:
                 "SASolverScheduler rebuilds the sample from an earlier one, so that nursing "
                 "would be lost; use another scheduler, such as DPMSolverMultistepScheduler."
             )
-
-
-def scale_of_input(scheduler: Any, timestep: Tensor) -> float:
-    """What the scheduler multiplies latents by before the denoiser sees them."""
-    one = torch.ones((), dtype=torch.float64)
-    return float(scheduler.scale_model_input(one, timestep))

@@ -4,7 +4,7 @@ Shapes: B samples, H x W the grid of the maps, T tokens of the padded sequence.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -59,6 +59,10 @@ class AttentionMaps:
         own = self.size(self.factor)
         found = {name: m for name, m in self.layers.items() if m.shape[1] > own[0]}
         return found or self.at()
+
+    def detach(self) -> "AttentionMaps":
+        """The same maps without the graph that made them."""
+        return replace(self, layers={name: m.detach() for name, m in self.layers.items()})
 
     def aggregate(self, layers: Mapping[str, Tensor] | None = None) -> Tensor:
         """Mean over all heads of layers of one size, by default the level that objectives read.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,31 +50,90 @@ class AttentionCall:
         self.attn_mask, self.dropout_p, self.is_causal = attn_mask, dropout_p, is_causal
         self.scale, self.others = scale, others
 
-    def scores(self, start: int = 0) -> Tensor:
-        """Scaled scores before the softmax of the samples from `start` on, float32."""
-        query, key = self.query[start:].float(), self.key[start:].float()
-        scale = 1 / math.sqrt(query.shape[-1]) if self.scale is None else self.scale
-        scores = (query * scale) @ key.transpose(-1, -2)
-        if self.attn_mask is None:
-            return scores
+    @property
+    def heads(self) -> int:
+        """How many heads the layer has."""
+        return self.query.shape[1]
+
+    @property
+    def factor(self) -> float:
+        """What scores are multiplied by."""
+        return 1 / math.sqrt(self.query.shape[-1]) if self.scale is None else self.scale
+
+    def mask(self, start: int = 0) -> Tensor | None:
+        """What is added to the scores of the samples from `start` on, or None."""
         mask = self.attn_mask
+        if mask is None:
+            return None
         mask = mask[start:] if mask.shape[0] == len(self.query) else mask
         if mask.dtype is torch.bool:
-            return scores.masked_fill(~mask, float("-inf"))
-        return scores + mask.float()
+            return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -math.inf)
+        return mask
 
-    def proceed(self, attn_mask: Tensor | None = None) -> Tensor:
-        """The call as it was made, or with another mask."""
+    def scores(self, start: int = 0) -> Tensor:
+        """Scaled scores before the softmax of the samples from `start` on, float32."""
+        return _scores(self.query[start:], self.key[start:], self.mask(start), self.factor)
+
+    def mean_probabilities(self, start: int = 0) -> Tensor:
+        """Probabilities of the samples from `start` on, mean over heads, (B, N, T), float32."""
+        query, key = self.query[start:], self.key[start:]
+        result = _MeanProbabilities.apply(query, key, self.mask(start), self.factor)
+        assert isinstance(result, Tensor)
+        return result
+
+    def proceed(self, attn_mask: Tensor | None = None, stop: int | None = None) -> Tensor:
+        """The call as it was made, or with another mask, or of the samples before `stop` alone."""
+        mask = self.attn_mask if attn_mask is None else attn_mask
+        if mask is not None and mask.shape[0] == len(self.query):
+            mask = mask[:stop]
         return F.scaled_dot_product_attention(
-            self.query,
-            self.key,
-            self.value,
-            attn_mask=self.attn_mask if attn_mask is None else attn_mask,
+            self.query[:stop],
+            self.key[:stop],
+            self.value[:stop],
+            attn_mask=mask,
             dropout_p=self.dropout_p,
             is_causal=self.is_causal,
             scale=self.scale,
             **self.others,  # type: ignore[arg-type]
         )
+
+
+def _scores(query: Tensor, key: Tensor, mask: Tensor | None, factor: float) -> Tensor:
+    """Scaled scores, (B, heads, N, T), in at least single precision."""
+    precision = torch.promote_types(query.dtype, torch.float32)
+    with torch.autocast(query.device.type, enabled=False):
+        scores = (query.to(precision) * factor) @ key.to(precision).transpose(-1, -2)
+        return scores if mask is None else scores + mask.to(precision)
+
+
+class _MeanProbabilities(torch.autograd.Function):
+    """The mean over heads of the softmax of the scores.
+
+    Heads' probabilities are made a second time for the gradient, so that between the passes
+    nothing is held but query and key, which attention holds anyway.
+    """
+
+    @staticmethod
+    def forward(  # noqa: D102
+        ctx: Any, query: Tensor, key: Tensor, mask: Tensor | None, factor: float
+    ) -> Tensor:
+        ctx.save_for_backward(query, key, mask)
+        ctx.factor = factor
+        return _scores(query, key, mask, factor).softmax(-1).mean(1)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # noqa: D102
+        query, key, mask = ctx.saved_tensors
+        probabilities = _scores(query, key, mask, ctx.factor).softmax(-1)
+        of_rows = probabilities * (slope / query.shape[1]).unsqueeze(1)
+        of_scores = of_rows - probabilities * of_rows.sum(-1, keepdim=True)
+        of_scores *= ctx.factor
+        of_query = of_key = None
+        if ctx.needs_input_grad[0]:
+            of_query = (of_scores @ key.to(of_scores.dtype)).to(query.dtype)
+        if ctx.needs_input_grad[1]:
+            of_key = (of_scores.transpose(-1, -2) @ query.to(of_scores.dtype)).to(key.dtype)
+        return of_query, of_key, None, None
 
 
 class _Mode(TorchFunctionMode):
@@ -129,51 +189,77 @@ def tapped(layers: Mapping[str, nn.Module], handler: Handler) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+        # An interrupt inside attention leaves its module without running the hooks.
+        while open_modes:
+            leave()
 
 
 class _LastLayerRead(Exception):
     """Ends a forward pass that has given all that was asked of it."""
 
 
-def record(
-    layers: Mapping[str, nn.Module], run: Callable[[], object]
-) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """Cross-attention probabilities of layers in one pass, which ends after the last of them.
+Record = Callable[[Callable[[], object]], tuple[dict[str, Tensor], dict[str, int]]]
+
+
+@contextmanager
+def recording(layers: Mapping[str, nn.Module]) -> Iterator[Record]:
+    """Read the cross-attention of layers in passes that end after the last of them.
+
+    Gradients are to be taken inside the block too: gradient checkpointing runs parts of the pass
+    once more, and must find the same taps.
 
     Args:
-        layers: attention modules by name, in the order in which the pass meets them.
-        run: runs the pass.
+        layers: attention modules by name, in the order in which a pass meets them.
 
-    Returns:
-        Per layer the probabilities (B, N, T), mean over heads, float32; and its heads.
-
-    Raises:
-        NoAttentionRecorded: a layer never called `scaled_dot_product_attention`.
+    Yields:
+        A function that takes a function running the pass, and gives for each layer the
+        probabilities (B, N, T), mean over heads, float32; and its heads. It raises
+        `NoAttentionRecorded` when a layer never called `scaled_dot_product_attention`.
     """
     probabilities: dict[str, Tensor] = {}
     heads: dict[str, int] = {}
     last = list(layers)[-1]
 
     def read(layer: str, call: AttentionCall) -> Tensor:
-        rows = call.scores().softmax(-1).mean(1)
+        rows = call.mean_probabilities()
         is_repeated = layer in probabilities
         if not is_repeated:
-            probabilities[layer], heads[layer] = rows, call.query.shape[1]
+            probabilities[layer], heads[layer] = rows, call.heads
             if layer == last:
                 raise _LastLayerRead
         return call.proceed()
 
-    with tapped(layers, read):
+    def record(run: Callable[[], object]) -> tuple[dict[str, Tensor], dict[str, int]]:
+        probabilities.clear()
         try:
             run()
         except _LastLayerRead:
             pass
-    missing = [layer for layer in layers if layer not in probabilities]
-    if missing:
-        raise NoAttentionRecorded(
-            f"{len(missing)} of {len(layers)} layers never called scaled_dot_product_attention "
-            f"(first: {missing[0]}); nursing reads that call, so undo what replaces it: "
-            "pipe.disable_attention_slicing(), pipe.reset_attention_backend() where it exists, "
-            "or pipe.unet.set_default_attn_processor()."
-        )
-    return probabilities, heads
+        missing = [layer for layer in layers if layer not in probabilities]
+        if missing:
+            raise NoAttentionRecorded(
+                f"{len(missing)} of {len(layers)} layers never called "
+                f"scaled_dot_product_attention (first: {missing[0]}); nursing reads that call, "
+                "so undo what replaces it: pipe.disable_attention_slicing(), "
+                "pipe.disable_xformers_memory_efficient_attention(), or "
+                "pipe.unet.set_attn_processor(AttnProcessor2_0())."
+            )
+        return dict(probabilities), dict(heads)
+
+    with tapped(layers, read):
+        yield record
+
+
+def record(
+    layers: Mapping[str, nn.Module], run: Callable[[], object]
+) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """One pass of `recording`, where no gradient is wanted.
+
+    Returns:
+        For each layer the probabilities (B, N, T), mean over heads, float32; and its heads.
+
+    Raises:
+        NoAttentionRecorded: a layer never called `scaled_dot_product_attention`.
+    """
+    with recording(layers) as record_pass:
+        return record_pass(run)

@@ -32,10 +32,12 @@ class AttendAndExcite(LatentMethod):
         smoothed: whether maps are smoothed before their peak is taken.
         pieces: how the tokens of one word become one map.
         updates_on_exit: whether the refinement that finds its threshold attained still updates.
+        nurses_repeats: whether latents are moved also at the second call of PNDM, which then
+            uses the move for the predicted noise alone.
 
     Source: arXiv 2301.13826, equations 3 and 4 and algorithm 1, with the numbers of the authors'
-        code. It updates once more when a threshold is found attained, which is off here and on
-        in `official()`.
+        code. It updates once more when a threshold is found attained, and also at PNDM's repeated
+        call, which are off here and on in `official()`.
     """
 
     step_size: float = 20.0
@@ -48,6 +50,7 @@ class AttendAndExcite(LatentMethod):
     smoothed: bool = True
     pieces: Literal["mean", "max", "last"] = "mean"
     updates_on_exit: bool = False  # type: ignore[assignment]
+    nurses_repeats: bool = False  # type: ignore[assignment]
 
     name = "attend-and-excite"
     paper = "Attend-and-Excite, arXiv 2301.13826"
@@ -64,7 +67,7 @@ class AttendAndExcite(LatentMethod):
     @classmethod
     def official(cls) -> AttendAndExcite:
         """The authors' behaviour, step for step."""
-        return cls(updates_on_exit=True)
+        return cls(updates_on_exit=True, nurses_repeats=True)
 
     def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
         """For each sample the highest attention of each of its subjects, in 0…1."""

@@ -97,8 +97,16 @@ class LatentMethod(Method):
         return False
 
     @property
-    def watches(self) -> bool:
-        """Whether the maps are recorded even where nothing is moved."""
+    def nurses_repeats(self) -> bool:
+        """Whether latents are moved also where the scheduler begins its step from others.
+
+        The second call of PNDM and of Heun is such a one: the move touches the predicted noise
+        alone. The authors' loops know no difference.
+        """
+        return False
+
+    def watches(self, step: Step) -> bool:
+        """Whether the maps are recorded at this turn even if nothing is moved."""
         return False
 
     def __add__(self, other: LatentMethod) -> LatentMethod:
@@ -160,9 +168,13 @@ class WeightedSum(LatentMethod):
         return any(m.reads_finer_levels for _, m in self.terms)
 
     @property
-    def watches(self) -> bool:
+    def nurses_repeats(self) -> bool:
+        """That of the first method."""
+        return self.terms[0][1].nurses_repeats
+
+    def watches(self, step: Step) -> bool:
         """Whether any of the methods does."""
-        return any(m.watches for _, m in self.terms)
+        return any(m.watches(step) for _, m in self.terms)
 
 
 @dataclass(frozen=True)

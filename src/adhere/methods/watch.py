@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from adhere.attention.maps import AttentionMaps
@@ -27,13 +26,12 @@ class Watch(LatentMethod):
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """(B,) zeros: there is nothing to minimise."""
-        return torch.zeros(len(subjects))
+        return maps.aggregate().new_zeros(len(subjects))
 
     def step_size_at(self, step: Step) -> float:
         """0: the latents are left alone."""
         return 0.0
 
-    @property
-    def watches(self) -> bool:
-        """Maps are recorded although nothing is moved."""
-        return True
+    def watches(self, step: Step) -> bool:
+        """Maps are recorded although nothing is moved, in the pipeline's own pass."""
+        return step.within(self.start, self.stop)

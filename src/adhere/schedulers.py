@@ -1,0 +1,66 @@
+"""What nursing must know of a scheduler, for it changes the sample that a step begins from.
+
+A scheduler may scale what the denoiser sees, evaluate the denoiser twice for one step, keep the
+base of a step to itself, or rebuild the sample from an earlier one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def input_scale(scheduler: Any, timestep: Tensor) -> float:
+    """What the scheduler multiplies latents by before the denoiser sees them."""
+    one = torch.ones((), dtype=torch.float64)
+    return float(scheduler.scale_model_input(one, timestep))
+
+
+def evaluations(scheduler: Any) -> int:
+    """How often the denoiser is called for one turn of the loop, as its authors count turns.
+
+    Heun and its kin evaluate each step twice. PNDM's repeated second call is counted as a turn,
+    because the authors of the nursing methods do.
+    """
+    return 2 if hasattr(scheduler, "state_in_first_order") else 1
+
+
+def ignores_sample(scheduler: Any) -> bool:
+    """Whether the coming step begins from a sample the scheduler kept, not the one it is given.
+
+    Latents moved at such a call would touch the predicted noise and nothing else.
+    """
+    if not getattr(scheduler, "state_in_first_order", True):
+        return True
+    orders = getattr(scheduler, "order_list", None)
+    if orders is not None:
+        # DPMSolverSinglestep takes a new base only with its solver of first order.
+        return orders[scheduler.step_index or 0] != 1
+    if hasattr(scheduler, "prk_timesteps"):
+        calls, config = scheduler.counter, scheduler.config
+        if not config.skip_prk_steps and calls < len(scheduler.prk_timesteps):
+            return calls % 4 != 0
+        return calls == 1
+    return False
+
+
+@contextmanager
+def keeping_sample(scheduler: Any) -> Iterator[None]:
+    """The scheduler's step, inside the block, begins from the sample that it is given.
+
+    UniPC corrects the sample by what it remembers of the last step, and so would undo a shift;
+    the correction of this one step is left out.
+    """
+    listed = getattr(scheduler, "disable_corrector", None)
+    if listed is None or not scheduler.step_index:
+        yield
+        return
+    scheduler.disable_corrector = [*listed, scheduler.step_index - 1]
+    try:
+        yield
+    finally:
+        scheduler.disable_corrector = listed
