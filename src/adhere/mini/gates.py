@@ -1,0 +1,341 @@
+"""What the bundled model must be able to do, measured.
+
+    python -m adhere.mini.gates                      # the bundled model, 4 seeds a prompt
+    python -m adhere.mini.gates --model DIR --seeds 1    # another pipeline, fewer seeds
+
+prints each figure beside its threshold, and with `--out` writes all of them as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import adhere
+from adhere import mini
+from adhere.evaluation.prompts import Prompt, attend_and_excite
+from adhere.mini import world
+from adhere.mini.scorer import Scorer, Sighting, shipped
+
+# Scenes of the gates are numbered far from those of the training.
+HELD_OUT = 77_000_000
+
+
+def two_subject_scenes(count: int) -> list[tuple[world.Scene, str, tuple[str, str]]]:
+    """Held-out scenes of two different subjects, "a X and a Y" in random order."""
+    scenes = []
+    for number in range(count):
+        random = np.random.default_rng((HELD_OUT, number))
+        names = [str(s) for s in random.choice(world.SUBJECTS, 2, replace=False)]
+        scene = world.random_scene(random, names)
+        order = [names[i] for i in random.permutation(2)]
+        scenes.append((scene, f"a {order[0]} and a {order[1]}", (order[0], order[1])))
+    return scenes
+
+
+@torch.no_grad()
+def localisation(pipe: Any, count: int = 256, timestep: int = 500) -> dict[str, float]:
+    """Where the attention of each noun peaks on real scenes noised to a timestep.
+
+    Returns:
+        For the first- and the second-named subject the share of scenes in which its peak, on
+        the normalised and smoothed map that Attend-and-Excite reads, falls inside its own box,
+        and inside the other's alone.
+    """
+    hits = np.zeros((2, 2))
+    for number, (scene, prompt, names) in enumerate(
+        tqdm(two_subject_scenes(count), "localisation", disable=None)
+    ):
+        picture = torch.from_numpy(world.draw(scene, 128)).permute(2, 0, 1)[None]
+        latents = pipe.vae.encode(picture.float() / 127.5 - 1).latent_dist.mean
+        latents = latents * pipe.vae.config.scaling_factor
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(number))
+        maps = _maps_of(pipe, latents, noise, timestep, prompt)
+        boxes = {t.subject: b for t, b in zip(scene.things, world.boxes(scene), strict=True)}
+        for place, index in enumerate((2, 5)):
+            row, column = divmod(int(maps[..., index].argmax()), maps.shape[1])
+            x, y = 8 * column + 4, 8 * row + 4
+            own, other = boxes[names[place]], boxes[names[1 - place]]
+            inside = [x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in (own, other)]
+            hits[place] += [inside[0], inside[1] and not inside[0]]
+    shares = hits / count
+    return {
+        "first_own": shares[0, 0],
+        "first_other": shares[0, 1],
+        "second_own": shares[1, 0],
+        "second_other": shares[1, 1],
+    }
+
+
+def _maps_of(
+    pipe: Any, latents: torch.Tensor, noise: torch.Tensor, timestep: int, prompt: str
+) -> torch.Tensor:
+    """The normalised, smoothed maps (H, W, T) of one pass over noised latents."""
+    from adhere.adapters import adapter_for
+    from adhere.attention.maps import AttentionMaps, smooth
+    from adhere.attention.tap import record
+
+    adapter = adapter_for(pipe)
+    factor = adapter.objective_factor()
+    layers = {x.name: x.module for x in adapter.layers() if x.factor == factor}
+    times = torch.tensor([timestep])
+    noisy = pipe.scheduler.add_noise(latents, noise, times)
+    hidden, _ = pipe.encode_prompt(prompt, "cpu", 1, False)
+    rows, heads = record(layers, lambda: pipe.unet(noisy, times, encoder_hidden_states=hidden))
+    height, width = latents.shape[-2:]
+    maps = AttentionMaps(
+        {name: r.unflatten(1, (height // factor, width // factor)) for name, r in rows.items()},
+        heads,
+        (height, width),
+        (len(pipe.tokenizer(prompt).input_ids) - 1,),
+        adapter.token_range(),
+        factor,
+    )
+    return smooth(maps.normalised().movedim(-1, 1)).movedim(1, -1)[0]
+
+
+def pictures_of(
+    pipe: Any,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    method: Any = None,
+    subjects: Sequence[Any] | None = None,
+    steps: int = 50,
+    batch: int = 16,
+    bar: str = "pictures",
+) -> np.ndarray:
+    """Pictures (prompts * seeds, 128, 128, 3) uint8; seed by seed within a prompt."""
+    jobs = [(p, s) for p in range(len(prompts)) for s in seeds]
+    found = []
+    pipe.set_progress_bar_config(disable=True)
+    for start in tqdm(range(0, len(jobs), batch), bar, disable=None):
+        part = jobs[start : start + batch]
+        texts = [prompts[p] for p, _ in part]
+        generators = [torch.Generator().manual_seed(s) for _, s in part]
+
+        def sample(texts: list[str] = texts, generators: list = generators) -> np.ndarray:
+            return pipe(
+                texts, num_inference_steps=steps, generator=generators, output_type="np"
+            ).images
+
+        if method is None:
+            images = sample()
+        else:
+            own = None if subjects is None else [subjects[p] for p, _ in part]
+            with adhere.nurse(pipe, method, prompt=texts, subjects=own):
+                images = sample()
+        found.append((images * 255).round().astype(np.uint8))
+    return np.concatenate(found)
+
+
+def singles(pipe: Any, scorer: Scorer, seeds: Sequence[int]) -> dict[str, float]:
+    """Presence of every subject asked for alone, and the colour of every object."""
+    prompts = [f"a {subject}" for subject in world.SUBJECTS]
+    seen = scorer.look(pictures_of(pipe, prompts, seeds, bar="singles"))
+    wanted = [subject for subject in world.SUBJECTS for _ in seeds]
+    present = [s.is_present(w) for s, w in zip(seen, wanted, strict=True)]
+    painted = [(c, o) for o in world.OBJECTS for c in world.COLOURS]
+    prompts = [f"a {colour} {subject}" for colour, subject in painted]
+    seen = scorer.look(pictures_of(pipe, prompts, seeds[:2], bar="colours"))
+    pairs = [pair for pair in painted for _ in seeds[:2]]
+    there = [s.is_present(o) for s, (_, o) in zip(seen, pairs, strict=True)]
+    right = [c in s.colours(o) for s, (c, o) in zip(seen, pairs, strict=True)]
+    return {
+        "present": float(np.mean(present)),
+        "painted_present": float(np.mean(there)),
+        "right_colour": float(np.mean(right)),
+        "right_colour_where_present": float(np.mean([r for r, t in zip(right, there) if t])),  # noqa: B905
+    }
+
+
+def marks(sighting: Sighting, prompt: Prompt) -> dict[str, bool]:
+    """What one picture holds of what its prompt wants."""
+    there = [sighting.is_present(w.subject) for w in prompt.wanted]
+    right = [w.colour is None or w.colour in sighting.colours(w.subject) for w in prompt.wanted]
+    return {
+        "all_present": all(there),
+        "all_right": all(t and r for t, r in zip(there, right, strict=True)),
+        "mixed": bool(sighting.mixtures),
+    }
+
+
+def compare(
+    pipe: Any,
+    scorer: Scorer,
+    subset: str,
+    methods: dict[str, Any],
+    seeds: Sequence[int],
+    limit: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Marks of a benchmark subset under several methods, on the same seeds.
+
+    Returns:
+        "<method>/<mark>" to an array (prompts, seeds) of 0 and 1.
+    """
+    prompts = attend_and_excite(subset).prompts[:limit]
+    texts = [p.text for p in prompts]
+    marked: dict[str, np.ndarray] = {}
+    for name, method in methods.items():
+        pictures = pictures_of(pipe, texts, seeds, method, bar=f"{subset}, {name}")
+        seen = scorer.look(pictures)
+        wanted = [p for p in prompts for _ in seeds]
+        rows = [marks(s, p) for s, p in zip(seen, wanted, strict=True)]
+        for mark in rows[0]:
+            values = np.array([row[mark] for row in rows], float)
+            marked[f"{name}/{mark}"] = values.reshape(len(prompts), len(seeds))
+    return marked
+
+
+def interval(values: np.ndarray, draws: int = 10_000) -> tuple[float, float]:
+    """95% interval of a mean by resampling prompts; values are (prompts, seeds)."""
+    means = values.mean(1)
+    random = np.random.default_rng(0)
+    samples = means[random.integers(len(means), size=(draws, len(means)))].mean(1)
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def autoencoder_psnr(pipe: Any, count: int = 256) -> float:
+    """Mean PSNR in dB of held-out scenes after the autoencoder."""
+    total = 0.0
+    with torch.no_grad():
+        for number in range(count):
+            random = np.random.default_rng((HELD_OUT, 1, number))
+            picture = world.draw(world.random_scene(random), 128)
+            images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+            decoded = pipe.vae.decode(pipe.vae.encode(images).latent_dist.mean).sample
+            error = (decoded.clamp(-1, 1) - images).square().mean().item() / 4
+            total += -10 * np.log10(error)
+    return total / count
+
+
+def speed(pipe: Any) -> dict[str, float]:
+    """Seconds of one picture, 50 steps with guidance, plain and nursed; the best of three."""
+    prompt = "a cat and a frog"
+    pipe.set_progress_bar_config(disable=True)
+    seconds: dict[str, list[float]] = {"plain": [], "nursed": []}
+    for _ in range(3):
+        started = time.perf_counter()
+        pipe(prompt, generator=torch.Generator().manual_seed(0))
+        seconds["plain"].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        with adhere.nurse(pipe, adhere.AttendAndExcite(), prompt=prompt):
+            pipe(prompt, generator=torch.Generator().manual_seed(0))
+        seconds["nursed"].append(time.perf_counter() - started)
+    return {name: min(values) for name, values in seconds.items()}
+
+
+def seen_and_unseen(subset: str) -> np.ndarray:
+    """For each animal pair of the benchmark, whether training drew the two together."""
+    held_out = world.held_out_pairs()
+    prompts = attend_and_excite(subset).prompts
+    return np.array([frozenset(w.subject for w in p.wanted) not in held_out for p in prompts])
+
+
+def measure(pipe: Any, scorer: Scorer, seeds: int) -> dict[str, Any]:
+    """Every gate's figures."""
+    figures: dict[str, Any] = {"localisation": localisation(pipe)}
+    figures["singles"] = singles(pipe, scorer, range(2 * seeds))
+    methods = {"plain": None, "nursed": adhere.AttendAndExcite()}
+    animals = compare(pipe, scorer, "animals", methods, range(seeds))
+    plain, nursed = (animals[f"{name}/all_present"] for name in methods)
+    seen = seen_and_unseen("animals")
+    figures["animals"] = {
+        "plain": plain.mean(),
+        "plain_interval": interval(plain),
+        "nursed": nursed.mean(),
+        "nursed_interval": interval(nursed),
+        "gain": (nursed - plain).mean(),
+        "gain_interval": interval(nursed - plain),
+        "plain_seen": plain[seen].mean(),
+        "plain_unseen": plain[~seen].mean(),
+        "nursed_seen": nursed[seen].mean(),
+        "nursed_unseen": nursed[~seen].mean(),
+        "plain_mixed": animals["plain/mixed"].mean(),
+        "nursed_mixed": animals["nursed/mixed"].mean(),
+    }
+    objects = compare(pipe, scorer, "objects", {"plain": None}, range(seeds))
+    figures["objects"] = {
+        "present": objects["plain/all_present"].mean(),
+        "right_colours": objects["plain/all_right"].mean(),
+    }
+    figures["autoencoder"] = {"psnr": autoencoder_psnr(pipe)}
+    figures["seconds"] = speed(pipe)
+    return json.loads(json.dumps(figures, default=float))
+
+
+def verdicts(figures: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """For each gate its name, its figure, its threshold, and whether it holds."""
+    place, single, animals = figures["localisation"], figures["singles"], figures["animals"]
+    objects, seconds = figures["objects"], figures["seconds"]
+    psnr = figures["autoencoder"]["psnr"]
+    own = min(place["first_own"], place["second_own"])
+    other = max(place["first_other"], place["second_other"])
+    low = animals["gain_interval"][0]
+    return [
+        ("attention in the own box", f"{own:.1%}", ">= 80%", own >= 0.8),
+        ("attention in the other box", f"{other:.1%}", "<= 20%", other <= 0.2),
+        ("singles present", f"{single['present']:.1%}", ">= 92%", single["present"] >= 0.92),
+        (
+            "singles' colours",
+            f"{single['right_colour']:.1%}",
+            ">= 85%",
+            single["right_colour"] >= 0.85,
+        ),
+        (
+            "animal pairs, plain",
+            f"{animals['plain']:.1%}",
+            "20% to 75%",
+            0.2 <= animals["plain"] <= 0.75,
+        ),
+        (
+            "objects' colours under presence",
+            f"{objects['right_colours']:.1%} of {objects['present']:.1%}",
+            "clearly below",
+            objects["right_colours"] < objects["present"] - 0.05,
+        ),
+        (
+            "gain of Attend-and-Excite",
+            f"{animals['gain']:+.1%} ({low:+.1%} to {animals['gain_interval'][1]:+.1%})",
+            ">= +15%, clear of 0",
+            animals["gain"] >= 0.15 and low > 0,
+        ),
+        ("autoencoder", f"{psnr:.1f} dB", ">= 27 dB", psnr >= 27),
+        ("seconds, plain", f"{seconds['plain']:.1f}", "<= 6", seconds["plain"] <= 6),
+        ("seconds, nursed", f"{seconds['nursed']:.1f}", "<= 10", seconds["nursed"] <= 10),
+    ]
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m adhere.mini.gates")
+    parser.add_argument("--model", type=Path, help="a pipeline folder; default the bundled one")
+    parser.add_argument("--seeds", type=int, default=4, help="seeds a prompt (default 4)")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    options = parser.parse_args()
+    if options.model is None:
+        pipe = mini.load()
+    else:
+        from diffusers import StableDiffusionPipeline
+
+        pipe = StableDiffusionPipeline.from_pretrained(
+            options.model, torch_dtype=torch.float32, use_safetensors=True
+        )
+    figures = measure(pipe, shipped(), options.seeds)
+    for name, figure, threshold, holds in verdicts(figures):
+        sys.stdout.write(f"{'ok  ' if holds else 'FAIL'}  {name:34}{figure:>28}  {threshold}\n")
+    if options.out:
+        options.out.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
