@@ -1,0 +1,472 @@
+"""`draw`: one call from a prompt to pictures that carry their recipe."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+from PIL import Image
+
+from adhere import __version__
+from adhere.errors import NonFiniteLoss, UnsupportedPipeline
+from adhere.loading import (
+    MINI,
+    Loaded,
+    load,
+    scheduler_from_recipe,
+    scheduler_named,
+    scheduler_recipe,
+)
+from adhere.methods import METHODS, Method
+from adhere.nursing import nurse
+from adhere.parameters import method_named, parameters_of, with_parameters
+from adhere.picture import save_picture
+from adhere.recipe import LARGEST_SEED, LONGEST_TEXT, MethodRecipe, ModelRecipe, Recipe
+from adhere.subjects import Subject
+from adhere.trace import Trace
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+MOST_SEEDS = 1_000
+# A side this many times the one that the model was trained at is a slip of the keyboard.
+_LARGEST_FACTOR = 8
+
+Model = Union[str, "os.PathLike[str]", "DiffusionPipeline", Loaded]
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Pictures, what they were made from, and what happened.
+
+    Attributes:
+        pictures: one for each seed.
+        recipes: one for each picture.
+        traces: one for each batch; a plain drawing has none.
+        seconds: that sampling took.
+    """
+
+    pictures: tuple[Image.Image, ...]
+    recipes: tuple[Recipe, ...]
+    traces: tuple[Trace, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def trace(self) -> Trace:
+        """The trace of a drawing of one batch.
+
+        Raises:
+            ValueError: it has several batches, or was drawn without a method.
+        """
+        if len(self.traces) != 1:
+            raise ValueError(
+                f"This drawing has {len(self.traces)} traces; a plain one has none, and one of "
+                "several batches has one each, in `traces`."
+            )
+        return self.traces[0]
+
+    def save(self, folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+        """Writes each picture as a PNG with its recipe inside, over no other file.
+
+        Args:
+            folder: made where it is missing.
+
+        Returns:
+            The files, one for each picture.
+        """
+        pairs = zip(self.pictures, self.recipes, strict=True)
+        return tuple(save_picture(picture, recipe, folder) for picture, recipe in pairs)
+
+
+def draw(
+    model: Model,
+    prompt: str,
+    *,
+    method: str | Method | Sequence[Method] | None = "attend-and-excite",
+    subjects: Sequence[str | int | Sequence[str] | Subject] | None = None,
+    seeds: Sequence[int] = (0,),
+    steps: int = 50,
+    guidance_scale: float | None = None,
+    negative_prompt: str = "",
+    size: tuple[int, int] | None = None,
+    scheduler: str | Any = None,  # noqa: ANN401
+    dtype: str | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    on_step: OnStep | None = None,
+    on_batch: Callable[[Drawing], None] | None = None,
+) -> Drawing:
+    """Draws a prompt, one picture for each seed.
+
+        adhere.draw("mini", "a cat and a frog", seeds=range(4)).save("pictures")
+
+    Args:
+        model: "mini" (bundled), a folder, a hub id, what `adhere.loading.load` gave, or a
+            text-to-image pipeline of yours.
+        prompt: what to draw.
+        method: what nurses: the name of a method, with its paper's numbers; a method; several,
+            of which one may move latents; None for the plain pipeline.
+        subjects: what the picture must hold; None finds it, see `adhere.find_subjects`.
+        seeds: from 0 to 2**63 - 1; each picture has a random generator of its own on the CPU,
+            so that it depends on no other one, nor on the device.
+        steps: of sampling.
+        guidance_scale: of classifier-free guidance; None takes the pipeline's default.
+        negative_prompt: what guidance leads away from.
+        size: width and height in pixels; None takes the model's.
+        scheduler: a short name, see `adhere.loading.SCHEDULERS`, or a scheduler; None takes the
+            pipeline's.
+        dtype: "float32", "bfloat16" or "float16", where the model is loaded here.
+        device: where the model is loaded to; None takes a GPU where there is one.
+        batch_size: how many pictures are sampled together; None takes all.
+        on_step: called after each turn of the loop with turns done and their number, all
+            batches together.
+        on_batch: called with each batch as soon as it is done.
+
+    Returns:
+        The drawing.
+
+    Raises:
+        ValueError: an argument out of range, or an unknown name.
+        AdhereError: what `adhere.nurse` raises; `NonFiniteLoss` also for a picture of NaN.
+    """
+    methods = _methods(method)
+    seeds = _checked_seeds(seeds)
+    _check_numbers(prompt, negative_prompt, steps, guidance_scale, batch_size)
+    loaded = _loaded(model, dtype, device)
+    pipe = loaded.pipe
+    width, height = _checked_size(pipe, size)
+    if guidance_scale is None:
+        guidance_scale = float(_default(pipe, "guidance_scale", 7.5))
+    batch_size = batch_size or len(seeds)
+    batches = [seeds[i : i + batch_size] for i in range(0, len(seeds), batch_size)]
+    done: list[Drawing] = []
+    with _scheduler_of(pipe, scheduler), _without_progress_bar(pipe):
+        _check_steps(pipe, steps)
+        shared = Recipe(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            subjects=(),
+            methods=tuple(MethodRecipe(m.name, parameters_of(m)) for m in methods),
+            seed=seeds[0],
+            batch=seeds,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            width=width,
+            height=height,
+            scheduler=scheduler_recipe(pipe.scheduler),
+            model=loaded.source,
+            dtype=str(pipe.dtype).removeprefix("torch."),
+            device=pipe.device.type,
+            environment=environment(pipe.device.type),
+        )
+        for number, batch in enumerate(batches):
+            report = _counting(on_step, number, len(batches))
+            done.append(_draw_batch(pipe, replace(shared, batch=batch), methods, subjects, report))
+            if on_batch is not None:
+                on_batch(done[-1])
+    return Drawing(
+        tuple(picture for one in done for picture in one.pictures),
+        tuple(recipe for one in done for recipe in one.recipes),
+        tuple(trace for one in done for trace in one.traces),
+        sum(one.seconds for one in done),
+    )
+
+
+def redraw(
+    recipe: Recipe,
+    *,
+    model: Model | None = None,
+    device: str | None = None,
+    on_step: OnStep | None = None,
+) -> Drawing:
+    """Draws the picture of a recipe again.
+
+    On the same machine with the same versions it comes out identical, bit for bit. What differs
+    is said by warnings.
+
+    Args:
+        recipe: see `adhere.picture.read_recipe`.
+        model: the model; None takes the recipe's if it is the bundled one or a folder that is
+            here. One of the hub is not fetched on the word of a picture alone.
+        device: None takes the recipe's kind where there is one.
+        on_step: see `draw`.
+
+    Returns:
+        A drawing of the one picture.
+
+    Raises:
+        ValueError: the model is not at hand, or a name in the recipe is not known.
+    """
+    methods = [_method_again(m) for m in recipe.methods]
+    loaded = _model_again(recipe, model, device)
+    pipe = loaded.pipe
+    for difference in _differences(recipe, loaded.source, pipe.device.type):
+        warnings.warn(f"{difference}: the picture may differ.", stacklevel=2)
+    batch = draw(
+        loaded,
+        recipe.prompt,
+        method=methods or None,
+        subjects=recipe.subjects or None,
+        seeds=recipe.batch,
+        steps=recipe.steps,
+        guidance_scale=recipe.guidance_scale,
+        negative_prompt=recipe.negative_prompt,
+        size=(recipe.width, recipe.height),
+        scheduler=scheduler_from_recipe(recipe.scheduler, pipe.scheduler),
+        on_step=on_step,
+    )
+    own = recipe.batch.index(recipe.seed)
+    return replace(
+        batch,
+        pictures=(batch.pictures[own],),
+        recipes=(batch.recipes[own],),
+    )
+
+
+def environment(device: str) -> dict[str, str]:
+    """What the last bits of a picture depend on besides its recipe: versions and threads."""
+    import diffusers
+    import torch
+    import transformers
+
+    found = {
+        "adhere": __version__,
+        "diffusers": diffusers.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    if device == "cpu":
+        found |= {"threads": str(torch.get_num_threads()), "machine": platform.machine()}
+    return found
+
+
+def _draw_batch(
+    pipe: DiffusionPipeline,
+    recipe: Recipe,
+    methods: Sequence[Method],
+    subjects: Sequence[Any] | None,
+    on_step: OnStep | None,
+) -> Drawing:
+    import torch
+
+    def after_step(pipe: Any, index: int, _: object, changed: dict) -> dict:  # noqa: ANN401
+        if on_step is not None:
+            on_step(index + 1, pipe.num_timesteps)
+        return changed
+
+    nursing = (
+        nurse(pipe, methods, prompt=recipe.prompt, subjects=subjects) if methods else nullcontext()
+    )
+    started = time.perf_counter()
+    with nursing as trace:
+        result = pipe(  # type: ignore[operator]
+            recipe.prompt,
+            negative_prompt=recipe.negative_prompt or None,
+            num_images_per_prompt=len(recipe.batch),
+            num_inference_steps=recipe.steps,
+            guidance_scale=recipe.guidance_scale,
+            width=recipe.width,
+            height=recipe.height,
+            generator=[torch.Generator().manual_seed(seed) for seed in recipe.batch],
+            callback_on_step_end=after_step,
+            output_type="np",
+        )
+    seconds = time.perf_counter() - started
+    if not np.isfinite(result.images).all():
+        raise NonFiniteLoss(
+            "The picture came out as NaN or infinity; the model's weights are broken, or "
+            f"{recipe.dtype} is too narrow for it: use float32 or bfloat16."
+        )
+    if any(getattr(result, "nsfw_content_detected", None) or ()):
+        warnings.warn("The model's safety checker has blackened pictures.", stacklevel=3)
+    found = trace.subjects[0] if trace is not None else ()
+    recipe = replace(recipe, subjects=found)
+    return Drawing(
+        tuple(pipe.image_processor.numpy_to_pil(result.images)),  # type: ignore[attr-defined]
+        tuple(replace(recipe, seed=seed) for seed in recipe.batch),
+        () if trace is None else (trace,),
+        seconds,
+    )
+
+
+def _methods(method: str | Method | Sequence[Method] | None) -> tuple[Method, ...]:
+    if method is None or method == "none":
+        return ()
+    if isinstance(method, str):
+        return (method_named(method),)
+    return (method,) if isinstance(method, Method) else tuple(method)
+
+
+def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    checked = tuple(seeds)
+    if not 0 < len(checked) <= MOST_SEEDS:
+        raise ValueError(f"Got {len(checked)} seeds; give from 1 to {MOST_SEEDS}.")
+    for seed in checked:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+            raise ValueError(f"Got seed {seed!r}; give whole numbers from 0 to 2**63 - 1.")
+    if len(set(checked)) < len(checked):
+        raise ValueError(f"Got a seed twice in {list(checked)}; each seed is one picture.")
+    return checked
+
+
+def _check_numbers(
+    prompt: str,
+    negative_prompt: str,
+    steps: int,
+    guidance_scale: float | None,
+    batch_size: int | None,
+) -> None:
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValueError("The prompt is empty; say what the picture should hold.")
+    if max(len(prompt), len(negative_prompt)) > LONGEST_TEXT:
+        raise ValueError(f"A prompt is longer than {LONGEST_TEXT} characters; shorten it.")
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise ValueError(f"Got {steps!r} steps; give a whole number from 1 on.")
+    if guidance_scale is not None and not 0 <= guidance_scale < math.inf:
+        raise ValueError(f"Got guidance scale {guidance_scale!r}; give a number from 0 on.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"Got batch size {batch_size!r}; give a whole number from 1 on.")
+
+
+def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -> Loaded:
+    """The model as a text-to-image pipeline around a U-Net."""
+    if isinstance(model, str | os.PathLike):
+        loaded = load(model, dtype=dtype, device=device)
+    elif dtype is not None or device is not None:
+        raise ValueError(
+            "Got a dtype or device for a pipeline that is loaded already; move it yourself, as "
+            "with pipe.to('cuda', torch.float16)."
+        )
+    elif isinstance(model, Loaded):
+        loaded = model
+    else:
+        # The weights of an object may have changed since they were read from anywhere.
+        name = str(model.config.get("_name_or_path") or "")
+        loaded = Loaded(model, ModelRecipe(name[:1_000]))
+    pipe = loaded.pipe
+    takes = inspect.signature(pipe.__call__).parameters
+    needed = {"prompt", "height", "width", "callback_on_step_end"}
+    if not needed <= takes.keys() or "image" in takes or not hasattr(pipe, "unet"):
+        raise UnsupportedPipeline(
+            f"draw got a {type(pipe).__name__}; expected a text-to-image pipeline around a "
+            "U-Net. Call one that needs pictures too inside adhere.nurse(pipe, …)."
+        )
+    return loaded
+
+
+def _checked_size(pipe: DiffusionPipeline, size: tuple[int, int] | None) -> tuple[int, int]:
+    multiple = int(getattr(pipe, "vae_scale_factor", 8))
+    trained = pipe.unet.config.sample_size  # type: ignore[attr-defined]
+    rows, columns = (trained, trained) if isinstance(trained, int) else trained
+    native = columns * multiple, rows * multiple
+    if size is None:
+        return native
+    largest = _LARGEST_FACTOR * max(native)
+    # Pipelines of diffusers ask for multiples of 8 whatever their autoencoder's own factor is.
+    multiple = math.lcm(multiple, 8)
+    for side in size:
+        if side < multiple or side % multiple or side > largest:
+            raise ValueError(
+                f"Got size {size[0]}x{size[1]}; give a width and a height that are multiples of "
+                f"{multiple}, at most {largest} (this model's own size is "
+                f"{native[0]}x{native[1]})."
+            )
+    return size
+
+
+def _check_steps(pipe: DiffusionPipeline, steps: int) -> None:
+    most = pipe.scheduler.config.get("num_train_timesteps", 1_000)  # type: ignore[attr-defined]
+    if steps > most:
+        raise ValueError(f"Got {steps} steps; this model has {most} timesteps to take them from.")
+
+
+def _default(pipe: DiffusionPipeline, name: str, otherwise: float) -> float:
+    parameter = inspect.signature(pipe.__call__).parameters.get(name)
+    is_number = parameter is not None and isinstance(parameter.default, int | float)
+    return parameter.default if is_number else otherwise  # type: ignore[union-attr]
+
+
+@contextmanager
+def _scheduler_of(
+    pipe: DiffusionPipeline,
+    scheduler: str | Any,  # noqa: ANN401
+) -> Iterator[None]:
+    """The pipeline with another scheduler for a while."""
+    own = pipe.scheduler  # type: ignore[attr-defined]
+    if isinstance(scheduler, str):
+        scheduler = scheduler_named(scheduler, own)
+    try:
+        if scheduler is not None:
+            pipe.scheduler = scheduler  # type: ignore[attr-defined]
+        yield
+    finally:
+        if scheduler is not None:
+            pipe.scheduler = own  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _without_progress_bar(pipe: DiffusionPipeline) -> Iterator[None]:
+    """The pipeline's own bar off for a while: progress is told by `on_step`."""
+    own = dict(getattr(pipe, "_progress_bar_config", {}))
+    pipe.set_progress_bar_config(**{**own, "disable": True})
+    try:
+        yield
+    finally:
+        pipe.set_progress_bar_config(**own)
+
+
+def _counting(on_step: OnStep | None, number: int, batches: int) -> OnStep | None:
+    if on_step is None:
+        return None
+    return lambda done, count: on_step(number * count + done, batches * count)
+
+
+def _method_again(recipe: MethodRecipe) -> Method:
+    if recipe.name not in METHODS:
+        raise ValueError(
+            f"The picture was drawn with {recipe.name!r}, which is none of "
+            f"{', '.join(METHODS)}; draw it again from the Python that made it."
+        )
+    return with_parameters(method_named(recipe.name), recipe.parameters)
+
+
+def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loaded:
+    if model is not None and not isinstance(model, str | os.PathLike):
+        return _loaded(model)
+    name = recipe.model.name
+    if model is None and name != MINI and not (name and Path(name).is_dir()):
+        raise ValueError(
+            f"The picture was drawn with the model {name!r}, which is neither the bundled one nor "
+            "a folder here; say which model to load, as with --model."
+        )
+    place = device or ("cpu" if recipe.device == "cpu" else None)
+    return _loaded(name if model is None else model, recipe.dtype, place)
+
+
+def _differences(recipe: Recipe, source: ModelRecipe, device: str) -> list[str]:
+    """What is not as it was when the picture was drawn."""
+    found = []
+    was = recipe.model
+    if was.weights is None or source.weights is None:
+        found.append("it is not known whether the model's weights are the same")
+    elif was.weights != source.weights:
+        found.append(f"the weights of {source.name!r} are not those of the picture")
+    if recipe.device != device:
+        found.append(f"drawn on {recipe.device}, now on {device}")
+    now: Mapping[str, str] = environment(device)
+    for name in sorted({*recipe.environment, *now}):
+        before, after = recipe.environment.get(name), now.get(name)
+        if before != after and recipe.device == device:
+            found.append(f"drawn with {name} {before}, now {after}")
+    return found

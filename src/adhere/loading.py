@@ -1,0 +1,331 @@
+"""A pipeline from a name, a folder or a hub id, reading nothing that could run code.
+
+Weights are read from safetensors only, and no code that comes with a model is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adhere.names import unknown
+from adhere.recipe import ModelRecipe, SchedulerRecipe
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+MINI = "mini"
+DTYPES = ("float32", "bfloat16", "float16")
+
+SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
+    "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "dpm++2m-sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler-a": ("EulerAncestralDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
+    "lcm": ("LCMScheduler", {}),
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+}
+"""Short name to the class in diffusers and what it needs besides the pipeline's configuration."""
+
+# What Stable Diffusion's latents need, where the pipeline's own scheduler has no such setting and
+# the class's default is meant for pixels.
+_FOR_LATENTS = {"clip_sample": False, "set_alpha_to_one": False}
+
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline, and where it came from."""
+
+    pipe: DiffusionPipeline
+    source: ModelRecipe
+
+
+def load(
+    model: str | os.PathLike[str] = MINI, *, dtype: str | None = None, device: str | None = None
+) -> Loaded:
+    """A pipeline ready to draw.
+
+    Args:
+        model: "mini", the bundled model; or a folder in diffusers' layout; or an id on the
+            Hugging Face hub, "owner/name" or "owner/name@revision".
+        dtype: "float32", "bfloat16" or "float16"; None takes float16 on a GPU, else float32.
+        device: such as "cpu" or "cuda:1"; None takes a GPU where there is one.
+
+    Raises:
+        ValueError: no such model, dtype or device; a folder that is no pipeline; weights that
+            are no safetensors, or broken ones; a hub that does not answer.
+    """
+    name = os.fspath(model)
+    if dtype is not None and dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    folder, revision = find_folder(name)
+    check_folder(folder)
+    place = device_named(device)
+    kind = dtype or ("float16" if place.type == "cuda" and name != MINI else "float32")
+    pipe = _read(folder, kind)
+    return Loaded(pipe.to(place), ModelRecipe(name, revision, hash_weights(folder)))
+
+
+def find_folder(name: str) -> tuple[Path, str | None]:
+    """The folder of a model, fetched from the hub where need be, and its revision there.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    if name == MINI:
+        from adhere import mini
+
+        if not (mini.folder() / "model_index.json").is_file():
+            raise ValueError(
+                "The weights of the bundled model 'mini' are missing from this installation; "
+                "install adhere anew, or give another model."
+            )
+        return mini.folder(), None
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path, None
+    if path.is_file():
+        raise ValueError(
+            f"{name!r} is a file; expected a folder in diffusers' layout. Convert a single file "
+            "with StableDiffusionPipeline.from_single_file(…).save_pretrained(folder)."
+        )
+    if not _HUB_ID.fullmatch(name) or name.startswith("."):
+        raise unknown("model", name, [MINI, "a folder", "an id on the hub such as owner/name"])
+    return _fetch(name)
+
+
+def check_folder(folder: Path) -> None:
+    """Makes sure that a folder is a pipeline with safetensors weights that are not broken.
+
+    Raises:
+        ValueError: it is not; the message names the file.
+    """
+    components = _components(folder)
+    for name in components:
+        place = folder / name
+        if not place.is_dir():
+            raise ValueError(
+                f"{str(folder)!r} lacks the folder {name!r} that its model_index.json names; "
+                "copy or save the pipeline again."
+            )
+        tensors = sorted(place.glob("*.safetensors"))
+        pickles = sorted(p for p in place.iterdir() if p.suffix in _PICKLES)
+        if pickles and not tensors:
+            raise ValueError(
+                f"{name}/{pickles[0].name} in {str(folder)!r} is a pickle, which can run code "
+                "when it is read; adhere reads safetensors only. Convert it with "
+                "pipe.save_pretrained(folder, safe_serialization=True) where you trust it."
+            )
+        for file in tensors:
+            _check_tensors(file)
+
+
+def hash_weights(folder: Path) -> str:
+    """SHA-256 over the names and contents of a pipeline's weight files, as hexadecimal."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*/*.safetensors")):
+        digest.update(f"{file.parent.name}/{file.name}\0{file.stat().st_size}\0".encode())
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def device_named(name: str | None) -> torch.device:
+    """A device by name, or the best there is.
+
+    Raises:
+        ValueError: no such device on this machine.
+    """
+    import torch
+
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
+    elif torch.backends.mps.is_available():
+        there = ["mps", "cpu"]
+    if name is not None and name not in there:
+        raise unknown("device", name, there)
+    return torch.device(name or there[0])
+
+
+def load_tokenizer(model: str | os.PathLike[str] = MINI) -> Any:  # noqa: ANN401
+    """The tokenizer of a model alone, which takes a moment where the pipeline takes many.
+
+    Raises:
+        ValueError: no such model, or one without a tokenizer in its folder `tokenizer`.
+    """
+    from transformers import AutoTokenizer
+
+    folder, _ = find_folder(os.fspath(model))
+    _components(folder)
+    try:
+        return AutoTokenizer.from_pretrained(folder / "tokenizer")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{os.fspath(model)!r} has no tokenizer that can be read: {_first_line(error)}"
+        ) from error
+
+
+def scheduler_named(name: str, own: Any) -> Any:  # noqa: ANN401
+    """A scheduler by its short name, with the configuration of the pipeline's own.
+
+    Args:
+        name: one of `SCHEDULERS`.
+        own: the pipeline's.
+
+    Raises:
+        ValueError: no such scheduler; the nearest name is suggested.
+    """
+    import diffusers
+
+    if name not in SCHEDULERS:
+        raise unknown("scheduler", name, SCHEDULERS)
+    class_name, needed = SCHEDULERS[name]
+    config = dict(own.config)
+    return getattr(diffusers, class_name).from_config({**_FOR_LATENTS, **config, **needed})
+
+
+def scheduler_recipe(scheduler: Any) -> SchedulerRecipe:  # noqa: ANN401
+    """A scheduler's class and those of its settings that its class takes."""
+    taken = inspect.signature(type(scheduler).__init__).parameters
+    config = {k: _plain(v) for k, v in scheduler.config.items() if k in taken}
+    return SchedulerRecipe(type(scheduler).__name__, config)
+
+
+def scheduler_from_recipe(recipe: SchedulerRecipe, own: Any) -> Any:  # noqa: ANN401
+    """The scheduler of a recipe, of a class that is known or the pipeline's own.
+
+    Raises:
+        ValueError: the class is neither, or does not take the settings.
+    """
+    import diffusers
+
+    if recipe == scheduler_recipe(own):
+        return own
+    known = {class_name for class_name, _ in SCHEDULERS.values()}
+    if recipe.name == type(own).__name__:
+        kind = type(own)
+    elif recipe.name in known:
+        kind = getattr(diffusers, recipe.name)
+    else:
+        raise unknown("scheduler", recipe.name, sorted(known))
+    try:
+        return kind.from_config(dict(recipe.config))
+    except (TypeError, ValueError, NotImplementedError, ArithmeticError, RuntimeError) as error:
+        raise ValueError(
+            f"{recipe.name} does not take the recipe's settings: {_first_line(error)}"
+        ) from error
+
+
+def _components(folder: Path) -> list[str]:
+    """Names of the folders that a pipeline consists of."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise ValueError(
+            f"{str(folder)!r} is no pipeline: it has no model_index.json. Expected a folder in "
+            "diffusers' layout, as pipe.save_pretrained(folder) writes it."
+        )
+    try:
+        listed = json.loads(index.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        listed = None
+    if not isinstance(listed, dict) or not isinstance(listed.get("_class_name"), str):
+        raise ValueError(
+            f"model_index.json in {str(folder)!r} is broken, or names a pipeline with code of "
+            "its own, which adhere does not run; save the pipeline again with a class of "
+            "diffusers."
+        )
+    found = []
+    for name, entry in listed.items():
+        if name.startswith("_") or not isinstance(entry, list) or len(entry) != 2:
+            continue
+        if all(part is None for part in entry):
+            continue
+        if Path(name).name != name or not all(isinstance(part, str) for part in entry):
+            raise ValueError(
+                f"model_index.json in {str(folder)!r} names no component by {name!r}."
+            )
+        found.append(name)
+    return found
+
+
+def _check_tensors(file: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{file.parent.name}/{file.name} in {str(file.parent.parent)!r} is broken "
+            f"({_first_line(error)}); copy or download it again."
+        ) from error
+
+
+def _read(folder: Path, dtype: str) -> DiffusionPipeline:
+    import torch
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+    try:
+        return DiffusionPipeline.from_pretrained(
+            folder,
+            torch_dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    # Files of strangers fail in as many ways as there are classes that read them.
+    except Exception as error:
+        raise ValueError(
+            f"{str(folder)!r} could not be loaded as a pipeline: {_first_line(error)}"
+        ) from error
+
+
+def _fetch(name: str) -> tuple[Path, str | None]:
+    """A model of the hub in the local cache."""
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+    identity, _, revision = name.partition("@")
+    try:
+        folder = DiffusionPipeline.download(
+            identity,
+            revision=revision or None,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    # Whatever the network, the hub or its client raise, the model is not here.
+    except Exception as error:
+        raise ValueError(
+            f"{name!r} is no folder here, and could not be fetched from the hub: "
+            f"{_first_line(error)} Check the spelling and the network, or give a folder."
+        ) from error
+    return Path(folder), Path(folder).name
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.tolist() if hasattr(value, "tolist") else str(value)  # type: ignore[attr-defined]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")[:300] + "."
