@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The bundled model from nothing: sprites, autoencoder, denoiser, scorer, figures, card.
+# Stopped at any moment and started again, it goes on where it was.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=${1:-runs/mini}
+dial=${2:-2}
+
+# 1. The artwork as one sprite file (checked in; this makes it again).
+if [ ! -d runs/artwork/node_modules ]; then
+    npm install --prefix runs/artwork \
+        @iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5
+fi
+python recipes/make_sprites.py runs/artwork/node_modules/@iconify-json
+
+# 2. Autoencoder, denoiser, scorer, each with progress, figures and picture sheets in the folder.
+adhere train --folder "$folder" --dial "$dial"
+
+# 3. Into the package, measured, with a card.
+rm -rf src/adhere/mini/weights
+cp -r "$folder/pipeline" src/adhere/mini/weights
+python -m adhere.mini.gates --out src/adhere/mini/weights/figures.json
+python recipes/make_card.py
