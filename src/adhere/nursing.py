@@ -118,7 +118,8 @@ def _around_calls(
         after()
         for hook in hooks:
             hook.remove()
-        module._compiled_call_impl = compiled
+        if compiled is not None:
+            module._compiled_call_impl = compiled
 
 
 def _spelled_out(pipe: Any, prompt: str) -> str:

@@ -106,7 +106,7 @@ def nurse_latents(
         ends: for each sample the position of its end token.
 
     Returns:
-        The shift of the denoiser's input, (B, C, h, w) in float32; and the record.
+        The shift of the denoiser's input, (B, C, h, w) in at least float32; and the record.
 
     Raises:
         NonFiniteLoss: latents, loss or gradient hold NaN or infinity.
@@ -127,7 +127,7 @@ def nurse_latents(
     ):
         own = call.take(slice(len(call.sample) - len(subjects), None)).for_autograd()
         sample = own.sample
-        latents = sample[:, :channels].float()
+        latents = sample[:, :channels].to(torch.promote_types(sample.dtype, torch.float32))
         if not latents.isfinite().all():
             raise NonFiniteLoss(
                 f"The latents hold NaN or infinity at step {step.index}, before nursing touched "

@@ -1,0 +1,210 @@
+"""The laws that hold for every pipeline, scheduler and method."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import toys
+from adhere.methods.attention_regulation import AttentionRegulation
+from adhere.methods.divide_and_bind import DivideAndBind
+from adhere.methods.token_reweighting import TokenReweighting
+from adhere.nursing import nurse
+from adhere.subjects import Subject
+from engine import CAT, FROG, PROMPT, SCHEDULERS, Noting, always, scheduled, state
+
+KINDS = sorted(toys.calls())
+# So small that latents do not move, in float32, though every pass is run.
+NOTHING = 1e-30
+METHODS = {
+    "attend-and-excite": always(),
+    "divide-and-bind": DivideAndBind(stop=1.0, refine_at=()),
+    "attention-regulation": AttentionRegulation(stop=1.0),
+    "token-reweighting": TokenReweighting(),
+    "both": [always(), TokenReweighting()],
+}
+SUBJECTS = [CAT, FROG]
+
+
+DOG = Subject("dog", (3,))
+
+
+def in_double(pipe):
+    """In double precision, where differences that are not of rounding stand out."""
+    return pipe.to(torch.float64)
+
+
+def nursed(pipe, method, prompt=PROMPT, subjects=SUBJECTS, **others):
+    with nurse(pipe, method, prompt=prompt, subjects=subjects) as trace:
+        latents = toys.run(pipe, prompt, **others)
+    return latents, trace
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["attend-and-excite", "divide-and-bind"])
+def test_a_step_size_of_nothing_changes_no_bit(kind, name):
+    make, others = toys.calls()[kind]
+    pipe = make()
+    plain = toys.run(pipe, **others)
+    method = replace(METHODS[name], step_size=NOTHING)
+    latents, trace = nursed(pipe, method, **others)
+    assert torch.equal(latents, plain)
+    assert trace.truncated_forwards == trace.backwards == trace.full_forwards > 0
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("guidance_scale", [7.5, 1.0])
+def test_a_step_size_of_nothing_changes_no_bit_under_any_scheduler(scheduler, guidance_scale):
+    pipe = scheduled(scheduler)
+    plain = toys.run(pipe, guidance_scale=guidance_scale)
+    latents, trace = nursed(pipe, always(step_size=NOTHING), guidance_scale=guidance_scale)
+    assert torch.equal(latents, plain)
+    assert trace.backwards > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", METHODS)
+def test_leaving_the_block_restores_everything(kind, method):
+    make, others = toys.calls()[kind]
+    pipe = make()
+    pipe.unet.down_blocks.requires_grad_(False)
+    before, plain = state(pipe), toys.run(pipe, **others)
+    latents, _ = nursed(pipe, METHODS[method], **others)
+    assert not torch.equal(latents, plain)
+    assert state(pipe) == before
+    assert torch.equal(toys.run(pipe, **others), plain)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_leaving_the_block_restores_every_scheduler(scheduler):
+    pipe = scheduled(scheduler)
+    before, plain = state(pipe), toys.run(pipe)
+    latents, _ = nursed(pipe, always())
+    assert not torch.equal(latents, plain)
+    assert state(pipe) == before
+    assert torch.equal(toys.run(pipe), plain)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [Stop, KeyboardInterrupt])
+@pytest.mark.parametrize("place", ["callback", "real attention", "nursing attention", "loss"])
+def test_an_exception_anywhere_restores_everything(error, place):
+    pipe = toys.sd()
+    attention = pipe.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn2
+    before, plain = state(pipe), toys.run(pipe)
+    passes = {"real attention": 2, "nursing attention": 3}
+
+    def fail(*_, **__):
+        raise error
+
+    def fail_later(*_):
+        passes[place] -= 1
+        if not passes[place]:
+            raise error
+
+    method, hook, others = [always(), AttentionRegulation()], None, {}
+    if place == "callback":
+        others = {"callback_on_step_end": fail}
+    elif place == "loss":
+        method = replace(Noting(), seen=None)
+        error = AttributeError
+    else:
+        hook = attention.to_v.register_forward_hook(fail_later)
+    with pytest.raises(error):
+        nursed(pipe, method, **others)
+    if hook is not None:
+        hook.remove()
+    assert state(pipe) == before
+    assert torch.equal(toys.run(pipe), plain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_equals_its_samples_one_by_one(kind):
+    make, others = toys.calls()[kind]
+    pipe = in_double(make())
+    # Thresholds that some samples attain at once, and others after some moves.
+    method = always(refine_at=((0.0, 0.12), (0.34, 0.2)), step_size=5.0, max_refinements=4)
+    prompts, subjects = ["a cat and a frog", "a red dog"], [[CAT, FROG], [DOG]]
+    noise, tolerance = [None] * 4, 1e-7
+    if "inpaint" in kind:
+        # This pipeline draws noise in another order for a batch: give it, and encode without.
+        noise = torch.randn((4, 1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+        others, tolerance = others | {"latents": noise.flatten(0, 1).double()}, 1e-4
+        with torch.no_grad():
+            pipe.vae.quant_conv.weight[4:], pipe.vae.quant_conv.bias[4:] = 0, -30
+    whole, trace = nursed(
+        pipe, method, prompts, subjects, seeds=range(4), num_images_per_prompt=2, **others
+    )
+    assert trace.refinements.unique().numel() > 1, trace.refinements
+    for sample in range(4):
+        if noise[sample] is not None:
+            others = others | {"latents": noise[sample].double()}
+        prompt, own = prompts[sample // 2], subjects[sample // 2]
+        single, alone = nursed(pipe, method, prompt, own, seeds=[sample], **others)
+        torch.testing.assert_close(
+            whole[sample : sample + 1], single, atol=tolerance, rtol=tolerance
+        )
+        assert torch.equal(alone.refinements[:, 0], trace.refinements[:, sample])
+
+
+@pytest.mark.parametrize("method", ["divide-and-bind", "token-reweighting"])
+def test_a_batch_equals_its_samples_one_by_one_for_every_method(method):
+    pipe = in_double(toys.sdxl())
+    whole, _ = nursed(pipe, METHODS[method], seeds=range(2), num_images_per_prompt=2)
+    for sample in range(2):
+        single, _ = nursed(pipe, METHODS[method], seeds=[sample])
+        torch.testing.assert_close(whole[sample : sample + 1], single, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("method", ["attend-and-excite", "attention-regulation"])
+def test_a_batch_equals_its_samples_under_any_scheduler(scheduler, method):
+    pipe = in_double(scheduled(scheduler))
+    whole, _ = nursed(pipe, METHODS[method], seeds=range(2), num_images_per_prompt=2)
+    for sample in range(2):
+        single, _ = nursed(pipe, METHODS[method], seeds=[sample])
+        torch.testing.assert_close(whole[sample : sample + 1], single, atol=1e-6, rtol=1e-6)
+
+
+def test_samples_that_are_done_do_not_move():
+    pipe = toys.sd()
+    plain = nursed(pipe, always(), seeds=range(4), num_images_per_prompt=4)[1]
+    peaks = torch.tensor([min(own) for own in plain.steps[0].peaks])
+    threshold = float(peaks.sort().values[1:3].mean())
+    method = Noting(refine_at=((0.0, threshold),), max_refinements=3, stop=1.0)
+    _, trace = nursed(pipe, method, seeds=range(4), num_images_per_prompt=4)
+    assert torch.equal(trace.refinements[0] > 0, peaks < threshold)
+    # Of the samples that are done, not even a reading is made.
+    assert [len(read) for read in method.seen[:2]] == [4, 2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("guidance_scale", [7.5, 1.0])
+def test_one_small_step_raises_the_weakest_peak(kind, guidance_scale):
+    make, others = toys.calls()[kind]
+    method = Noting(refine_at=((0.0, 2.0),), max_refinements=1, step_size=0.02, stop=0.5)
+    nursed(
+        make(),
+        method,
+        seeds=[0, 1],
+        num_images_per_prompt=2,
+        guidance_scale=guidance_scale,
+        **others,
+    )
+    before, after = method.seen
+    assert (after > before).all()
+
+
+@pytest.mark.parametrize("size", [(24, 40), (56, 16), (8, 8)])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("make", [toys.sd, toys.sdxl])
+def test_any_size_and_shape(size, method, make):
+    pipe = make()
+    height, width = size
+    latents, trace = nursed(pipe, METHODS[method], height=height, width=width)
+    assert latents.isfinite().all()
+    if trace.steps:
+        assert trace.heat_map("cat").shape == (height // 4, width // 4)
