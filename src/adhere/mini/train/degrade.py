@@ -108,6 +108,19 @@ def shuffle(random: np.random.Generator, layer: np.ndarray) -> np.ndarray:
     return mixed.reshape(cut.shape).copy()
 
 
+def melt(random: np.random.Generator, layer: np.ndarray, strength: float) -> np.ndarray:
+    """The layer run together: every point shows another, about `strength` of its side away."""
+    side = len(layer)
+    room = side // 6
+    wide = np.pad(layer, ((room, room), (room, room), (0, 0)))
+    rows, columns = np.mgrid[0 : len(wide), 0 : len(wide)]
+    cells = int(random.integers(4, 8))
+    down, across = (_blobs(random, len(wide), cells) * strength * side for _ in range(2))
+    rows = np.clip(rows + down.round().astype(int), 0, len(wide) - 1)
+    columns = np.clip(columns + across.round().astype(int), 0, len(wide) - 1)
+    return smear(wide[rows, columns], 0.6)
+
+
 def bend(random: np.random.Generator, layer: np.ndarray) -> np.ndarray:
     """The layer turned a little, stretched and sheared."""
     side = len(layer)

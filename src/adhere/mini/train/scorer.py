@@ -179,7 +179,7 @@ class ScorerStage(loop.Stage):
     """The detector on warped and weathered specimens."""
 
     name = "scorer"
-    report_every = 325
+    report_every = 250
     ema_decay = 0.995
 
     def __init__(
@@ -189,7 +189,7 @@ class ScorerStage(loop.Stage):
         torch.manual_seed(recipe.seed + 2)
         self.model = Detector(WIDTHS)
         self.modules = {"detector": self.model}
-        self.steps, self.batch_size, self.lr = recipe.steps(1300), 64, 3e-3
+        self.steps, self.batch_size, self.lr = recipe.steps(1000), 64, 3e-3
         self.settings = recipe.settings() | {
             "stage": self.name,
             "steps": self.steps,

@@ -5,8 +5,9 @@ The rules, by which a picture is also labelled by eye:
 * A thing whose subject is told at a glance is present, however bent, blurred or discoloured.
 * A thing that shows two subjects (an average, a half of each, patches of both, an animal's shape
   in another's colours) is a mixture of both. One subject in two styles is not.
-* A ghost (under a quarter of its opacity), a remnant (under a quarter of it seen), a blob and a
-  jumble of tiles are nothing. What lies between these and the plainly seen is not learnt from.
+* A ghost (under a quarter of its opacity), a remnant (under a quarter of it seen), a blob,
+  a molten thing and a jumble of tiles are nothing. What lies between these and the plainly
+  seen is not learnt from.
 """
 
 from dataclasses import dataclass, replace
@@ -31,8 +32,8 @@ MOST = 4
 COUNTS = (0.06, 0.32, 0.38, 0.18, 0.06)
 SIZES = {1: (0.32, 0.95), 2: (0.30, 0.60), 3: (0.27, 0.45), 4: (0.26, 0.40)}
 KINDS = {
-    "plain": 0.62, "mixture": 0.15, "two styles": 0.04, "two colours": 0.03,
-    "ghost": 0.05, "remnant": 0.05, "blob": 0.03, "jumble": 0.03,
+    "plain": 0.58, "mixture": 0.15, "two styles": 0.04, "two colours": 0.03,
+    "ghost": 0.05, "remnant": 0.05, "blob": 0.03, "jumble": 0.02, "melted": 0.05,
 }  # fmt: skip
 _COLOURS = tuple(COLOURS)
 
@@ -259,6 +260,11 @@ def _stand(random: np.random.Generator, thing: Thing, kind: str, canvas: np.ndar
         blur = random.uniform(0.03, 0.22)
         layer = degrade.smear(layer, blur * len(layer))
         seen, certain = blur < 0.13, blur < 0.06
+    elif kind == "melted":
+        strength = 0.25 * random.random()
+        layer = degrade.melt(random, layer, strength)
+        whole = layer[..., 3].sum()
+        seen, certain = strength < 0.125, strength < 0.05
     elif kind == "jumble":
         layer, seen = degrade.shuffle(random, layer), False
     if kind in ("plain", "mixture", "two styles") and random.random() < 0.3:
