@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from adhere import __version__
+from adhere.names import nearest
 
 MOST_SEEDS = 1_000
 _NAME_OF_OPTION = re.compile(r"--([a-z][a-z0-9._-]*)(?:=(.*))?", re.DOTALL)
@@ -60,6 +61,18 @@ Show where the attention of each subject is: over the picture, and step by step.
 """
 
 
+_TRAIN = """\
+Train the bundled model from nothing. Stopped at any moment and started again, it goes on.
+
+  adhere train --folder runs/mini                     all stages
+  adhere train --folder runs/mini --stages denoiser   one of them
+  adhere train --folder runs/tiny --dial 1 --length 0.1
+
+Each stage leaves a checkpoint, a log of figures and picture sheets in the folder; the second one
+leaves a pipeline, which --model takes.
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -94,10 +107,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser, verbs = _build()
     words = list(argv)
     settings: list[tuple[str, str]] = []
+    options: list[str] = []
     if words and words[0] in ("draw", "maps"):
-        words, settings = _set_apart(verbs[words[0]], words)
+        options = [o for action in verbs[words[0]]._actions for o in action.option_strings]
+        words, settings = _set_apart(verbs[words[0]], options, words)
     arguments = parser.parse_args(words)
-    arguments.settings = settings
+    arguments.settings, arguments.options = settings, options
     if arguments.verb == "draw":
         _check_again(verbs["draw"], arguments)
     if getattr(arguments, "plain", False) and (arguments.method or settings):
@@ -191,6 +206,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         ("maps", "show each subject's attention", _MAPS),
         ("methods", "list methods and their parameters", "List methods and their parameters."),
         ("cite", "print the BibTeX of methods", "Print the BibTeX of methods."),
+        ("train", "train the bundled model anew", _TRAIN),
     ):
         verbs[verb] = commands.add_parser(
             verb,
@@ -218,9 +234,20 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         "same; goes with --model, --device and --out only",
     )
     verbs["cite"].add_argument("names", metavar="METHOD", nargs="*", help="which (all)")
+    _add_training(verbs["train"])
     for verb in verbs.values():
         verb.add_argument("--debug", action="store_true", help="show tracebacks and all warnings")
     return parser, verbs
+
+
+def _add_training(verb: _Parser) -> None:
+    verb.add_argument("--folder", default="runs/mini", help="of checkpoints (runs/mini)")
+    verb.add_argument("--stages", help="autoencoder, denoiser, scorer; by commas (all, in order)")
+    verb.add_argument("--dial", type=int, default=2, help="size of every network, 1 to 8 (2)")
+    verb.add_argument("--length", type=float, default=1.0, help="factor on all step counts (1)")
+    verb.add_argument("--seed", type=int, default=0, help="of weights, scenes and noise (0)")
+    verb.add_argument("--device", help="cpu or cuda (a GPU where there is one)")
+    verb.add_argument("--workers", type=int, default=0, help="processes that draw scenes (0)")
 
 
 def _add_method(verb: _Parser) -> None:
@@ -306,9 +333,10 @@ def _add_sampling(verb: _Parser, folder: str) -> None:
     add("--out", action=_Once, metavar="FOLDER", help=f"where pictures go (./{folder})")
 
 
-def _set_apart(parser: _Parser, words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+def _set_apart(
+    parser: _Parser, options: list[str], words: list[str]
+) -> tuple[list[str], list[tuple[str, str]]]:
     """The words without the options that the parser does not know, and those as pairs."""
-    known = {option for action in parser._actions for option in action.option_strings}
     kept: list[str] = []
     pairs: list[tuple[str, str]] = []
     position = 0
@@ -319,7 +347,7 @@ def _set_apart(parser: _Parser, words: list[str]) -> tuple[list[str], list[tuple
         if word == "--":
             kept += words[position - 1 :]
             break
-        if match is None or f"--{match[1]}" in known:
+        if match is None or f"--{match[1]}" in options:
             kept.append(word)
             # The value of a known option is never an option, whatever it looks like.
             takes_value = match is not None and match[2] is None and _takes(parser, word)
@@ -330,7 +358,9 @@ def _set_apart(parser: _Parser, words: list[str]) -> tuple[list[str], list[tuple
         value = match[2]
         if value is None:
             if position == len(words) or words[position].startswith("--"):
-                parser.error(f"--{match[1]} is no option, and a parameter needs a value")
+                near = nearest(word, options)
+                hint = f": did you mean {near}?" if near else ", and a parameter needs a value"
+                parser.error(f"{word} is no option{hint}")
             value = words[position]
             position += 1
         pairs.append((match[1].replace("-", "_"), value))
@@ -354,7 +384,7 @@ def _check_again(parser: _Parser, arguments: argparse.Namespace) -> None:
     others = [
         name
         for name, value in vars(arguments).items()
-        if name not in ("verb", "again", "model", "device", "out", "debug")
+        if name not in ("verb", "again", "model", "device", "out", "debug", "options")
         and value not in (None, False, [])
     ]
     if others:

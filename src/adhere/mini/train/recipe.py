@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from adhere.mini.train import checkpoint, loop
+from adhere.mini.train import checkpoint, loop, scorer
 from adhere.mini.train.assemble import assemble
 from adhere.mini.train.autoencoder import AutoencoderStage
 from adhere.mini.train.denoiser import DenoiserStage
@@ -57,7 +57,17 @@ def train_denoiser(recipe: Recipe, folder: Path, device: torch.device, workers: 
     assemble(stage.pipeline().to("cpu"), folder / "pipeline")
 
 
-STAGES = {"autoencoder": train_autoencoder, "denoiser": train_denoiser}
+def train_scorer(recipe: Recipe, folder: Path, device: torch.device, workers: int) -> None:
+    """Stage 3, apart from the denoiser; afterwards the scorer stands in `folder`."""
+    autoencoder = trained_autoencoder(recipe, folder).to(device)
+    scorer.train(recipe, autoencoder, folder, device)
+
+
+STAGES = {
+    "autoencoder": train_autoencoder,
+    "denoiser": train_denoiser,
+    "scorer": train_scorer,
+}
 
 
 def train(
