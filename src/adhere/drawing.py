@@ -32,7 +32,7 @@ from adhere.nursing import nurse
 from adhere.parameters import method_named, parameters_of, with_parameters
 from adhere.picture import save_picture
 from adhere.recipe import LARGEST_SEED, LONGEST_TEXT, MethodRecipe, ModelRecipe, Recipe
-from adhere.subjects import Subject
+from adhere.subjects import Subject, tokens
 from adhere.trace import Trace
 
 if TYPE_CHECKING:
@@ -213,6 +213,7 @@ def redraw(
     pipe = loaded.pipe
     for difference in _differences(recipe, loaded.source, pipe.device.type):
         warnings.warn(f"{difference}: the picture may differ.", stacklevel=2)
+    _check_indices(recipe, pipe)
     batch = draw(
         loaded,
         recipe.prompt,
@@ -452,6 +453,19 @@ def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loa
         )
     place = device or ("cpu" if recipe.device == "cpu" else None)
     return _loaded(name if model is None else model, recipe.dtype, place)
+
+
+def _check_indices(recipe: Recipe, pipe: DiffusionPipeline) -> None:
+    """Refuses subjects that lie outside the prompt."""
+    last = len(tokens(pipe, recipe.prompt)) - 2
+    for subject in recipe.subjects:
+        for part in (subject, *subject.attributes):
+            if not all(1 <= index <= last for index in part.token_indices):
+                raise ValueError(
+                    f"The recipe has {part.text!r} at tokens {list(part.token_indices)}, but "
+                    f"this model's prompt has tokens 1 to {last}; it is of another model, or "
+                    "was not written by adhere."
+                )
 
 
 def _differences(recipe: Recipe, source: ModelRecipe, device: str) -> list[str]:

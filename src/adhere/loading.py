@@ -312,8 +312,9 @@ def _fetch(name: str) -> tuple[Path, str | None]:
     # Whatever the network, the hub or its client raise, the model is not here.
     except Exception as error:
         raise ValueError(
-            f"{name!r} is no folder here, and could not be fetched from the hub: "
-            f"{_first_line(error)} Check the spelling and the network, or give a folder."
+            f"{name!r} is no folder here, and the hub did not give it "
+            f"({type(error.__cause__ or error).__name__}); check the spelling and the network, "
+            "or give a folder."
         ) from error
     return Path(folder), Path(folder).name
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from unicodedata import normalize
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -66,7 +68,7 @@ def make_sheet(
         pen.text((_MARGIN, y), line, _INK, _font(_TITLE))
         y += _line(_TITLE)
     if note:
-        pen.text((_MARGIN, y), note, _FAINT, _font(_DETAIL))
+        pen.text((_MARGIN, y), "".join(map(_legible, note)), _FAINT, _font(_DETAIL))
     for number, column in enumerate(columns):
         centre = left + number * (width + _GAP) + width // 2
         pen.text((centre, above + _GAP), column, _INK, _font(_NAME), anchor="ma")
@@ -99,7 +101,7 @@ def heat(heat_map: np.ndarray, brightest: float) -> Image.Image:
 
 
 def over(picture: Image.Image, heat_map: np.ndarray, brightest: float) -> Image.Image:
-    """A heat map laid over the picture, which shows through in grey.
+    """A heat map laid over the picture, which shows in grey where the map is dark.
 
     Args:
         picture: the picture.
@@ -107,8 +109,10 @@ def over(picture: Image.Image, heat_map: np.ndarray, brightest: float) -> Image.
         brightest: the value of the brightest colour.
     """
     layer = heat(heat_map, brightest).resize(picture.size, Image.Resampling.BICUBIC)
+    share = np.clip(heat_map / max(brightest, 1e-12), 0, 1) ** 0.5
+    veil = Image.fromarray((share * 215).round().astype(np.uint8))
     grey = picture.convert("L").convert("RGB")
-    return Image.blend(grey, layer, 0.6)
+    return Image.composite(layer, grey, veil.resize(picture.size, Image.Resampling.BICUBIC))
 
 
 def _fit(picture: Image.Image, cell: int) -> Image.Image:
@@ -141,7 +145,7 @@ def _wrapped(label: Label) -> list[tuple[str, int]]:
 def _broken(text: str, size: int, widest: int) -> list[str]:
     """A text in lines that fit a width, broken between words where it can be."""
     lines = [""]
-    for word in text.split():
+    for word in "".join(map(_legible, text)).split():
         joined = f"{lines[-1]} {word}".strip()
         if _width(joined, size) <= widest:
             lines[-1] = joined
@@ -153,6 +157,25 @@ def _broken(text: str, size: int, widest: int) -> list[str]:
                 lines.append("")
             lines[-1] += letter
     return lines
+
+
+@cache
+def _legible(letter: str) -> str:
+    """The letter, or without its accent, or a question mark, as Pillow's font has it."""
+    if letter.isspace():
+        return " "
+    missing = _drawn("\uffff")
+    for tried in (letter, normalize("NFKD", letter)[0]):
+        if _drawn(tried) != missing:
+            return tried
+    return "?"
+
+
+def _drawn(letter: str) -> bytes:
+    """What the font makes of a letter, to tell its sign for none."""
+    image = Image.new("L", (2 * _NAME, 2 * _NAME))
+    ImageDraw.Draw(image).text((2, 2), letter, 255, _font(_NAME))
+    return image.tobytes()
 
 
 def _title_lines(title: str, widest: int) -> list[str]:

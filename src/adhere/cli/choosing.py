@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -26,7 +27,7 @@ def chosen_methods(arguments: argparse.Namespace) -> list[Method]:
         names = []
     methods = [method_named(name, official=arguments.official) for name in names]
     for said, text in arguments.settings:
-        number, name = _owner(methods, said)
+        number, name = _owner(methods, said, arguments.options)
         methods[number] = with_parameters(methods[number], {name: text})
     return methods
 
@@ -81,7 +82,7 @@ def hush(debug: bool) -> None:
         library.utils.logging.disable_progress_bar()
 
 
-def _owner(methods: list[Method], said: str) -> tuple[int, str]:
+def _owner(methods: list[Method], said: str, options: Sequence[str]) -> tuple[int, str]:
     """Which method has a parameter, and the parameter's name."""
     prefix, _, name = said.rpartition(".")
     prefix = prefix.replace("_", "-")
@@ -93,7 +94,7 @@ def _owner(methods: list[Method], said: str) -> tuple[int, str]:
     if not owners:
         kind = " and ".join(methods[n].name for n in candidates) or "the methods chosen"
         there = [_option(field) for own in known.values() for field in own]
-        raise unknown(f"option or parameter of {kind}", _option(said), there)
+        raise unknown(f"option or parameter of {kind}", _option(said), there, also=options)
     if len(owners) > 1:
         ways = " or ".join(f"--{methods[n].name}.{_option(name)[2:]}" for n in owners)
         raise ValueError(f"Got {_option(said)}, which two methods have; say {ways}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from pathlib import Path
 
 from adhere.cli.choosing import check_prompt, chosen_model, sampling
 from adhere.cli.progress import bar, say
@@ -34,12 +35,13 @@ def run(arguments: argparse.Namespace) -> None:
         say(f"{name:22} {', '.join(_cost(rows[name], rows['plain']))}")
     labels: list[Label] = [(n, *_cost(drawing, rows["plain"])) for n, drawing in rows.items()]
     recipe = rows["plain"].recipes[0]
+    model_name = Path(recipe.model.name).name
     sheet = make_sheet(
         [drawing.pictures for drawing in rows.values()],
         rows=labels,
         columns=[f"seed {one.seed}" for one in rows["plain"].recipes],
         title=arguments.prompt,
-        note=f"{recipe.model.name}, {recipe.steps} steps, guidance {recipe.guidance_scale:g}",
+        note=f"{model_name}, {recipe.steps} steps, guidance {recipe.guidance_scale:g}",
     )
     recipes = "".join(one.to_json() for drawing in rows.values() for one in drawing.recipes)
     digest = hashlib.sha256(recipes.encode()).hexdigest()[:8]
@@ -55,4 +57,4 @@ def _cost(drawing: Drawing, plain: Drawing) -> tuple[str, ...]:
     forwards = sum(trace.truncated_forwards for trace in drawing.traces)
     backwards = sum(trace.backwards for trace in drawing.traces)
     added = f"{forwards} short passes, {backwards} gradients" if forwards else "no passes added"
-    return f"{drawing.seconds / plain.seconds:.2f} × plain, {time}", added
+    return f"{drawing.seconds / plain.seconds:.2f} x plain, {time}", added

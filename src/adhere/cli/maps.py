@@ -63,10 +63,11 @@ def _save(drawing: Drawing, number: int, name: str, folder: str) -> object:
     means = [trace.heat_map(word[0], number).numpy() for word in words]
     series = [[trace.heat_map(w[0], number, step).numpy() for step in moments] for w in words]
     brightest = max(float(one.max()) for row in series for one in row)
+    brightest_mean = max(float(mean.max()) for mean in means)
     rows: list[list[Image.Image]] = [
         [
             picture,
-            over(picture, mean, brightest),
+            over(picture, mean, brightest_mean),
             *(_grown(one, picture, brightest) for one in row),
         ]
         for mean, row in zip(means, series, strict=True)
@@ -77,7 +78,7 @@ def _save(drawing: Drawing, number: int, name: str, folder: str) -> object:
         rows=words,
         columns=["picture", "all steps", *(f"step {turn}" for turn in turns)],
         title=recipe.prompt,
-        note=f"{name}, seed {recipe.seed}; attention from 0, dark, to {brightest:.2f}, bright",
+        note=f"{name}, seed {recipe.seed}; a step's attention: dark 0, bright {brightest:.2f}",
         cell=192,
     )
     data = png(sheet, {"Description": f"adhere maps: {recipe.prompt}"})
