@@ -19,5 +19,6 @@ adhere train --folder "$folder" --dial "$dial"
 # 3. Into the package, measured, with a card.
 rm -rf src/adhere/mini/weights
 cp -r "$folder/pipeline" src/adhere/mini/weights
+cp "$folder/scorer-weights.safetensors" src/adhere/mini/data/scorer.safetensors
 python -m adhere.mini.gates --out src/adhere/mini/weights/figures.json
 python recipes/make_card.py

@@ -60,7 +60,7 @@ def train_denoiser(recipe: Recipe, folder: Path, device: torch.device, workers: 
 def train_scorer(recipe: Recipe, folder: Path, device: torch.device, workers: int) -> None:
     """Stage 3, apart from the denoiser; afterwards the scorer stands in `folder`."""
     autoencoder = trained_autoencoder(recipe, folder).to(device)
-    scorer.train(recipe, autoencoder, folder, device)
+    scorer.train(recipe, autoencoder, folder, device, workers)
 
 
 STAGES = {
