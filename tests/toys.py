@@ -1,4 +1,4 @@
-"""Tiny pipelines of real diffusers classes with fixed weights: all of the anatomy, none of the size.
+"""Tiny pipelines of real diffusers classes with fixed weights: all anatomy, no size.
 
 Latents are 8 x 8 for 32 pixels, with cross-attention at 8 x 8 and 4 x 4.
 """
@@ -22,31 +22,63 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from PIL import Image
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
-from adhere.mini.train.text import build_tokenizer
+from adhere.mini.train.text import vocabulary
 
 SIZE = 32
 WIDTH = 32
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
+def tokenizer():
+    """A CLIP tokenizer with whole words of the bundled model's world; others fall into pieces."""
+    merges = _merges()
+    letters = sorted(ByteLevel.alphabet())
+    pieces = [*letters, *(letter + "</w>" for letter in letters), *map("".join, merges)]
+    pieces = [*dict.fromkeys(pieces), "<|startoftext|>", "<|endoftext|>"]
+    vocab = {piece: index for index, piece in enumerate(pieces)}
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
+
+
+@cache
+def _merges():
+    """Merges that make each word one token: what earlier ones leave is joined at the front."""
+    merges = []
+    for word in vocabulary():
+        pieces = [*word[:-1], word[-1] + "</w>"]
+        for pair in merges:
+            for place in range(len(pieces) - 1, 0, -1):
+                if (pieces[place - 1 : place + 1]) == list(pair):
+                    pieces[place - 1 : place + 1] = ["".join(pair)]
+        while len(pieces) > 1:
+            merges.append((pieces[0], pieces[1]))
+            pieces[:2] = [pieces[0] + pieces[1]]
+    return merges
+
+
 def text_encoder(kind=CLIPTextModel, layers=2):
     """A CLIP text encoder."""
-    tokenizer = build_tokenizer()
+    words = tokenizer()
     torch.manual_seed(1)
     return kind(
         CLIPTextConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=len(words),
             hidden_size=WIDTH,
             intermediate_size=2 * WIDTH,
             projection_dim=WIDTH,
             num_hidden_layers=layers,
             num_attention_heads=2,
             max_position_embeddings=77,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
         )
     ).eval()
 
@@ -117,7 +149,7 @@ def _sd_parts(**changes):
     return {
         "vae": vae(),
         "text_encoder": text_encoder(),
-        "tokenizer": build_tokenizer(),
+        "tokenizer": tokenizer(),
         "unet": unet(**changes),
         "scheduler": scheduler(),
         "safety_checker": None,
@@ -138,8 +170,8 @@ def _xl_parts(**changes):
         "vae": vae(),
         "text_encoder": text_encoder(),
         "text_encoder_2": text_encoder(CLIPTextModelWithProjection),
-        "tokenizer": build_tokenizer(),
-        "tokenizer_2": build_tokenizer(),
+        "tokenizer": tokenizer(),
+        "tokenizer_2": tokenizer(),
         "unet": unet(**changes),
         "scheduler": EulerDiscreteScheduler(**BETAS, steps_offset=1),
     }
@@ -179,10 +211,6 @@ def calls():
     image = {"image": picture(), "strength": 0.75}
     inpaint = {"image": picture(), "mask_image": mask(), **size, "strength": 1.0}
 
-    def without(parts, *names):
-        return {k: v for k, v in parts.items() if k not in names}
-
-    safety = ("safety_checker", "feature_extractor", "requires_safety_checker")
     return {
         "sd": (sd, size),
         "sd-img2img": (

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from adhere.adapters import UNetAdapter, adapter_for
 from adhere.adapters.call import DenoiserCall
 from adhere.attention.editing import attend
-from adhere.attention.tap import AttentionCall, Handler, tapped
+from adhere.attention.tap import AttentionCall, Handler, check_read, tapped
 from adhere.errors import AlreadyNursed, SubjectNotFound, UnsupportedPipeline
 from adhere.methods.base import AttentionMethod, LatentMethod, LayerContext, Method, Step
 from adhere.passes import Reader, eager, notes, nurse_latents
@@ -90,7 +90,7 @@ def nurse(
 def _around_calls(
     module: nn.Module,
     before: Callable[[tuple, dict], tuple[tuple, dict] | None],
-    after: Callable[[], None],
+    after: Callable[[bool], None],
 ) -> Iterator[None]:
     """Inside the block, every call of a module has its arguments changed before it runs."""
     compiled = module._compiled_call_impl
@@ -101,21 +101,26 @@ def _around_calls(
                 module.register_forward_pre_hook(
                     lambda _, *given: before(*given), with_kwargs=True
                 ),
-                module.register_forward_hook(lambda *_: after(), always_call=True),
+                module.register_forward_hook(
+                    lambda *given: after(given[-1] is not None), always_call=True
+                ),
             ]
         else:
             # A module compiled in place would compile its hooks too, which cannot be.
             def call(*args: Any, **kwargs: Any) -> Any:
                 args, kwargs = before(args, kwargs) or (args, kwargs)
+                is_done = False
                 try:
-                    return compiled(*args, **kwargs)
+                    result = compiled(*args, **kwargs)
+                    is_done = True
+                    return result
                 finally:
-                    after()
+                    after(is_done)
 
             module._compiled_call_impl = call
         yield
     finally:
-        after()
+        after(False)
         for hook in hooks:
             hook.remove()
         if compiled is not None:
@@ -200,6 +205,8 @@ class _Block:
         self.shift: Tensor | None = None
         self.memories: dict[tuple[int, str], dict[str, Tensor]] = {}
         self.taps = ExitStack()
+        self.tapped: set[str] = set()
+        self.met: set[str] = set()
 
     def before_denoiser(self, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         """Nurse once a turn, add the shift to the input, and open the taps on this call."""
@@ -226,9 +233,13 @@ class _Block:
         changed = call.with_sample(moved)
         return changed.args, dict(changed.keywords)
 
-    def after_denoiser(self) -> None:
-        """Close the taps."""
+    def after_denoiser(self, is_done: bool) -> None:
+        """Close the taps, and see that they met attention in a call that was not broken off."""
         self.taps.close()
+        tapped_layers, self.tapped = self.tapped, set()
+        met, self.met = self.met, set()
+        if is_done:
+            check_read(sorted(tapped_layers), met)
 
     def around_step(self, own: Callable) -> Callable:
         """The scheduler's step with the shift added to its sample."""
@@ -271,7 +282,7 @@ class _Block:
         """How many images each prompt is to have."""
         rows, branches, prompts = len(call.sample), self.adapter.branches(), len(self.prompts)
         samples = rows // branches
-        latents = call.sample[:, : self.adapter.latent_channels]
+        latents = call.sample[:, : self.adapter.latent_channels].nan_to_num()
         is_whole = rows % (branches * prompts) == 0
         if is_whole and torch.equal(latents[:samples], latents[rows - samples :]):
             return samples // prompts
@@ -354,8 +365,14 @@ class _Block:
 
     def _tap(self, modules: dict[str, nn.Module], handler: Handler) -> None:
         """Tap layers for the length of this call."""
+
+        def meet(layer: str, attention: AttentionCall) -> Tensor:
+            self.met.add(layer)
+            return handler(layer, attention)
+
+        self.tapped.update(modules)
         self.taps.enter_context(eager())
-        self.taps.enter_context(tapped(modules, handler))
+        self.taps.enter_context(tapped(modules, meet))
 
 
 def _repeated(values: tuple, times: int) -> tuple:

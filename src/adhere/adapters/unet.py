@@ -125,7 +125,8 @@ class UNetAdapter:
                 "so the conditional samples cannot be found; use a pipeline that does, such as "
                 "StableDiffusionPipeline."
             )
-        if hasattr(self.pipe, "image_guidance_scale") or hasattr(self.pipe, "pag_applied_layers"):
+        has_third = hasattr(type(self.pipe), "image_guidance_scale")
+        if has_third or hasattr(self.pipe, "pag_applied_layers"):
             raise UnsupportedPipeline(
                 f"{kind} denoises three branches at once (it guides by something besides the "
                 "prompt), and nursing knows two; use the plain pipeline of the same model."

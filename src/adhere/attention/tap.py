@@ -11,7 +11,7 @@ Shapes: B samples, N pixels, T tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -194,6 +194,22 @@ def tapped(layers: Mapping[str, nn.Module], handler: Handler) -> Iterator[None]:
             leave()
 
 
+def check_read(layers: Collection[str], read: Collection[str]) -> None:
+    """Refuse a pass in which attention was out of the taps' sight.
+
+    Raises:
+        NoAttentionRecorded: one of the layers is not among those read.
+    """
+    missing = [layer for layer in layers if layer not in read]
+    if missing:
+        raise NoAttentionRecorded(
+            f"{len(missing)} of {len(layers)} layers never called scaled_dot_product_attention "
+            f"(first: {missing[0]}); nursing sees that call, so undo what replaces it: "
+            "pipe.disable_attention_slicing(), pipe.disable_xformers_memory_efficient_attention()"
+            ", or pipe.unet.set_attn_processor(AttnProcessor2_0())."
+        )
+
+
 class _LastLayerRead(Exception):
     """Ends a forward pass that has given all that was asked of it."""
 
@@ -235,15 +251,7 @@ def recording(layers: Mapping[str, nn.Module]) -> Iterator[Record]:
             run()
         except _LastLayerRead:
             pass
-        missing = [layer for layer in layers if layer not in probabilities]
-        if missing:
-            raise NoAttentionRecorded(
-                f"{len(missing)} of {len(layers)} layers never called "
-                f"scaled_dot_product_attention (first: {missing[0]}); nursing reads that call, "
-                "so undo what replaces it: pipe.disable_attention_slicing(), "
-                "pipe.disable_xformers_memory_efficient_attention(), or "
-                "pipe.unet.set_attn_processor(AttnProcessor2_0())."
-            )
+        check_read(layers, probabilities)
         return dict(probabilities), dict(heads)
 
     with tapped(layers, read):

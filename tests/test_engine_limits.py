@@ -1,0 +1,468 @@
+"""What else a pipeline may have switched on: nursed all the same, or refused by name."""
+
+import gc
+
+import pytest
+import torch
+from diffusers import (
+    SASolverScheduler,
+    StableDiffusionAttendAndExcitePipeline,
+    StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPAGPipeline,
+)
+from diffusers.models.attention_processor import AttnProcessor
+
+import toys
+from adhere.errors import (
+    AlreadyNursed,
+    NoAttentionRecorded,
+    NonFiniteLoss,
+    SubjectNotFound,
+    UnsupportedPipeline,
+)
+from adhere.methods.attention_regulation import AttentionRegulation
+from adhere.methods.objective import Objective
+from adhere.methods.token_reweighting import TokenReweighting
+from adhere.methods.watch import Watch
+from adhere.nursing import nurse
+from adhere.subjects import Subject
+from engine import CAT, FROG, PROMPT, SCHEDULERS, Noting, always, scheduled, state
+
+SUBJECTS = [CAT, FROG]
+
+
+def nursed(pipe, method=None, prompt=PROMPT, subjects=SUBJECTS, **others):
+    """Latents and trace of a nursed run."""
+    with nurse(pipe, method or always(), prompt=prompt, subjects=subjects) as trace:
+        latents = toys.run(pipe, prompt, **others)
+    return latents, trace
+
+
+def close(a, b, tolerance=1e-4):
+    torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance)
+
+
+# What is switched on leaves the nursed picture as it is.
+
+
+def test_gradient_checkpointing_leaves_the_gradient():
+    pipe = toys.sd(sample_size=32).to(torch.float64)
+    plain, _ = nursed(pipe)
+    pipe.unet.enable_gradient_checkpointing()
+    checkpointed, trace = nursed(pipe)
+    close(checkpointed, plain, 1e-9)
+    assert len(trace.steps) == 3
+
+
+def test_inference_mode_around_the_call():
+    pipe = toys.sd()
+    for method in (always(), AttentionRegulation(), TokenReweighting(mode="words")):
+        plain, _ = nursed(pipe, method)
+        with torch.inference_mode():
+            inside, _ = nursed(pipe, method)
+        assert torch.equal(inside, plain)
+
+
+@pytest.mark.parametrize("make", [toys.sd, toys.sdxl])
+def test_inference_mode_for_every_input(make):
+    pipe = make()
+    with torch.inference_mode(), nurse(pipe, always(), prompt=PROMPT) as trace:
+        toys.run(pipe)
+    assert trace.backwards == 3
+
+
+def test_the_users_own_callback_sees_nursed_latents():
+    pipe, seen = toys.sd(), []
+
+    def note(_pipe, _index, _timestep, given):
+        seen.append(given["latents"])
+        return {"latents": given["latents"] * 1.01}
+
+    plain = toys.run(pipe, callback_on_step_end=note)
+    latents, _ = nursed(pipe, callback_on_step_end=note)
+    assert len(seen) == 6
+    assert torch.equal(seen[-1] * 1.01, latents)
+    assert not torch.equal(latents, plain)
+
+
+def test_an_interrupted_run_does_not_shift_the_next():
+    pipe = toys.sd()
+    plain, _ = nursed(pipe)
+
+    def interrupt(_pipe, _index, _timestep, given):
+        _pipe._interrupt = True
+        return given
+
+    with nurse(pipe, always(), prompt=PROMPT, subjects=SUBJECTS) as trace:
+        toys.run(pipe, callback_on_step_end=interrupt)
+        again = toys.run(pipe)
+    assert torch.equal(again, plain)
+    assert [record.step.index for record in trace.steps] == [0, 1, 2]
+
+
+def test_a_block_holds_for_several_calls():
+    pipe = scheduled("unipc")
+    first, second = nursed(pipe, seeds=[1])[0], nursed(pipe, seeds=[2], steps=5)[0]
+    with nurse(pipe, always(), prompt=PROMPT, subjects=SUBJECTS):
+        assert torch.equal(toys.run(pipe, seeds=[1]), first)
+        assert torch.equal(toys.run(pipe, seeds=[2], steps=5), second)
+
+
+def test_model_cpu_offload():
+    accelerate = pytest.importorskip("accelerate")
+    pipe = toys.sd()
+    plain, _ = nursed(pipe)
+    accelerate.cpu_offload_with_hook(pipe.unet, execution_device="cpu")
+    offloaded, _ = nursed(pipe)
+    assert torch.equal(offloaded, plain)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("way", ["wrapped", "in place", "blocks", "forward"])
+def test_a_compiled_denoiser(way):
+    pipe = toys.sd(
+        block_out_channels=(16,),
+        down_block_types=("CrossAttnDownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",),
+    )
+    methods = always(), AttentionRegulation()
+    plain = [nursed(pipe, method, steps=2)[0] for method in methods]
+    options = {"backend": "eager", "fullgraph": way != "forward"}
+    if way == "wrapped":
+        pipe.unet = torch.compile(pipe.unet, **options)
+    elif way == "in place":
+        pipe.unet.compile(**options)
+    elif way == "blocks":
+        pipe.unet.up_blocks[0].compile(**options)
+    else:
+        pipe.unet.forward = torch.compile(pipe.unet.forward, **options)
+    torch._dynamo.reset()
+    unnursed, before = toys.run(pipe, steps=2), state(pipe)
+    graphs = dict(torch._dynamo.utils.counters["stats"])
+    assert graphs["unique_graphs"] > 0
+    for method, expected in zip(methods, plain, strict=True):
+        close(nursed(pipe, method, steps=2)[0], expected)
+    assert state(pipe) == before
+    assert torch.equal(toys.run(pipe, steps=2), unnursed)
+    assert dict(torch._dynamo.utils.counters["stats"]) == graphs
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("scale", [None, 0.5])
+def test_lora(scale):
+    peft = pytest.importorskip("peft")
+    pipe = toys.sd()
+    plain, _ = nursed(pipe)
+    torch.manual_seed(0)
+    config = peft.LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
+    pipe.unet.add_adapter(config)
+    others = {} if scale is None else {"cross_attention_kwargs": {"scale": scale}}
+    unnursed, before = toys.run(pipe, **others), state(pipe)
+    latents, _ = nursed(pipe, **others)
+    assert not torch.allclose(latents, plain)
+    assert not torch.allclose(latents, unnursed)
+    assert state(pipe) == before
+    assert any(before["asking"])
+    assert torch.equal(toys.run(pipe, **others), unnursed)
+
+
+def test_textual_inversion_of_several_vectors():
+    pipe = toys.sd()
+    width = pipe.text_encoder.config.hidden_size
+    vectors = torch.randn((3, width), generator=torch.Generator().manual_seed(0))
+    pipe.load_textual_inversion(vectors, token="<toy>")
+    prompt = "a <toy> and a frog"
+    with nurse(pipe, always(), prompt=prompt, subjects=["frog"]) as trace:
+        toys.run(pipe, prompt)
+    (frog,) = trace.subjects[0]
+    assert frog.token_indices == (7,)
+    assert trace.tokens[0][7] == "frog"
+
+
+def test_ip_adapter():
+    pipe = toys.sd()
+    plain, _ = nursed(pipe)
+    pipe.unet._load_ip_adapter_weights([ip_adapter_weights(pipe.unet)])
+    pipe.set_ip_adapter_scale(0.5)
+    embeds = torch.randn((2, 1, 8), generator=torch.Generator().manual_seed(0))
+    others = {"ip_adapter_image_embeds": [embeds]}
+    unnursed = toys.run(pipe, **others)
+    for method in (always(), AttentionRegulation(), TokenReweighting()):
+        latents, _ = nursed(pipe, method, **others)
+        assert not torch.allclose(latents, unnursed)
+        assert not torch.allclose(latents, plain)
+    assert torch.equal(toys.run(pipe, **others), unnursed)
+
+
+def ip_adapter_weights(unet, width=8, tokens=4):
+    """The weights of an image prompt adapter, as its checkpoints name them."""
+    generator = torch.Generator().manual_seed(1)
+    inner, layers, key = unet.config.cross_attention_dim, {}, 1
+    for name in unet.attn_processors:
+        if not name.endswith("attn1.processor"):
+            hidden = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
+            for part in ("k", "v"):
+                shape = (hidden, inner)
+                layers[f"{key}.to_{part}_ip.weight"] = torch.randn(shape, generator=generator)
+        key += name.endswith("attn2.processor") * 2
+    project = {
+        "proj.weight": torch.randn((tokens * inner, width), generator=generator),
+        "proj.bias": torch.zeros(tokens * inner),
+        "norm.weight": torch.ones(inner),
+        "norm.bias": torch.zeros(inner),
+    }
+    return {"image_proj": project, "ip_adapter": layers}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("make", [toys.sd, toys.sdxl])
+def test_half_precision_goes_the_same_way(dtype, make):
+    method = Noting(refine_at=((0.0, 2.0),), max_refinements=2, step_size=1.0, stop=0.34)
+    whole = Noting(refine_at=((0.0, 2.0),), max_refinements=2, step_size=1.0, stop=0.34)
+    noise = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    nursed(make(), whole, latents=noise)
+    latents, trace = nursed(make().to(dtype), method, latents=noise.to(dtype))
+    assert latents.dtype == dtype and latents.isfinite().all()
+    assert trace.loss.dtype == torch.float32
+    assert method.seen[0].dtype == torch.float32
+    for half, single in zip(method.seen, whole.seen, strict=True):
+        close(half, single, 0.1)
+    assert method.seen[-1] > method.seen[0]
+
+
+def test_half_precision_keeps_gradients_too_small_for_it():
+    """A loss of a millionth moves latents a million times less, not by nothing."""
+    pipe = toys.sd().to(torch.float16)
+
+    def tiny(maps, subjects):
+        return 1e-6 * always().loss(maps, subjects, None)
+
+    plain = toys.run(pipe)
+    latents, _ = nursed(pipe, Objective(tiny, step_size=2e7, stop=0.34))
+    assert not torch.equal(latents, plain)
+    expected, _ = nursed(pipe, always(step_size=20.0, stop=0.34))
+    assert (latents - expected).abs().mean() < 0.1 * (latents - plain).abs().mean()
+
+
+# Cost.
+
+
+def test_the_pass_ends_after_the_last_layer_read():
+    pipe = toys.sd(sample_size=32)
+    seen = []
+    pipe.unet.up_blocks[1].register_forward_hook(lambda *_: seen.append("up_blocks.1"))
+    _, trace = nursed(pipe)
+    assert trace.truncated_forwards == 3
+    assert len(seen) == trace.full_forwards == 3
+
+
+def test_no_pass_where_nothing_is_moved():
+    _, trace = nursed(toys.sd(), always(stop=0.5), steps=6)
+    assert [record.step.index for record in trace.steps] == [0, 1, 2]
+    assert trace.truncated_forwards == 3 and trace.full_forwards == 6
+
+
+def test_watching_costs_no_pass_and_changes_no_bit():
+    pipe = toys.sd()
+    plain = toys.run(pipe)
+    latents, trace = nursed(pipe, Watch())
+    assert torch.equal(latents, plain)
+    assert trace.truncated_forwards == trace.backwards == 0
+    assert [record.step.index for record in trace.steps] == [0, 1, 2]
+    first = nursed(pipe, always(stop=0.34))[1].steps[0]
+    assert trace.steps[0].peaks[0] == pytest.approx(first.peaks[0], abs=1e-4)
+
+
+def test_weights_get_no_gradient():
+    pipe = toys.sd()
+    asked = []
+
+    def look(maps, subjects):
+        asked.extend(p.requires_grad for p in pipe.unet.parameters())
+        return always().loss(maps, subjects, None)
+
+    nursed(pipe, Objective(look))
+    assert not any(asked)
+    assert all(p.requires_grad and p.grad is None for p in pipe.unet.parameters())
+
+
+def test_nothing_is_kept_alive():
+    pipe = toys.sd()
+    with nurse(pipe, always(), prompt=PROMPT, subjects=SUBJECTS) as trace:
+        toys.run(pipe)
+    assert not any(record.loss.requires_grad for record in trace.steps)
+    gc.collect()
+    assert not any(
+        issubclass(type(o), torch.Tensor) and o.grad_fn is not None for o in gc.get_objects()
+    )
+
+
+@pytest.mark.parametrize("scheduler", ["pndm", "heun", "dpm-single"])
+def test_a_sample_the_scheduler_ignores_is_not_moved(scheduler):
+    pipe = scheduled(scheduler)
+    _, trace = nursed(pipe, steps=6)
+    indices = [record.step.index for record in trace.steps]
+    assert (
+        indices
+        == {
+            "pndm": [0, 2, 3, 4, 5, 6],
+            "heun": [0, 1, 2, 3, 4, 5],
+            "dpm-single": [0, 2, 4, 5],
+        }[scheduler]
+    )
+    counts = {record.step.count for record in trace.steps}
+    assert counts == {7 if scheduler == "pndm" else 6}
+    repeats, others = nursed(pipe, always(nurses_repeats=True), steps=6)
+    assert len(others.steps) == others.full_forwards
+
+
+# What cannot be nursed says so by name.
+
+
+def refused(pipe, error, match, method=None, **others):
+    """A run is refused, and the pipeline is as before."""
+    before = state(pipe)
+    with pytest.raises(error, match=match):
+        nursed(pipe, method, **others)
+    assert state(pipe) == before
+
+
+def test_sliced_attention_is_named():
+    pipe = toys.sd()
+    pipe.enable_attention_slicing(1)
+    refused(pipe, NoAttentionRecorded, r"3 of 3 layers.*down_blocks.*disable_attention_slicing")
+    pipe.disable_attention_slicing()
+    nursed(pipe)
+
+
+@pytest.mark.parametrize("method", [AttentionRegulation(), TokenReweighting()])
+def test_edits_that_never_reach_attention_are_named(method):
+    pipe = toys.sd()
+    pipe.enable_attention_slicing(1)
+    refused(pipe, NoAttentionRecorded, "disable_attention_slicing", method)
+
+
+def test_a_processor_that_writes_attention_out_is_named():
+    pipe = toys.sd()
+    pipe.unet.up_blocks[1].attentions[0].transformer_blocks[0].attn2.set_processor(AttnProcessor())
+    refused(pipe, NoAttentionRecorded, "1 of 3 layers.*up_blocks.1.attentions.0", Watch())
+
+
+def test_a_cache_is_named():
+    from diffusers import PyramidAttentionBroadcastConfig
+    from diffusers.hooks import apply_pyramid_attention_broadcast
+
+    pipe = toys.sd()
+    config = PyramidAttentionBroadcastConfig(
+        spatial_attention_block_skip_range=2,
+        spatial_attention_block_identifiers=["transformer_blocks"],
+        current_timestep_callback=lambda: 500,
+    )
+    apply_pyramid_attention_broadcast(pipe.unet, config)
+    refused(pipe, UnsupportedPipeline, "hook")
+
+
+def test_group_offload_is_named():
+    from diffusers.hooks import apply_group_offloading
+
+    pipe = toys.sd()
+    cpu = torch.device("cpu")
+    apply_group_offloading(pipe.unet, onload_device=cpu, offload_type="leaf_level")
+    refused(pipe, UnsupportedPipeline, "group offload")
+
+
+def test_sequential_offload_is_named():
+    accelerate = pytest.importorskip("accelerate")
+    pipe = toys.sd()
+    accelerate.cpu_offload(pipe.unet, execution_device="cpu")
+    with pytest.raises(UnsupportedPipeline, match="enable_model_cpu_offload"):
+        nursed(pipe)
+
+
+def test_three_branches_are_named():
+    parts = toys._sd_parts(in_channels=8) | {"image_encoder": None}
+    with pytest.raises(UnsupportedPipeline, match="three branches"):
+        nursed(StableDiffusionInstructPix2PixPipeline(**parts))
+    parts = toys._sd_parts() | {"image_encoder": None, "pag_applied_layers": "mid"}
+    with pytest.raises(UnsupportedPipeline, match="three branches"):
+        nursed(StableDiffusionPAGPipeline(**parts))
+
+
+def test_a_batch_that_does_not_fit_the_prompts_is_named():
+    pipe = toys.sd()
+    with (
+        pytest.raises(UnsupportedPipeline, match="2 rows for 2 prompt"),
+        nurse(pipe, always(), prompt=[PROMPT] * 2),
+    ):
+        toys.run(pipe)
+    nursed(pipe)
+
+
+def test_pipelines_of_other_kinds_are_named():
+    with pytest.raises(UnsupportedPipeline, match="no unet"):
+        nursed(object())
+    parts = {k: v for k, v in toys._sd_parts().items()}
+    with pytest.raises(UnsupportedPipeline, match="do_classifier_free_guidance"):
+        nursed(StableDiffusionAttendAndExcitePipeline(**parts))
+
+
+def test_sa_solver_is_named():
+    pipe = toys.sd()
+    pipe.scheduler = SASolverScheduler(**toys.BETAS)
+    refused(pipe, UnsupportedPipeline, "SASolver")
+
+
+def test_a_scheduler_replaced_inside_the_block_is_named():
+    pipe = toys.sd()
+    with (
+        pytest.raises(UnsupportedPipeline, match="replaced"),
+        nurse(pipe, always(), prompt=PROMPT),
+    ):
+        pipe.scheduler = SCHEDULERS["euler"]()
+        toys.run(pipe)
+
+
+def test_a_second_block_is_named():
+    pipe, other = toys.sd(), toys.sd()
+    other.scheduler = pipe.scheduler
+    with nurse(pipe, always(), prompt=PROMPT):
+        before = state(pipe)
+        for second in (pipe, other):
+            with pytest.raises(AlreadyNursed), nurse(second, always(), prompt=PROMPT):
+                pass
+        assert state(pipe) == before
+    with nurse(pipe, always(), prompt=PROMPT):
+        pass
+
+
+def test_what_is_not_finite_is_named():
+    pipe = toys.sd()
+    noise = torch.full((1, 4, 8, 8), float("nan"))
+    refused(pipe, NonFiniteLoss, "latents hold NaN .* step 0", latents=noise)
+
+    def bad(maps, subjects):
+        return always().loss(maps, subjects, None) / 0
+
+    refused(pipe, NonFiniteLoss, "loss is", Objective(bad))
+
+    def steep(maps, subjects):
+        return always().loss(maps, subjects, None) * 1e38 * 1e38 * 0
+
+    refused(pipe, NonFiniteLoss, "loss is", Objective(steep))
+
+
+def test_a_loss_that_does_not_depend_on_the_maps_is_named():
+    def detached(maps, subjects):
+        return torch.ones(len(subjects))
+
+    refused(toys.sd(), ValueError, "does not depend on the attention maps", Objective(detached))
+
+
+@pytest.mark.parametrize("index", [0, 6, 7, 76, 77, -1])
+def test_a_token_index_that_is_no_word_is_named(index):
+    subjects = [CAT, Subject("frog", (index,))]
+    refused(toys.sd(), SubjectNotFound, "'frog'.*2 'cat'", subjects=subjects)
+
+
+def test_two_methods_that_move_latents_are_named():
+    refused(toys.sd(), ValueError, "add them", [always(), always()])
