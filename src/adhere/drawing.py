@@ -270,7 +270,7 @@ def _draw_batch(
         nurse(pipe, methods, prompt=recipe.prompt, subjects=subjects) if methods else nullcontext()
     )
     started = time.perf_counter()
-    with nursing as trace:
+    with _global_generator(recipe.batch[0]), nursing as trace:
         result = pipe(  # type: ignore[operator]
             recipe.prompt,
             negative_prompt=recipe.negative_prompt or None,
@@ -425,6 +425,16 @@ def _without_progress_bar(pipe: DiffusionPipeline) -> Iterator[None]:
         yield
     finally:
         pipe.set_progress_bar_config(**own)
+
+
+@contextmanager
+def _global_generator(seed: int) -> Iterator[None]:
+    """PyTorch's global random numbers from a seed for a while: some methods take theirs there."""
+    import torch
+
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def _counting(on_step: OnStep | None, number: int, batches: int) -> OnStep | None:

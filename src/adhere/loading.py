@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -43,6 +44,8 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 # the class's default is meant for pixels.
 _FOR_LATENTS = {"clip_sample": False, "set_alpha_to_one": False}
 
+# Earlier releases of diffusers take `torch_dtype` and would pass `dtype` by in silence.
+_RELEASE_OF_DTYPE = (0, 42)
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -202,10 +205,14 @@ def scheduler_named(name: str, own: Any) -> Any:  # noqa: ANN401
 
 
 def scheduler_recipe(scheduler: Any) -> SchedulerRecipe:  # noqa: ANN401
-    """A scheduler's class and those of its settings that its class takes."""
+    """A scheduler's class and those of its settings that its class takes.
+
+    JSON has no infinity, which some settings have by default: those are left to the class.
+    """
     taken = inspect.signature(type(scheduler).__init__).parameters
     config = {k: _plain(v) for k, v in scheduler.config.items() if k in taken}
-    return SchedulerRecipe(type(scheduler).__name__, config)
+    kept = {k: v for k, v in config.items() if not isinstance(v, float) or math.isfinite(v)}
+    return SchedulerRecipe(type(scheduler).__name__, kept)
 
 
 def scheduler_from_recipe(recipe: SchedulerRecipe, own: Any) -> Any:  # noqa: ANN401
@@ -279,13 +286,16 @@ def _check_tensors(file: Path) -> None:
 
 
 def _read(folder: Path, dtype: str) -> DiffusionPipeline:
+    import diffusers
     import torch
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
+    release = tuple(int(part) for part in diffusers.__version__.split(".")[:2])
+    keyword = "dtype" if release >= _RELEASE_OF_DTYPE else "torch_dtype"
     try:
         return DiffusionPipeline.from_pretrained(
             folder,
-            torch_dtype=getattr(torch, dtype),
+            **{keyword: getattr(torch, dtype)},
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,

@@ -63,7 +63,7 @@ def with_parameters(method: Method, values: Mapping[str, object]) -> Method:
 def parameters_of(method: Method) -> dict[str, object]:
     """All numbers of a method, as JSON has them.
 
-    What JSON has no form for, such as a user's function, is given by its short `repr`.
+    What JSON has no form for, such as a user's function, is given by its name or short `repr`.
     """
     if not is_dataclass(method):
         return {}
@@ -86,7 +86,7 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
-    return reprlib.repr(value)
+    return str(getattr(value, "__qualname__", reprlib.repr(value)))[:200]
 
 
 def _read(value: object, hint: Any) -> object:  # noqa: ANN401

@@ -1,0 +1,235 @@
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import toys
+from adhere.drawing import draw, redraw
+from adhere.errors import NoAttentionRecorded, NonFiniteLoss, SubjectNotFound, UnsupportedPipeline
+from adhere.loading import SCHEDULERS, load
+from adhere.methods import METHODS, AttendAndExcite, AttentionRegulation
+from adhere.methods.objective import Objective
+from adhere.recipe import from_json
+from adhere.subjects import Subject
+from doors import PROMPT, saved
+
+# One refinement at the first step, and none where a toy can never attain the threshold.
+SHORT = AttendAndExcite(max_refinements=1)
+QUICK = {"steps": 3}
+
+
+def pixels(drawing):
+    return [np.asarray(picture).astype(int) for picture in drawing.pictures]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load(saved())
+
+
+def test_plain_is_the_pipelines_own_picture(model):
+    drawing = draw(model, PROMPT, method=None, seeds=[5], **QUICK)
+    own = model.pipe(
+        PROMPT, num_inference_steps=3, generator=torch.Generator().manual_seed(5)
+    ).images
+    assert (pixels(drawing)[0] == np.asarray(own[0])).all()
+    assert drawing.traces == () and drawing.recipes[0].methods == ()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_draws_and_leaves_its_numbers(model, name):
+    drawing = draw(model, PROMPT, method=name, **QUICK)
+    [recipe] = drawing.recipes
+    assert [method.name for method in recipe.methods] == [name]
+    assert [subject.text for subject in recipe.subjects] == ["cat", "frog"]
+    assert from_json(recipe.to_json()) == recipe
+    assert drawing.trace.methods == (METHODS[name](),)
+    plain = draw(model, PROMPT, method=None, **QUICK)
+    assert (pixels(drawing)[0] != pixels(plain)[0]).any()
+
+
+def test_a_picture_depends_on_no_other(model):
+    together = draw(model, PROMPT, method=SHORT, seeds=[0, 1, 2], scheduler="euler-a", **QUICK)
+    for seed in (0, 1, 2):
+        alone = draw(model, PROMPT, method=SHORT, seeds=[seed], scheduler="euler-a", **QUICK)
+        assert abs(pixels(together)[seed] - pixels(alone)[0]).max() <= 1
+
+
+def test_batches_are_told_as_they_come(model):
+    told, steps = [], []
+    drawing = draw(
+        model,
+        PROMPT,
+        method=SHORT,
+        seeds=range(5),
+        batch_size=2,
+        on_batch=told.append,
+        on_step=lambda done, count: steps.append((done, count)),
+        **QUICK,
+    )
+    assert [one.recipes[0].batch for one in told] == [(0, 1), (2, 3), (4,)]
+    assert [recipe.seed for recipe in drawing.recipes] == [0, 1, 2, 3, 4]
+    assert steps == [(done, 9) for done in range(1, 10)]
+    assert len(drawing.traces) == 3
+    with pytest.raises(ValueError, match="3 traces"):
+        drawing.trace  # noqa: B018
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_picture_can_be_made_again_to_the_bit(model, scheduler):
+    drawing = draw(model, PROMPT, method=SHORT, seeds=[3, 4], scheduler=scheduler, steps=4)
+    recipe = from_json(drawing.recipes[1].to_json())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        again = redraw(recipe)
+    assert (pixels(again)[0] == pixels(drawing)[1]).all()
+    assert again.recipes == (recipe,)
+
+
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_every_method_can_be_made_again_to_the_bit(model, method):
+    kind = METHODS[method].official() if method else None
+    drawing = draw(
+        model,
+        "a red cat and a frog",
+        method=kind,
+        guidance_scale=3,
+        negative_prompt="dark",
+        size=(48, 40),
+        **QUICK,
+    )
+    again = redraw(from_json(drawing.recipes[0].to_json()), model=model)
+    assert drawing.pictures[0].size == (48, 40)
+    assert (pixels(again)[0] == pixels(drawing)[0]).all()
+
+
+def test_two_methods_together_again(model):
+    methods = [AttendAndExcite(step_size=5.0), AttentionRegulation(iterations=3)]
+    drawing = draw(model, PROMPT, method=methods, **QUICK)
+    again = redraw(from_json(drawing.recipes[0].to_json()))
+    assert (pixels(again)[0] == pixels(drawing)[0]).all()
+
+
+def test_sdxl_draws_and_draws_again():
+    drawing = draw(saved("sdxl"), PROMPT, method=SHORT, seeds=[1], **QUICK)
+    assert drawing.recipes[0].guidance_scale == 5.0
+    again = redraw(drawing.recipes[0])
+    assert (pixels(again)[0] == pixels(drawing)[0]).all()
+
+
+def test_a_pipeline_object_is_left_as_it_was():
+    pipe = toys.sd()
+    before, config = pipe.scheduler, dict(pipe._progress_bar_config)
+    drawing = draw(pipe, PROMPT, method=SHORT, scheduler="heun", **QUICK)
+    assert pipe.scheduler is before and pipe._progress_bar_config == config
+    assert drawing.recipes[0].model.weights is None
+    assert drawing.recipes[0].scheduler.name == "HeunDiscreteScheduler"
+    with pytest.raises(ValueError, match="loaded already"):
+        draw(pipe, PROMPT, dtype="float16")
+
+
+def test_what_differs_is_said(model):
+    recipe = draw(model, PROMPT, method=None, **QUICK).recipes[0]
+    with pytest.warns(UserWarning, match=r"drawn with torch 1\.0, now"):
+        redraw(replace(recipe, environment={**recipe.environment, "torch": "1.0"}))
+    with pytest.warns(UserWarning, match="weights of .* are not those"):
+        redraw(replace(recipe, model=replace(recipe.model, weights="0" * 64)))
+    with pytest.warns(UserWarning, match="not known whether"):
+        redraw(recipe, model=model.pipe)
+
+
+def test_a_picture_decides_on_no_model_by_itself(model):
+    recipe = draw(model, PROMPT, method=None, **QUICK).recipes[0]
+    for name in ("owner/name", "", "/nowhere"):
+        with pytest.raises(ValueError, match="say which model to load"):
+            redraw(replace(recipe, model=replace(recipe.model, name=name)))
+
+
+def test_subjects_beyond_the_prompt_are_refused(model):
+    recipe = draw(model, PROMPT, method=SHORT, **QUICK).recipes[0]
+    for index in (0, 6, 76, 500):
+        with pytest.raises(ValueError, match="tokens 1 to 5"):
+            redraw(replace(recipe, subjects=(Subject("cat", (index,)),)), model=model)
+
+
+def test_a_loss_of_ones_own_is_named_but_not_drawn_again(model):
+    def spread(maps, subjects):
+        return maps.aggregate().flatten(1).sum(1)
+
+    drawing = draw(model, PROMPT, method=Objective(spread, step_size=0.1), **QUICK)
+    recipe = from_json(drawing.recipes[0].to_json())
+    assert "spread" in recipe.methods[0].parameters["function"]
+    with pytest.raises(ValueError, match="drawn with 'objective'"):
+        redraw(recipe)
+
+
+def test_subjects_may_be_named(model):
+    drawing = draw(model, PROMPT, subjects=["frog", 2], **QUICK)
+    assert [s.text for s in drawing.recipes[0].subjects] == ["frog", "cat"]
+    with pytest.raises(SubjectNotFound, match="2 cat"):
+        draw(model, PROMPT, subjects=["dog"], **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seeds": []}, "0 seeds"),
+        ({"seeds": [-1]}, "seed -1"),
+        ({"seeds": [1.5]}, "seed 1.5"),
+        ({"seeds": [2**63]}, "seed 9223372036854775808"),
+        ({"seeds": [1, 1]}, "twice"),
+        ({"steps": 0}, "0 steps"),
+        ({"steps": 2.0}, "2.0 steps"),
+        ({"steps": 5000}, "1000 timesteps"),
+        ({"guidance_scale": -1}, "guidance scale -1"),
+        ({"guidance_scale": float("nan")}, "guidance scale nan"),
+        ({"batch_size": 0}, "batch size 0"),
+        ({"size": (33, 32)}, "multiples of 8"),
+        ({"size": (0, 32)}, "multiples of 8"),
+        ({"size": (100_000, 32)}, "at most 256"),
+        ({"scheduler": "dimm"}, "did you mean 'ddim'"),
+        ({"method": "attend"}, "unknown method 'attend'"),
+        ({"negative_prompt": "x" * 20_000}, "longer than"),
+    ],
+)
+def test_arguments_out_of_range_are_named(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        draw(model, PROMPT, **(QUICK | arguments))
+
+
+def test_an_image_to_image_pipeline_is_sent_elsewhere():
+    factory, _ = toys.calls()["sd-img2img"]
+    with pytest.raises(UnsupportedPipeline, match=r"inside adhere\.nurse"):
+        draw(factory(), PROMPT)
+
+
+def test_attention_that_cannot_be_read_is_named():
+    pipe = toys.sd()
+    pipe.enable_attention_slicing()
+    with pytest.raises((NoAttentionRecorded, UnsupportedPipeline), match="slicing"):
+        draw(pipe, PROMPT, **QUICK)
+
+
+@pytest.mark.parametrize("method", [None, "attend-and-excite"])
+def test_a_picture_of_nan_is_none(method):
+    pipe = toys.sd()
+    with torch.no_grad():
+        pipe.unet.conv_out.weight.fill_(float("nan"))
+    with pytest.raises(NonFiniteLoss, match="NaN"):
+        draw(pipe, PROMPT, method=method, **QUICK)
+
+
+def test_saving_gives_one_file_for_each_picture(model, tmp_path):
+    drawing = draw(model, PROMPT, seeds=range(3), **QUICK)
+    paths = drawing.save(tmp_path / "pictures")
+    assert len(set(paths)) == 3 and all(path.is_file() for path in paths)
+    assert drawing.save(tmp_path / "pictures") == paths
+
+
+def test_the_global_generator_is_left_alone(model):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    draw(model, PROMPT, method=AttentionRegulation.official(), **QUICK)
+    assert (torch.get_rng_state() == before).all()

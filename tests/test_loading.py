@@ -1,0 +1,208 @@
+import json
+import os
+import pickle
+
+import pytest
+import torch
+
+import toys
+from adhere.loading import (
+    SCHEDULERS,
+    hash_weights,
+    load,
+    load_tokenizer,
+    scheduler_from_recipe,
+    scheduler_named,
+    scheduler_recipe,
+)
+from adhere.recipe import ModelRecipe, SchedulerRecipe
+from doors import copied, saved
+
+
+def test_a_folder_becomes_a_pipeline():
+    loaded = load(saved())
+    assert type(loaded.pipe).__name__ == "StableDiffusionPipeline"
+    assert loaded.pipe.dtype is torch.float32
+    assert loaded.source == ModelRecipe(str(saved()), None, hash_weights(saved()))
+
+
+def test_weights_of_half_the_size():
+    assert load(saved(), dtype="bfloat16").pipe.unet.dtype is torch.bfloat16
+
+
+def test_the_hash_follows_the_weights_and_nothing_else(tmp_path):
+    folder = copied(tmp_path)
+    assert hash_weights(folder) == hash_weights(saved())
+    (folder / "notes.txt").write_text("hello")
+    assert hash_weights(folder) == hash_weights(saved())
+    file = next((folder / "unet").glob("*.safetensors"))
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert hash_weights(folder) != hash_weights(saved())
+
+
+def test_the_tokenizer_alone_is_the_pipelines():
+    ours, theirs = load_tokenizer(saved()), load(saved()).pipe.tokenizer
+    text = "a green backpack and zebras"
+    assert ours(text).input_ids == theirs(text).input_ids
+
+
+def empty(folder):
+    for file in list(folder.rglob("*")):
+        if file.is_file():
+            file.unlink()
+
+
+def no_index(folder):
+    (folder / "model_index.json").unlink()
+
+
+def broken_index(folder):
+    (folder / "model_index.json").write_text("{")
+
+
+def index_without_a_class(folder):
+    (folder / "model_index.json").write_text("{}")
+
+
+def index_with_code(folder):
+    index = json.loads((folder / "model_index.json").read_text())
+    index["_class_name"] = ["my_pipeline", "MyPipeline"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "my_pipeline.py").write_text("open('/tmp/adhere-was-here', 'w')")
+
+
+def component_with_code(folder):
+    index = json.loads((folder / "model_index.json").read_text())
+    index["unet"] = ["my_unet", "MyUNet"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "unet" / "my_unet.py").write_text(
+        f"open({str(folder / 'ran')!r}, 'w')\nclass MyUNet: pass"
+    )
+
+
+def component_outside(folder):
+    index = json.loads((folder / "model_index.json").read_text())
+    index["../unet"] = index["unet"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def no_unet(folder):
+    for file in (folder / "unet").iterdir():
+        file.unlink()
+    (folder / "unet").rmdir()
+
+
+def no_weights(folder):
+    next((folder / "unet").glob("*.safetensors")).unlink()
+
+
+class Opens:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def pickled(folder):
+    file = next((folder / "unet").glob("*.safetensors"))
+    file.unlink()
+    with open(file.with_suffix(".bin"), "wb") as stream:
+        pickle.dump(Opens(str(folder / "ran")), stream)
+
+
+def pickled_encoder(folder):
+    file = next((folder / "text_encoder").glob("*.safetensors"))
+    file.unlink()
+    with open(folder / "text_encoder" / "pytorch_model.bin", "wb") as stream:
+        pickle.dump(Opens(str(folder / "ran")), stream)
+
+
+def cut_off(folder):
+    file = next((folder / "vae").glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def scrambled(folder):
+    file = next((folder / "unet").glob("*.safetensors"))
+    file.write_bytes(os.urandom(1000))
+
+
+def other_sizes(folder):
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    config["block_out_channels"] = [8, 16]
+    (folder / "unet" / "config.json").write_text(json.dumps(config))
+
+
+BREAKS = {
+    empty: "no model_index.json",
+    no_index: "no model_index.json",
+    broken_index: "is broken",
+    index_without_a_class: "is broken",
+    index_with_code: "code of its own",
+    component_with_code: "could not be loaded",
+    component_outside: "names no component",
+    no_unet: "lacks the folder 'unet'",
+    no_weights: "could not be loaded",
+    pickled: "unet/diffusion_pytorch_model.bin.*pickle.*safetensors",
+    pickled_encoder: "text_encoder/pytorch_model.bin.*pickle.*safetensors",
+    cut_off: "vae/diffusion_pytorch_model.safetensors.*is broken",
+    scrambled: "unet/diffusion_pytorch_model.safetensors.*is broken",
+    other_sizes: "could not be loaded",
+}
+
+
+@pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
+def test_a_broken_folder_is_refused_and_nothing_in_it_runs(damage, tmp_path):
+    folder = copied(tmp_path)
+    damage(folder)
+    with pytest.raises(ValueError, match=f"(?s){BREAKS[damage]}"):
+        load(folder)
+    assert not (folder / "ran").exists()
+
+
+def test_names_that_are_nothing():
+    with pytest.raises(ValueError, match="did you mean 'mini'"):
+        load("minni")
+    with pytest.raises(ValueError, match="unknown model './nowhere'"):
+        load("./nowhere")
+    with pytest.raises(ValueError, match="is a file; expected a folder"):
+        load(__file__)
+    with pytest.raises(ValueError, match="did you mean 'float32'"):
+        load(saved(), dtype="float23")
+    with pytest.raises(ValueError, match="unknown device 'cuda:99'"):
+        load(saved(), device="cuda:99")
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_schedulers_take_the_pipelines_configuration_and_are_made_again(name):
+    own = toys.scheduler()
+    scheduler = scheduler_named(name, own)
+    assert type(scheduler).__name__ == SCHEDULERS[name][0]
+    assert scheduler.config.beta_end == toys.BETAS["beta_end"]
+    assert not scheduler.config.get("clip_sample", False)
+    recipe = scheduler_recipe(scheduler)
+    again = scheduler_from_recipe(SchedulerRecipe(recipe.name, json_copy(recipe.config)), own)
+    assert scheduler_recipe(again) == recipe
+
+
+def json_copy(value):
+    return json.loads(json.dumps(value))
+
+
+def test_latents_are_never_clipped_like_pixels():
+    euler = scheduler_named("euler", toys.scheduler())
+    assert scheduler_named("ddim", euler).config.clip_sample is False
+    assert scheduler_named("ddim", euler).config.set_alpha_to_one is False
+
+
+def test_a_recipe_names_no_class_of_its_choice():
+    for name in ("StableDiffusionPipeline", "KDPM2DiscreteScheduler", "__import__"):
+        with pytest.raises(ValueError, match="unknown scheduler"):
+            scheduler_from_recipe(SchedulerRecipe(name, {}), toys.scheduler())
+    with pytest.raises(ValueError, match="does not take"):
+        scheduler_from_recipe(
+            SchedulerRecipe("DDIMScheduler", {"beta_schedule": "steep"}), toys.scheduler()
+        )
