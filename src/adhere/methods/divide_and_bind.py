@@ -56,6 +56,8 @@ class DivideAndBind(LatentMethod):
         binds_all: whether every subject is bound, or binding counts for the weakest alone.
         pieces: how the tokens of one word become one map.
         updates_on_exit: whether the refinement that finds its threshold reached still updates.
+        nurses_repeats: whether latents are moved also at the second call of PNDM, which then
+            uses the move for the predicted noise alone.
 
     Source: arXiv 2307.10864, equations 1 to 3. The authors' code takes the weakest subject after
         binding is taken off and not before, and weighs binding by 1, 5, 10 over the loop.
@@ -75,6 +77,7 @@ class DivideAndBind(LatentMethod):
     binds_all: bool = False
     pieces: Literal["mean", "max", "last"] = "mean"
     updates_on_exit: bool = False  # type: ignore[assignment]
+    nurses_repeats: bool = False  # type: ignore[assignment]
 
     name = "divide-and-bind"
     paper = "Divide & Bind, arXiv 2307.10864"
@@ -108,6 +111,7 @@ class DivideAndBind(LatentMethod):
             binding=binding,
             variation="last-row",
             updates_on_exit=True,
+            nurses_repeats=True,
         )
 
     @classmethod
