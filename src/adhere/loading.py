@@ -44,8 +44,6 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 # the class's default is meant for pixels.
 _FOR_LATENTS = {"clip_sample": False, "set_alpha_to_one": False}
 
-# Earlier releases of diffusers take `torch_dtype` and would pass `dtype` by in silence.
-_RELEASE_OF_DTYPE = (0, 42)
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -286,16 +284,13 @@ def _check_tensors(file: Path) -> None:
 
 
 def _read(folder: Path, dtype: str) -> DiffusionPipeline:
-    import diffusers
     import torch
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-    release = tuple(int(part) for part in diffusers.__version__.split(".")[:2])
-    keyword = "dtype" if release >= _RELEASE_OF_DTYPE else "torch_dtype"
     try:
         return DiffusionPipeline.from_pretrained(
             folder,
-            **{keyword: getattr(torch, dtype)},
+            dtype=getattr(torch, dtype),
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,

@@ -135,7 +135,8 @@ def nurse_latents(
             )
 
         def evaluate(moving: Tensor, chosen: Tensor) -> Reading:
-            part = own if len(chosen) == len(subjects) else own.take(chosen)
+            # A copy each time: T2I-Adapter's residuals are a list that the denoiser empties.
+            part = own.take(slice(None) if len(chosen) == len(subjects) else chosen)
             extra = part.sample[:, channels:]
             asked = part.with_sample(torch.cat([moving.to(sample.dtype), extra], 1))
             probabilities, heads = record(

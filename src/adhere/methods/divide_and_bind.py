@@ -36,7 +36,7 @@ class DivideAndBind(LatentMethod):
     sooner: attributes are read from the finer levels of the denoiser, where it has any, else from
     the level that subjects are read from.
 
-    `official` and `paper` give the authors' code and the paper's formulas where this differs. The
+    `official` and `as_written` give the authors' code and the paper's formulas where this differs. The
     default has neighbours compared along both sides of the grid, where the code compares rows with
     the last one. On smooth maps that makes half the number, so thresholds are half the code's.
 

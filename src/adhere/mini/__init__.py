@@ -31,5 +31,5 @@ def load() -> StableDiffusionPipeline:
     from diffusers import StableDiffusionPipeline
 
     return StableDiffusionPipeline.from_pretrained(
-        folder(), torch_dtype=torch.float32, safety_checker=None, use_safetensors=True
+        folder(), dtype=torch.float32, safety_checker=None, use_safetensors=True
     )

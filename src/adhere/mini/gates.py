@@ -328,7 +328,7 @@ def main() -> None:
         from diffusers import StableDiffusionPipeline
 
         pipe = StableDiffusionPipeline.from_pretrained(
-            options.model, torch_dtype=torch.float32, use_safetensors=True
+            options.model, dtype=torch.float32, use_safetensors=True
         )
     figures = measure(pipe, shipped(), options.seeds)
     for name, figure, threshold, holds in verdicts(figures):
