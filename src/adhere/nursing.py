@@ -214,15 +214,18 @@ class _Block:
         self._follow(call)
         step = self._step(call)
         self.trace.full_forwards += 1
-        mover, reader = self.mover, self.reader
+        mover, reader, is_watched = self.mover, self.reader, False
         if mover is not None and reader is not None and not self.is_nursed:
             self.is_nursed = True
             is_repeat = ignores_sample(self.scheduler)
             if mover.step_size_at(step) and (mover.nurses_repeats or not is_repeat):
                 self._nurse(call, step, mover, reader)
-            elif mover.watches(step) and not is_repeat:
-                self._watch(call, step, reader)
+            else:
+                is_watched = mover.watches(step) and not is_repeat
         self._edit(call, step)
+        if is_watched and reader is not None:
+            # The tap opened last meets attention first, before an edit has changed it.
+            self._watch(call, step, reader)
         if self.shift is None:
             return None
         moved = call.sample.clone()

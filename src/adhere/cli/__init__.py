@@ -44,18 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         is_known = isinstance(error, AdhereError | ValueError | OSError)
         if is_known:
-            return _tell(_said(error), 2)
+            return _tell(one_line(error), 2)
         if type(error).__name__ == "OutOfMemoryError":
             return _tell("out of memory: give a smaller --size or --batch-size", 2)
         return _tell(
-            f"unexpected {type(error).__name__}: {_said(error)} (--debug shows where; please "
+            f"unexpected {type(error).__name__}: {one_line(error)} (--debug shows where; please "
             "report it)",
             1,
         )
     return 0
 
 
-def _said(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An error in one line."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename!r}: {error.strerror}"

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from adhere import __version__
+from adhere.cli.values import count, names, scale, seeds, size, subjects
 from adhere.names import nearest
 
-MOST_SEEDS = 1_000
-_NAME_OF_OPTION = re.compile(r"--([a-z][a-z0-9._-]*)(?:=(.*))?", re.DOTALL)
+_WITH_METHOD = ("draw", "maps")
+_OPTION = re.compile(r"(--[a-z][a-z0-9._-]*)(?:=(.*))?", re.DOTALL)
 
 _INTRODUCTION = """\
 Make text-to-image models draw everything that the prompt asks for.
@@ -107,86 +108,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser, verbs = _build()
     words = list(argv)
     settings: list[tuple[str, str]] = []
-    options: list[str] = []
-    if words and words[0] in ("draw", "maps"):
-        options = [o for action in verbs[words[0]]._actions for o in action.option_strings]
-        words, settings = _set_apart(verbs[words[0]], options, words)
+    if words and words[0] in verbs:
+        words, settings = _set_apart(verbs[words[0]], words)
     arguments = parser.parse_args(words)
-    arguments.settings, arguments.options = settings, options
+    own = verbs[arguments.verb]
+    arguments.settings = settings
+    arguments.options = [o for action in own._actions for o in action.option_strings]
+    if settings and arguments.verb not in _WITH_METHOD:
+        wrong = f"--{settings[0][0].replace('_', '-')}"
+        near = nearest(wrong, arguments.options)
+        own.error(f"{wrong} is no option" + (f": did you mean {near}?" if near else ""))
     if arguments.verb == "draw":
-        _check_again(verbs["draw"], arguments)
+        _check_again(own, arguments)
     if getattr(arguments, "plain", False) and (arguments.method or settings):
-        verbs[arguments.verb].error("--plain has no method, and no parameters of one")
+        own.error("--plain has no method, and no parameters of one")
     return arguments
-
-
-def seeds(text: str) -> tuple[int, ...]:
-    """Seeds from "7", "0-3" or "0,2,5-9"."""
-    found: dict[int, None] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part, re.ASCII)
-        if match is None:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} are no seeds; give whole numbers from 0 on, as in 7, 0-3 or 0,2,5-9"
-            )
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise argparse.ArgumentTypeError(
-                f"{part.strip()!r} runs backwards; give {last}-{first}"
-            )
-        if last - first + len(found) >= MOST_SEEDS:
-            raise argparse.ArgumentTypeError(f"{text!r} are more than {MOST_SEEDS} seeds")
-        found |= dict.fromkeys(range(first, last + 1))
-    if max(found) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} goes beyond the largest seed, 2**63 - 1")
-    return tuple(found)
-
-
-def size(text: str) -> tuple[int, int]:
-    """Width and height from "512x768"."""
-    match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.strip().lower(), re.ASCII)
-    if match is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; give width x height, as in 512x768"
-        )
-    return int(match[1]), int(match[2])
-
-
-def subjects(text: str) -> list[str | int | tuple[str, ...]]:
-    """Subjects from "cat,frog", with indices as "2" and pairs as "green:backpack"."""
-    found: list[str | int | tuple[str, ...]] = []
-    for part in (part.strip() for part in text.split(",")):
-        if not part:
-            raise argparse.ArgumentTypeError(f"{text!r} has an empty subject; give cat,frog")
-        parts = tuple(word.strip() for word in part.split(":"))
-        if part.isascii() and part.isdigit():
-            found.append(int(part[:9]))
-        else:
-            found.append(parts if len(parts) > 1 else part)
-    return found
-
-
-def count(text: str) -> int:
-    """A whole number from 1 on."""
-    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
-
-
-def scale(text: str) -> float:
-    """A finite number from 0 on."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
-    return value
-
-
-def names(text: str) -> list[str]:
-    """Names from "a,b"."""
-    return [name.strip() for name in text.split(",")]
 
 
 def _build() -> tuple[_Parser, dict[str, _Parser]]:
@@ -333,47 +269,40 @@ def _add_sampling(verb: _Parser, folder: str) -> None:
     add("--out", action=_Once, metavar="FOLDER", help=f"where pictures go (./{folder})")
 
 
-def _set_apart(
-    parser: _Parser, options: list[str], words: list[str]
-) -> tuple[list[str], list[tuple[str, str]]]:
+def _set_apart(parser: _Parser, words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """The words without the options that the parser does not know, and those as pairs."""
+    takes_value = {
+        o: action.nargs != 0 for action in parser._actions for o in action.option_strings
+    }
     kept: list[str] = []
-    pairs: list[tuple[str, str]] = []
-    position = 0
-    while position < len(words):
-        word = words[position]
-        match = _NAME_OF_OPTION.fullmatch(word)
-        position += 1
+    pairs: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
         if word == "--":
-            kept += words[position - 1 :]
+            kept += [word, *rest]
             break
-        if match is None or f"--{match[1]}" in options:
+        match = _OPTION.fullmatch(word)
+        if match is None or takes_value.get(word) is False:
             kept.append(word)
-            # The value of a known option is never an option, whatever it looks like.
-            takes_value = match is not None and match[2] is None and _takes(parser, word)
-            if takes_value and position < len(words):
-                kept.append(words[position])
-                position += 1
             continue
-        value = match[2]
+        name, value = match[1], match[2]
         if value is None:
-            if position == len(words) or words[position].startswith("--"):
-                near = nearest(word, options)
-                hint = f": did you mean {near}?" if near else ", and a parameter needs a value"
-                parser.error(f"{word} is no option{hint}")
-            value = words[position]
-            position += 1
-        pairs.append((match[1].replace("-", "_"), value))
-    doubled = [name for name, _ in pairs]
-    for name in doubled:
-        if doubled.count(name) > 1:
-            parser.error(f"--{name.replace('_', '-')} is given twice")
-    return kept, pairs
-
-
-def _takes(parser: _Parser, option: str) -> bool:
-    action = next(a for a in parser._actions if option in a.option_strings)
-    return action.nargs != 0
+            value = next(rest, None)
+        if name in takes_value:
+            # Joined, so that a value may begin with a hyphen.
+            is_option = value is None or value.startswith("--")
+            kept += (
+                [name] if value is None else [name, value] if is_option else [f"{name}={value}"]
+            )
+            continue
+        if value is None or value.startswith("--"):
+            near = nearest(name, takes_value)
+            hint = f"did you mean {near}?" if near else "a parameter of a method needs a value"
+            parser.error(f"{name} is no option: {hint}")
+        if name in pairs:
+            parser.error(f"{name} is given twice")
+        pairs[name] = value
+    return kept, [(name[2:].replace("-", "_"), value) for name, value in pairs.items()]
 
 
 def _check_again(parser: _Parser, arguments: argparse.Namespace) -> None:

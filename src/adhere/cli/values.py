@@ -1,0 +1,77 @@
+"""What the values of options become: seeds, sizes, subjects, numbers."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+MOST_SEEDS = 1_000
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """Seeds from "7", "0-3" or "0,2,5-9"."""
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part, re.ASCII)
+        if match is None:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} are no seeds; give whole numbers from 0 on, as in 7, 0-3 or 0,2,5-9"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise argparse.ArgumentTypeError(
+                f"{part.strip()!r} runs backwards; give {last}-{first}"
+            )
+        if last - first + len(found) >= MOST_SEEDS:
+            raise argparse.ArgumentTypeError(f"{text!r} are more than {MOST_SEEDS} seeds")
+        found |= dict.fromkeys(range(first, last + 1))
+    if max(found) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} goes beyond the largest seed, 2**63 - 1")
+    return tuple(found)
+
+
+def size(text: str) -> tuple[int, int]:
+    """Width and height from "512x768"."""
+    match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.strip().lower(), re.ASCII)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; give width x height, as in 512x768"
+        )
+    return int(match[1]), int(match[2])
+
+
+def subjects(text: str) -> list[str | int | tuple[str, ...]]:
+    """Subjects from "cat,frog", with indices as "2" and pairs as "green:backpack"."""
+    found: list[str | int | tuple[str, ...]] = []
+    for part in (part.strip() for part in text.split(",")):
+        if not part:
+            raise argparse.ArgumentTypeError(f"{text!r} has an empty subject; give cat,frog")
+        parts = tuple(word.strip() for word in part.split(":"))
+        if part.isascii() and part.isdigit():
+            found.append(int(part[:9]))
+        else:
+            found.append(parts if len(parts) > 1 else part)
+    return found
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def scale(text: str) -> float:
+    """A finite number from 0 on."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return value
+
+
+def names(text: str) -> list[str]:
+    """Names from "a,b"."""
+    return [name.strip() for name in text.split(",")]

@@ -1,0 +1,396 @@
+"""The command, on toy pipelines in folders; every mistake gets one line, status 2 and no file."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+import toys
+from adhere.cli import main, one_line
+from adhere.cli.values import seeds
+from adhere.methods import METHODS
+from adhere.picture import read_recipe, save_picture
+from doors import PROMPT, copied, saved
+from test_recipe import RECIPE
+
+QUICK = ["--steps", "3", "--max-refinements", "1"]
+
+
+@pytest.fixture
+def shell(tmp_path, capsys, monkeypatch):
+    """Runs a command in an empty folder; gives status, output lines and error lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        capsys.readouterr()
+        status = main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return status, printed.out.splitlines(), printed.err.splitlines()
+
+    return run
+
+
+def test_draw_writes_pictures_and_says_where(shell, tmp_path):
+    status, out, err = shell("draw", PROMPT, "--model", saved(), "--seeds", "0,4-5", *QUICK)
+    assert (status, err) == (0, [])
+    assert len(out) == 3
+    for line, seed in zip(out, (0, 4, 5), strict=True):
+        path = tmp_path / line.split("  ")[0]
+        recipe = read_recipe(path)
+        assert (recipe.seed, recipe.steps, recipe.prompt) == (seed, 3, PROMPT)
+        assert recipe.methods[0].parameters["max_refinements"] == 1
+        assert path.parent == tmp_path / "pictures"
+        assert "attend-and-excite: weakest attention 0." in line
+
+
+def test_draw_takes_everything_that_python_takes(shell):
+    status, out, _ = shell(
+        *("draw", PROMPT, "--model", saved(), "--out", "here", "--method", "divide-and-bind"),
+        *("--subjects", "frog,2", "--guidance-scale", "4", "--negative-prompt", "-dark"),
+        *("--size", "40x32", "--scheduler", "euler-a", "--dtype", "float32", "--device", "cpu"),
+        *("--refine-at", "0:0.01"),
+        *("--batch-size", "1", "--seed", "7", "--steps", "2", "--official"),
+    )
+    assert status == 0
+    recipe = read_recipe(out[0].split("  ")[0])
+    assert [s.text for s in recipe.subjects] == ["frog", "cat"]
+    assert (recipe.width, recipe.height, recipe.guidance_scale) == (40, 32, 4.0)
+    assert recipe.scheduler.name == "EulerAncestralDiscreteScheduler"
+    assert recipe.methods[0].parameters["variation"] == "last-row"
+    assert recipe.methods[0].parameters["refine_at"] == [[0.0, 0.01]]
+    assert recipe.negative_prompt == "-dark"
+
+
+def test_plain_pictures_have_no_method(shell):
+    for words in (["--plain"], ["--method", "none"]):
+        status, out, _ = shell("draw", "and", "--model", saved(), "--steps", "2", *words)
+        assert status == 0 and "plain" in out[0]
+        assert read_recipe(out[0].split("  ")[0]).methods == ()
+
+
+def test_two_methods_and_whose_parameter_is_whose(shell):
+    both = ["--method", "attend-and-excite,token-reweighting", "--model", saved()]
+    status, out, _ = shell(
+        "draw", PROMPT, *both, *QUICK, "--alpha", "2", "--token-reweighting.stop", "0.4"
+    )
+    assert status == 0
+    excite, reweighting = read_recipe(out[0].split("  ")[0]).methods
+    assert excite.parameters["stop"] == 0.5
+    assert reweighting.parameters["alpha"] == 2.0 and reweighting.parameters["stop"] == 0.4
+    status, _, [line] = shell("draw", PROMPT, *both, "--stop", "0.4")
+    assert status == 2 and "--attend-and-excite.stop or --token-reweighting.stop" in line
+
+
+def test_again_is_identical(shell, tmp_path):
+    _, out, _ = shell("draw", PROMPT, "--model", saved(), "--seeds", "0-1", *QUICK)
+    path = out[1].split("  ")[0]
+    status, again, err = shell("draw", "--again", path, "--out", "again")
+    assert (status, err) == (0, [])
+    assert again == [f"again/{os.path.basename(path)}  identical to {os.path.basename(path)}"]
+    assert (tmp_path / "again" / os.path.basename(path)).read_bytes() == (
+        tmp_path / path
+    ).read_bytes()
+    assert shell("draw", "--again", path)[1] == [f"{path}  identical to {os.path.basename(path)}"]
+
+
+def test_again_says_what_differs(shell, tmp_path):
+    _, out, _ = shell("draw", PROMPT, "--model", saved(), *QUICK)
+    path = out[0].split("  ")[0]
+    recipe = read_recipe(path)
+    older = replace(recipe, environment=recipe.environment | {"torch": "1.0"}, steps=2)
+    with Image.open(path) as picture:
+        changed = save_picture(picture, older, tmp_path)
+    status, out, err = shell("draw", "--again", changed)
+    assert status == 0
+    assert "warning: drawn with torch 1.0, now" in err[0]
+    assert "differs from" in out[0]
+
+
+def test_again_loads_no_model_on_the_word_of_a_picture(shell, tmp_path):
+    path = save_picture(
+        Image.new("RGB", (8, 8)),
+        replace(RECIPE, model=replace(RECIPE.model, name="a/b")),
+        tmp_path,
+    )
+    status, _, [line] = shell("draw", "--again", path)
+    assert status == 2 and "say which model to load" in line
+
+
+def test_compare_draws_a_sheet_of_every_method(shell, tmp_path):
+    status, out, err = shell(
+        "compare", PROMPT, "--model", saved(), "--seeds", "0-1", "--steps", "2"
+    )
+    assert (status, err) == (0, [])
+    assert [line.split()[0] for line in out[:-1]] == ["plain", *METHODS]
+    assert all("x plain" in line for line in out[1:-1])
+    with Image.open(tmp_path / out[-1]) as sheet:
+        assert sheet.height > 5 * 256 and sheet.width > 2 * 256
+    status, out, _ = shell(
+        *("compare", PROMPT, "--model", saved(), "--steps", "2"),
+        *("--methods", "token-reweighting", "--out", "there"),
+    )
+    assert status == 0 and [line.split()[0] for line in out[:-1]] == ["plain", "token-reweighting"]
+    assert out[-1].startswith("there/compare-a-cat-and-a-frog-")
+
+
+@pytest.mark.parametrize("words", [["--plain"], [], ["--method", "attention-regulation"]])
+def test_maps_draws_a_sheet_for_each_seed(shell, tmp_path, words):
+    status, out, err = shell(
+        "maps",
+        "a red cat and a frog",
+        "--model",
+        saved(),
+        "--seeds",
+        "0-1",
+        "--steps",
+        "3",
+        *words,
+    )
+    assert (status, err) == (0, [])
+    assert len(set(out)) == 2
+    for line in out:
+        with Image.open(tmp_path / line) as sheet:
+            assert sheet.height > 3 * 192 and sheet.width > 5 * 192
+
+
+def test_tokens_are_listed_with_their_roles(shell):
+    status, out, _ = shell("tokens", "a red cat and two frogs", "--model", saved())
+    assert status == 0
+    assert out[2].split() == ["2", "red", "red,", "of", "cat"]
+    assert out[3].split() == ["3", "cat", "subject", "cat"]
+    assert out[6].endswith("subject frogs, 2 of them")
+    status, out, _ = shell("tokens", "a red cat", "--model", saved(), "--subjects", "cat")
+    assert status == 0
+
+
+def test_methods_lists_every_parameter(shell):
+    status, out, _ = shell("methods")
+    text = "\n".join(out)
+    assert status == 0
+    for name, method in METHODS.items():
+        assert name in text
+        for parameter in method.__dataclass_fields__:
+            assert f"--{parameter.replace('_', '-')} " in text
+    assert max(map(len, out)) < 100
+
+
+def test_cite_prints_bibtex(shell):
+    assert shell("cite")[1].count("}") == 3
+    status, out, _ = shell("cite", "divide-and-bind")
+    assert status == 0 and out[0].startswith("@inproceedings{li2023divide")
+    assert "no paper" in shell("cite", "token-reweighting")[1][0]
+    assert "did you mean 'divide-and-bind'" in shell("cite", "divide-bind")[2][0]
+
+
+def test_help_and_usage_errors_import_no_torch():
+    code = (
+        "import sys; from adhere.cli import main\n"
+        "assert [main(a) for a in (['--help'], ['draw', '--help'], ['--version'])] == [0] * 3\n"
+        "assert main(['draw', 'x', '--seeds', 'many']) == 2 and main(['drow']) == 2\n"
+        "assert not {'torch', 'numpy', 'PIL', 'diffusers'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+MISTAKES = {
+    "empty prompt": (["draw", ""], "prompt is empty"),
+    "blank prompt": (["compare", "  \n"], "prompt is empty"),
+    "no prompt": (["draw"], "give a prompt"),
+    "no command": ([], "COMMAND"),
+    "no subject": (["draw", "and of the"], "No noun was found.*1 and, 2 of"),
+    "absent subject": (["draw", PROMPT, "--subjects", "dog"], "dog.*2 cat, 3 and"),
+    "absent index": (["draw", PROMPT, "--subjects", "40"], "40.*2 cat, 3 and"),
+    "empty subject": (["draw", PROMPT, "--subjects", "cat,,frog"], "empty subject"),
+    "cut off": (["draw", "cat and " * 40 + "a frog", "--subjects", "frog"], "77 tokens"),
+    "all cut off": (["tokens", "very " * 90 + "nice frog"], "77 tokens"),
+    "method": (["draw", PROMPT, "--method", "atend-and-excite"], "mean 'attend-and-excite'"),
+    "methods": (["compare", PROMPT, "--methods", "divide"], "unknown method 'divide'"),
+    "two movers": (
+        ["draw", PROMPT, "--method", "attend-and-excite,divide-and-bind"],
+        "2 methods that move latents",
+    ),
+    "parameter": (["draw", PROMPT, "--stepsize", "3"], "mean '--step-size'"),
+    "option": (["draw", PROMPT, "--sedes", "3"], "mean '--seeds'"),
+    "switch": (["draw", PROMPT, "--offical"], "did you mean --official"),
+    "compare option": (["compare", PROMPT, "--sedes", "3"], "did you mean --seeds"),
+    "value": (["draw", PROMPT, "--step-size", "big"], "finite number"),
+    "twice": (["draw", PROMPT, "--stop", "1", "--stop", "0.5"], "--stop is given twice"),
+    "seeds twice": (["draw", PROMPT, "--seed", "1", "--seeds", "2"], "--seeds? is given twice"),
+    "plain with": (["draw", PROMPT, "--plain", "--stop", "1"], "--plain has no method"),
+    "none with": (["draw", PROMPT, "--method", "none", "--stop", "1"], "no method to have it"),
+    "scheduler": (["draw", PROMPT, "--scheduler", "dpm2m"], r"mean 'dpm\+\+2m'"),
+    "dtype": (["draw", PROMPT, "--dtype", "float8"], "unknown dtype"),
+    "device": (["draw", PROMPT, "--device", "cuda:77"], "unknown device"),
+    "size 0": (["draw", PROMPT, "--size", "0x32"], "multiples of 8"),
+    "odd size": (["draw", PROMPT, "--size", "33x32"], "multiples of 8"),
+    "huge size": (["draw", PROMPT, "--size", "99992x32"], "at most 256"),
+    "no size": (["draw", PROMPT, "--size", "large"], "512x768"),
+    "negative seed": (["draw", PROMPT, "--seeds", "-1"], "no seeds"),
+    "no seed": (["draw", PROMPT, "--seeds", "x"], "no seeds"),
+    "backwards": (["draw", PROMPT, "--seeds", "3-1"], "runs backwards"),
+    "many seeds": (["draw", PROMPT, "--seeds", "0-99999999"], "more than 1000"),
+    "large seed": (["draw", PROMPT, "--seeds", "9999999999999999999"], "largest seed"),
+    "negative steps": (["draw", PROMPT, "--steps", "-5"], "whole number from 1"),
+    "no steps": (["draw", PROMPT, "--steps", "0"], "whole number from 1"),
+    "many steps": (["draw", PROMPT, "--steps", "1001"], "1000 timesteps"),
+    "guidance": (["draw", PROMPT, "--guidance-scale", "nan"], "no number from 0"),
+    "batch": (["draw", PROMPT, "--batch-size", "0"], "whole number from 1"),
+    "nothing like it": (["tokens", PROMPT, "--xyzzy=3"], "--xyzzy is no option"),
+    "no value": (["draw", PROMPT, "--out"], "--out: expected one argument"),
+    "option for value": (["draw", PROMPT, "--out", "--plain"], "--out: expected one argument"),
+    "switch with value": (["draw", PROMPT, "--plain=3"], "--plain"),
+    "again with": (["draw", PROMPT, "--again", "x.png"], "leave out prompt"),
+    "again with more": (["draw", "--again", "x.png", "--steps", "3"], "leave out --steps"),
+    "again nothing": (["draw", "--again", "x.png"], "'x.png': No such file"),
+    "again no picture": (["draw", "--again", __file__], "no PNG"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line(shell, tmp_path, mistake):
+    words, message = MISTAKES[mistake]
+    takes_model = words and words[0] in ("draw", "compare", "tokens") and "--again" not in words
+    model = ["--model", saved()] if takes_model else []
+    status, out, err = shell(*words, *model)
+    assert status == 2 and out == []
+    assert len(err) == 1, err
+    check_message(err[0], message)
+    assert os.listdir(tmp_path) == []
+
+
+def check_message(line, message):
+    assert re.search(message, line), line
+    assert line.startswith("adhere") and "Traceback" not in line
+
+
+def pickled(folder):
+    file = next((folder / "unet").glob("*.safetensors"))
+    file.rename(file.with_suffix(".bin"))
+
+
+def corrupted(folder):
+    file = next((folder / "unet").glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def no_pipeline(folder):
+    (folder / "model_index.json").unlink()
+
+
+def no_numbers(folder):
+    pipe = toys.sd()
+    with torch.no_grad():
+        pipe.unet.conv_out.bias.fill_(float("nan"))
+    pipe.unet.save_pretrained(folder / "unet")
+
+
+def no_cross_attention(folder):
+    toys.unet(
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        mid_block_type=None,
+    ).save_pretrained(folder / "unet")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words", "message"),
+    [
+        (pickled, [], r"pickle.*safetensors"),
+        (corrupted, [], "is broken"),
+        (no_pipeline, [], r"no model_index\.json"),
+        (no_numbers, [], "NaN"),
+        (no_numbers, ["--plain"], "NaN"),
+        (no_cross_attention, [], "cross-attention"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_broken_model_gets_one_line(shell, tmp_path, damage, words, message):
+    folder = copied(tmp_path)
+    damage(folder)
+    status, out, err = shell("draw", PROMPT, "--model", folder, "--steps", "3", *words)
+    assert status == 2 and out == [] and len(err) == 1, err
+    check_message(err[0], message)
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_unknown_models_get_one_line(shell, tmp_path):
+    for name, message in {
+        "minni": "did you mean 'mini'",
+        "./nowhere": "unknown model",
+        str(tmp_path): "no model_index.json",
+        __file__: "is a file",
+    }.items():
+        status, out, err = shell("draw", PROMPT, "--model", name)
+        assert status == 2 and out == [] and len(err) == 1
+        check_message(err[0], message)
+        assert os.listdir(tmp_path) == []
+
+
+def test_an_unwritable_folder_is_seen_before_sampling(shell, tmp_path):
+    (tmp_path / "file").touch()
+    for verb in ("draw", "compare", "maps"):
+        status, out, err = shell(verb, PROMPT, "--model", "nowhere", "--out", "file/below")
+        assert status == 2 and out == [] and len(err) == 1
+        check_message(err[0], "Nothing can be written to 'file/below'")
+
+
+def test_whatever_an_error_says_is_one_line():
+    assert one_line(ValueError("two\n  lines")) == "two lines"
+    assert one_line(KeyError()) == "KeyError"
+    assert one_line(PermissionError(13, "Permission denied", "x")) == "'x': Permission denied"
+
+
+def test_debug_shows_where(shell):
+    status, _, err = shell("draw", PROMPT, "--model", saved(), "--subjects", "dog", "--debug")
+    assert status == 2 and err[0].startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("7", (7,)), ("0-3", (0, 1, 2, 3)), ("5, 1-2,5", (5, 1, 2)), ("3-3", (3,))],
+)
+def test_seeds_are_numbers_and_ranges(text, expected):
+    assert seeds(text) == expected
+
+
+def test_an_interrupt_keeps_whole_pictures_and_no_half_ones(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "adhere", "draw", PROMPT, "--model", str(saved()), "--plain"]
+        + ["--steps", "4", "--seeds", "0-999", "--batch-size", "1"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first = process.stdout.readline()
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1].startswith("adhere: interrupted") and "Traceback" not in err
+    told = [line.split("  ")[0] for line in [first, *out.splitlines()]]
+    files = sorted(os.listdir(tmp_path / "pictures"))
+    assert len(told) < 1000 and sorted(map(os.path.basename, told)) == files
+    for name in files:
+        with Image.open(tmp_path / "pictures" / name) as picture:
+            picture.load()
+
+
+def test_a_reader_that_has_enough_ends_us_quietly():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "adhere", "methods"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert process.wait(timeout=60) in (0, 120)
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
