@@ -10,9 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from adhere import mini as mini
     from adhere.attention.maps import AttentionMaps as AttentionMaps
     from adhere.citation import cite as cite
+    from adhere.drawing import Drawing as Drawing
     from adhere.drawing import draw as draw
+    from adhere.drawing import redraw as redraw
     from adhere.errors import AdhereError as AdhereError
     from adhere.errors import AlreadyNursed as AlreadyNursed
     from adhere.errors import NoAttentionRecorded as NoAttentionRecorded
@@ -22,13 +25,19 @@ if TYPE_CHECKING:
     from adhere.methods import METHODS as METHODS
     from adhere.methods.attend_and_excite import AttendAndExcite as AttendAndExcite
     from adhere.methods.attention_regulation import AttentionRegulation as AttentionRegulation
+    from adhere.methods.base import AttentionMethod as AttentionMethod
+    from adhere.methods.base import LatentMethod as LatentMethod
+    from adhere.methods.base import LayerContext as LayerContext
+    from adhere.methods.base import Step as Step
     from adhere.methods.divide_and_bind import DivideAndBind as DivideAndBind
     from adhere.methods.objective import Objective as Objective
     from adhere.methods.token_reweighting import TokenReweighting as TokenReweighting
     from adhere.methods.watch import Watch as Watch
     from adhere.nursing import nurse as nurse
+    from adhere.subjects import Attribute as Attribute
     from adhere.subjects import Subject as Subject
     from adhere.subjects import find_subjects as find_subjects
+    from adhere.subjects import tokens as tokens
     from adhere.trace import Trace as Trace
 
 __version__ = "0.1.0"
@@ -38,12 +47,18 @@ _HOMES = {
     "AlreadyNursed": "errors",
     "AttendAndExcite": "methods.attend_and_excite",
     "AttentionMaps": "attention.maps",
+    "AttentionMethod": "methods.base",
     "AttentionRegulation": "methods.attention_regulation",
+    "Attribute": "subjects",
     "DivideAndBind": "methods.divide_and_bind",
+    "Drawing": "drawing",
+    "LatentMethod": "methods.base",
+    "LayerContext": "methods.base",
     "METHODS": "methods",
     "NoAttentionRecorded": "errors",
     "NonFiniteLoss": "errors",
     "Objective": "methods.objective",
+    "Step": "methods.base",
     "Subject": "subjects",
     "SubjectNotFound": "errors",
     "TokenReweighting": "methods.token_reweighting",
@@ -54,12 +69,16 @@ _HOMES = {
     "draw": "drawing",
     "find_subjects": "subjects",
     "nurse": "nursing",
+    "redraw": "drawing",
+    "tokens": "subjects",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", "mini", *_HOMES]
 
 
 def __getattr__(name: str) -> object:
+    if name == "mini":
+        return import_module("adhere.mini")
     if name not in _HOMES:
         raise AttributeError(f"module 'adhere' has no attribute {name!r}")
     return getattr(import_module(f"adhere.{_HOMES[name]}"), name)

@@ -242,8 +242,9 @@ def decayed(step_size: float, step_range: tuple[float, float], step: Step) -> fl
 
 
 def at_turn(values: Sequence[tuple[float, float]], step: Step) -> float | None:
-    """The value of the pair whose fraction of the loop falls on this turn, or None."""
-    for fraction, value in values:
-        if turn(fraction, step.count) == step.index:
-            return value
-    return None
+    """The largest value whose fraction of the loop falls on this turn, or None.
+
+    In a short loop several fractions may fall on one turn.
+    """
+    here = [value for fraction, value in values if turn(fraction, step.count) == step.index]
+    return max(here, default=None)

@@ -1,0 +1,40 @@
+"""The README's commands are the ones that CI runs, and the tests it names are there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def commands():
+    return [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+        for line in block.splitlines()
+    ]
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    (test,) = (line for line in commands() if "-m pytest" in line)
+    assert test in (ROOT / ".ci/run").read_text().splitlines()
+
+
+def test_both_set_up_commands_pin_what_they_install():
+    set_up = [line for line in commands() if "pip install" in line]
+    assert len(set_up) == 2
+    assert all("-c constraints.txt" in line for line in set_up)
+
+
+def test_every_test_that_the_readme_names_exists():
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    named = re.findall(r"`(?:test_\w+\.py::)?(test_\w+)`", README)
+    assert len(named) > 10
+    assert not [name for name in named if f"def {name}(" not in sources]
+    for file in re.findall(r"`(test_\w+\.py)", README):
+        assert (ROOT / "tests" / file).exists(), file
+
+
+def test_every_picture_and_page_that_the_readme_links_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
