@@ -73,7 +73,7 @@ _HOMES = {
     "tokens": "subjects",
 }
 
-__all__ = ["__version__", "mini", *_HOMES]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> object:
