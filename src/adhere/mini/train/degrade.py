@@ -160,7 +160,8 @@ def warp(images: Tensor, boxes: Tensor, random: torch.Generator) -> tuple[Tensor
     bending = torch.where(still[:, :, None, None], 0.0, bending)
     cells = 3 + int(torch.randint(4, (1,), generator=random))
     coarse = torch.randn(batch, 2, cells, cells, generator=random) * bending
-    field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=False)
+    field = F.interpolate(coarse, (32, 32), mode="bicubic", align_corners=False)
+    field = F.interpolate(field, (height, width), mode="bilinear", align_corners=False)
     stretch = torch.cat([scale * mirror, scale], 1)
     grid = F.affine_grid(torch.eye(2, 3)[None], [1, 1, height, width], align_corners=False)
     points = grid * stretch[:, None, None] + shift[:, None, None] + field.permute(0, 2, 3, 1)
@@ -198,25 +199,25 @@ def _soften(images: Tensor, sigma: Tensor) -> Tensor:
 
 
 def weather(images: Tensor, random: torch.Generator) -> Tensor:
-    """Pictures with their colours shifted a little, blurred, and with noise, fine and blotchy."""
-    batch, device = len(images), images.device
+    """Pictures of which most have their colours shifted a little, a blur, noise or blotches."""
+    batch, _, height, width = images.shape
+    device = images.device
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(batch, *shape, generator=random).to(device)
 
-    some = (draw(1, 1, 1) < 0.6).float()
-    gain = 1 + some * (0.2 * draw(1, 1, 1) - 0.1) + some * (0.1 * draw(3, 1, 1) - 0.05)
-    lift = some * (0.2 * draw(1, 1, 1) - 0.1) + some * (0.08 * draw(3, 1, 1) - 0.04)
+    shifted = (draw(1, 1, 1) < 0.6).float()
+    gain = 1 + shifted * (0.16 * draw(1, 1, 1) - 0.08 + 0.1 * draw(3, 1, 1) - 0.05)
+    lift = shifted * (0.16 * draw(1, 1, 1) - 0.08 + 0.08 * draw(3, 1, 1) - 0.04)
     images = images * gain + lift
-    sigma = torch.where(
-        torch.rand(batch, generator=random) < 0.5, 1.5 * torch.rand(batch, generator=random), 0.0
-    )
-    chosen = sigma > 0
-    if chosen.any():
-        images = images.clone()
-        images[chosen.to(device)] = _soften(images[chosen.to(device)], sigma[chosen])
-    fine = torch.randn(images.shape, generator=random).to(device)
-    coarse = torch.randn(batch, 3, 24, 24, generator=random).to(device)
-    blotches = F.interpolate(coarse, images.shape[-2:], mode="bilinear", align_corners=False)
-    strength = 0.12 * draw(1, 1, 1) ** 2, 0.12 * draw(1, 1, 1) ** 2
-    return (images + strength[0] * fine + strength[1] * blotches).clamp(-1, 1)
+    is_blurred = draw() < 0.4
+    sigma = 1.5 * draw()[is_blurred]
+    if len(sigma):
+        images[is_blurred] = _soften(images[is_blurred], sigma.cpu())
+    for share, most, cells in ((0.35, 0.10, height), (0.3, 0.12, 24)):
+        chosen = draw() < share
+        strength = most * draw(1, 1, 1)[chosen] ** 2
+        noise = torch.randn(len(strength), 3, cells, cells * width // height, generator=random)
+        noise = F.interpolate(noise, (height, width), mode="bilinear", align_corners=False)
+        images[chosen] += strength * noise.to(device)
+    return images.clamp(-1, 1)
