@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from adhere.methods.token_reweighting import TokenReweighting as TokenReweighting
     from adhere.methods.watch import Watch as Watch
     from adhere.nursing import nurse as nurse
+    from adhere.picture import read_recipe as read_recipe
+    from adhere.recipe import Recipe as Recipe
     from adhere.subjects import Attribute as Attribute
     from adhere.subjects import Subject as Subject
     from adhere.subjects import find_subjects as find_subjects
@@ -58,6 +60,7 @@ _HOMES = {
     "NoAttentionRecorded": "errors",
     "NonFiniteLoss": "errors",
     "Objective": "methods.objective",
+    "Recipe": "recipe",
     "Step": "methods.base",
     "Subject": "subjects",
     "SubjectNotFound": "errors",
@@ -69,6 +72,7 @@ _HOMES = {
     "draw": "drawing",
     "find_subjects": "subjects",
     "nurse": "nursing",
+    "read_recipe": "picture",
     "redraw": "drawing",
     "tokens": "subjects",
 }

@@ -196,7 +196,7 @@ class _Block:
         self.ends: tuple[int, ...] = ()
         self.layers = adapter.layers()
         self.factor = adapter.objective_factor()
-        self.reader = None if self.mover is None else Reader.of(adapter, self.mover)
+        self.reader = None if self.mover is None else Reader.of(adapter, self.mover, subjects)
         self.trace = Trace(methods)
         self.scheduler = adapter.pipe.scheduler
         self.timesteps: Tensor | None = None

@@ -44,13 +44,14 @@ class Reader:
     token_range: TokenRange
 
     @classmethod
-    def of(cls, adapter: UNetAdapter, method: LatentMethod) -> Reader:
-        """What a method needs of a model."""
+    def of(cls, adapter: UNetAdapter, method: LatentMethod, subjects: Subjects) -> Reader:
+        """What a method needs of a model, for these subjects."""
         factor = adapter.objective_factor()
+        is_finer = method.reads_finer_levels(subjects)
         layers = tuple(
             layer
             for layer in adapter.layers()
-            if layer.factor == factor or (method.reads_finer_levels and layer.factor < factor)
+            if layer.factor == factor or (is_finer and layer.factor < factor)
         )
         return cls(layers, factor, adapter.token_range())
 

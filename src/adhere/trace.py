@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from adhere.methods.base import Method, Step
 from adhere.subjects import Subject
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,10 @@ class Trace:
         """Time that nursing cost."""
         return sum(record.seconds for record in self.steps)
 
+    def peaks(self, sample: int = 0) -> Tensor:
+        """(steps, subjects), the highest attention of each of the sample's subjects."""
+        return torch.tensor([record.peaks[sample] for record in self.steps])
+
     def weakest(self, sample: int = 0) -> list[float]:
         """A step at a time, the peak attention of the sample's most neglected subject."""
         return [min(record.peaks[sample]) for record in self.steps if record.peaks[sample]]
@@ -124,11 +136,7 @@ class Trace:
         Raises:
             ValueError: nothing was recorded, or the word is no token of the prompt.
         """
-        if not self.steps:
-            raise ValueError(
-                "No attention maps were recorded; run the pipeline inside the nurse block, with "
-                "a method that reads maps (adhere.Watch() reads them and changes nothing)."
-            )
+        self._check_recorded()
         indices = self._indices(word, sample)
         chosen = self.steps if step is None else [self.steps[step]]
         maps = torch.stack(
@@ -148,3 +156,88 @@ class Trace:
             f"{word!r} is no word of {self.prompts[sample]!r}; choose one of "
             f"{', '.join(repr(token) for token in tokens[1:-1])}."
         )
+
+    def plot(self, word: str | None = None, sample: int = 0, image: Image | None = None) -> Figure:
+        """A figure of what happened, to be shown or saved.
+
+        Args:
+            word: None for the loss and the subjects' peaks over the steps, with heat maps of all
+                subjects; else heat maps of this subject or token.
+            sample: which picture of the batch.
+            image: the finished picture, laid under the mean heat map of a word.
+
+        Returns:
+            A matplotlib figure (needs the extra `plot`).
+
+        Raises:
+            ValueError: nothing was recorded, or the word is no token of the prompt.
+            ImportError: matplotlib is not installed.
+        """
+        from adhere.plotting import plot_run, plot_word
+
+        self._check_recorded()
+        if word is not None:
+            return plot_word(self, word, sample, image)
+        return plot_run(self, sample, [subject.text for subject in self.subjects[sample]])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers, ready for JSON; what is not finite is None. Heat maps are left out."""
+        return {
+            "methods": [repr(method) for method in self.methods],
+            "prompts": list(self.prompts),
+            "tokens": [list(own) for own in self.tokens],
+            "subjects": [[asdict(subject) for subject in own] for own in self.subjects],
+            "full_forwards": self.full_forwards,
+            "truncated_forwards": self.truncated_forwards,
+            "backwards": self.backwards,
+            "edited_layers": self.edited_layers,
+            "seconds": self.seconds,
+            "steps": [
+                {
+                    **asdict(record.step),
+                    "loss": [_finite(value) for value in record.loss.tolist()],
+                    "peaks": [list(own) for own in record.peaks],
+                    "refinements": record.refinements.tolist(),
+                    "truncated_forwards": record.truncated_forwards,
+                    "backwards": record.backwards,
+                    "seconds": record.seconds,
+                }
+                for record in self.steps
+            ],
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the trace into a folder, made if need be.
+
+        There will be `trace.json` with the numbers, `maps.safetensors` with the heat maps
+        (steps, B, H, W, T), and, where matplotlib is installed, a figure `sample-0.png` for each
+        sample.
+
+        Returns:
+            The folder.
+        """
+        from importlib.util import find_spec
+
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / "trace.json").write_text(numbers + "\n", encoding="utf-8")
+        if self.steps:
+            maps = torch.stack([record.maps for record in self.steps])
+            save_file({"maps": maps.contiguous()}, folder / "maps.safetensors")
+            for sample in range(len(self.prompts) if find_spec("matplotlib") else 0):
+                self.plot(sample=sample).savefig(folder / f"sample-{sample}.png")
+        return folder
+
+    def _check_recorded(self) -> None:
+        if not self.steps:
+            raise ValueError(
+                "No attention maps were recorded; run the pipeline inside the nurse block, with "
+                "a method that reads maps (adhere.Watch() reads them and changes nothing)."
+            )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

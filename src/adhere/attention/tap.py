@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -101,7 +101,9 @@ class AttentionCall:
 def _scores(query: Tensor, key: Tensor, mask: Tensor | None, factor: float) -> Tensor:
     """Scaled scores, (B, heads, N, T), in at least single precision."""
     precision = torch.promote_types(query.dtype, torch.float32)
-    with torch.autocast(query.device.type, enabled=False):
+    kind = query.device.type
+    can_cast = torch.amp.is_autocast_available(kind)
+    with torch.autocast(kind, enabled=False) if can_cast else nullcontext():
         scores = (query.to(precision) * factor) @ key.to(precision).transpose(-1, -2)
         return scores if mask is None else scores + mask.to(precision)
 

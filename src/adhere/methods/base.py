@@ -91,9 +91,8 @@ class LatentMethod(Method):
         """Whether the refinement that finds its threshold attained still updates."""
         return False
 
-    @property
-    def reads_finer_levels(self) -> bool:
-        """Whether the loss reads finer maps than those of the objective's level."""
+    def reads_finer_levels(self, subjects: Subjects) -> bool:
+        """Whether the loss reads finer maps than those of the objective's level, for these."""
         return False
 
     @property
@@ -162,10 +161,9 @@ class WeightedSum(LatentMethod):
         """That of the first method."""
         return self.terms[0][1].updates_on_exit
 
-    @property
-    def reads_finer_levels(self) -> bool:
+    def reads_finer_levels(self, subjects: Subjects) -> bool:
         """Whether any of the methods does."""
-        return any(m.reads_finer_levels for _, m in self.terms)
+        return any(m.reads_finer_levels(subjects) for _, m in self.terms)
 
     @property
     def nurses_repeats(self) -> bool:

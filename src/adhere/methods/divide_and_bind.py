@@ -137,15 +137,14 @@ class DivideAndBind(LatentMethod):
             binds_all=True,
         )
 
-    @property
-    def reads_finer_levels(self) -> bool:
-        """Whether attributes are read, which is from finer levels."""
-        return self.binding
+    def reads_finer_levels(self, subjects: Subjects) -> bool:
+        """Whether there are attributes to bind, which are read from finer levels."""
+        return self.binding and any(subject.attributes for own in subjects for subject in own)
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """(B,), minus the variation of the weakest subject, with what binding takes off."""
         own = maps.normalised()
-        bound = self.binding and any(subject.attributes for one in subjects for subject in one)
+        bound = self.reads_finer_levels(subjects)
         fine = maps.normalised(_shrunk(maps)) if bound else own
         weight = self._binding_weight(step) if bound else 0.0
         samples = zip(own, fine, subjects, strict=True)
