@@ -1,0 +1,116 @@
+"""The trace: numbers, heat maps, figures, a folder."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import toys
+from adhere.methods.token_reweighting import TokenReweighting
+from adhere.methods.watch import Watch
+from adhere.nursing import nurse
+from adhere.subjects import Attribute, Subject
+from adhere.trace import Trace
+from engine import CAT, FROG, PROMPT, always
+
+
+@pytest.fixture(scope="module")
+def trace():
+    """Two samples, three steps, the second refined; and an edit beside."""
+    pipe, methods = (
+        toys.sd(),
+        [
+            always(refine_at=((0.34, 2.0),), max_refinements=2),
+            TokenReweighting(),
+        ],
+    )
+    with nurse(pipe, methods, prompt=PROMPT, subjects=[CAT, FROG]) as trace:
+        toys.run(pipe, seeds=[0, 1], num_images_per_prompt=2)
+    return trace
+
+
+def test_numbers(trace):
+    assert trace.loss.shape == trace.refinements.shape == (3, 2)
+    assert trace.refinements.tolist() == [[0, 0], [2, 2], [0, 0]]
+    assert trace.full_forwards == 3
+    assert trace.truncated_forwards == trace.backwards == 5
+    assert trace.edited_layers == 3 * 7
+    assert trace.seconds > 0
+    assert trace.peaks(1).shape == (3, 2)
+    assert trace.weakest(1) == pytest.approx(trace.peaks(1).amin(1).tolist())
+
+
+def test_the_first_loss_is_what_the_weakest_peak_lacks(trace):
+    for sample in range(2):
+        expected = 1 - trace.weakest(sample)[0]
+        assert float(trace.loss[0, sample]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_heat_maps(trace):
+    over_time = torch.stack([trace.heat_map("cat", 1, step) for step in range(3)])
+    assert over_time.shape == (3, 8, 8)
+    torch.testing.assert_close(trace.heat_map("cat", 1), over_time.mean(0))
+    torch.testing.assert_close(trace.heat_map("and")[0].shape, torch.Size([8]))
+    assert float(trace.heat_map("frog", 0, 0).max()) == pytest.approx(
+        trace.steps[0].peaks[0][1], abs=1e-3
+    )
+    with pytest.raises(ValueError, match="'dog' is no word of .*'cat'"):
+        trace.heat_map("dog")
+
+
+def test_heat_maps_of_attributes_and_of_words_of_several_tokens():
+    pipe, subject = toys.sd(), Subject("zebra", (3, 4, 5, 6), (Attribute("red", (2,)),))
+    with nurse(pipe, Watch(), prompt="a red zebra", subjects=[subject]) as trace:
+        toys.run(pipe, "a red zebra")
+    maps = trace.steps[0].maps[0].float()
+    torch.testing.assert_close(trace.heat_map("zebra", step=0), maps[..., 3:7].mean(-1))
+    torch.testing.assert_close(trace.heat_map("red", step=0), maps[..., 2])
+
+
+def test_an_empty_trace_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="Watch"):
+        Trace().heat_map("cat")
+    with pytest.raises(ValueError, match="Watch"):
+        Trace().plot()
+    assert [path.name for path in Trace().save(tmp_path).iterdir()] == ["trace.json"]
+
+
+def test_figures(trace):
+    pytest.importorskip("matplotlib")
+    figure = trace.plot(sample=1)
+    assert len(figure.axes) == 1 + 2 * 3
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["peak of cat", "peak of frog", "loss"]
+    picture = Image.new("RGB", (32, 32))
+    figure = trace.plot("frog", image=picture)
+    assert len(figure.axes) == 1 + 3
+    assert len(figure.axes[0].images) == 2
+    with pytest.raises(ValueError, match="no word"):
+        trace.plot("dog")
+
+
+def test_a_folder_holds_it_all(trace, tmp_path):
+    folder = trace.save(tmp_path / "a" / "trace")
+    told = json.loads((folder / "trace.json").read_text())
+    assert told["prompts"] == [PROMPT] * 2
+    assert told["subjects"][0][1] == {
+        "text": "frog", "token_indices": [5], "attributes": [], "count": 1
+    }  # fmt: skip
+    assert told["steps"][1]["refinements"] == [2, 2]
+    assert told["steps"][0]["loss"] == pytest.approx(trace.loss[0].tolist())
+    assert load_file(folder / "maps.safetensors")["maps"].shape == (3, 2, 8, 8, 77)
+    for sample in range(2):
+        with Image.open(folder / f"sample-{sample}.png") as figure:
+            assert figure.size > (400, 400)
+
+
+def test_a_watched_trace_is_saved_without_a_loss(tmp_path):
+    pipe = toys.sd()
+    with nurse(pipe, Watch(), prompt=PROMPT, subjects=[CAT, FROG]) as trace:
+        toys.run(pipe)
+    told = json.loads((trace.save(tmp_path) / "trace.json").read_text())
+    assert told["steps"][0]["loss"] == [None]
+    labels = [text.get_text() for text in trace.plot().axes[0].get_legend().get_texts()]
+    assert labels == ["peak of cat", "peak of frog"]
