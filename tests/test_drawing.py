@@ -191,6 +191,10 @@ def test_subjects_may_be_named(model):
         ({"size": (100_000, 32)}, "at most 256"),
         ({"scheduler": "dimm"}, "did you mean 'ddim'"),
         ({"method": "attend"}, "unknown method 'attend'"),
+        ({"method": AttendAndExcite}, "AttendAndExcite'> as a method; give an instance"),
+        ({"method": [AttendAndExcite()] * 2 + [AttendAndExcite]}, "'> as a method"),
+        ({"method": ["attend"]}, "unknown method 'attend'"),
+        ({"method": []}, "Got no method"),
         ({"negative_prompt": "x" * 20_000}, "longer than"),
     ],
 )

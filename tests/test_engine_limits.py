@@ -466,3 +466,22 @@ def test_a_token_index_that_is_no_word_is_named(index):
 
 def test_two_methods_that_move_latents_are_named():
     refused(toys.sd(), ValueError, "add them", [always(), always()])
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ("attend-and-excite", "'attend-and-excite' as"),
+        (Objective, "<class .*Objective'> as"),
+        ([always(), "token-reweighting"], "'token-reweighting' as"),
+        ([TokenReweighting], "<class .*TokenReweighting'> as"),
+        (None, "None as"),
+        ([], "no method"),
+    ],
+)
+def test_what_is_no_instance_of_a_method_is_named(given, got):
+    with (
+        pytest.raises(ValueError, match=f"Got {got}.*; give an instance"),
+        nurse(toys.sd(), given, prompt=PROMPT),
+    ):
+        pass

@@ -28,6 +28,7 @@ from adhere.loading import (
     scheduler_recipe,
 )
 from adhere.methods import METHODS, Method
+from adhere.methods.base import checked
 from adhere.nursing import nurse
 from adhere.parameters import method_named, parameters_of, with_parameters
 from adhere.picture import save_picture
@@ -93,7 +94,7 @@ def draw(
     model: Model,
     prompt: str,
     *,
-    method: str | Method | Sequence[Method] | None = "attend-and-excite",
+    method: str | Method | Sequence[str | Method] | None = "attend-and-excite",
     subjects: Sequence[str | int | Sequence[str] | Subject] | None = None,
     seeds: Sequence[int] = (0,),
     steps: int = 50,
@@ -115,8 +116,8 @@ def draw(
         model: "mini" (bundled), a folder, a hub id, what `adhere.loading.load` gave, or a
             text-to-image pipeline of yours.
         prompt: what to draw.
-        method: what nurses: the name of a method, with its paper's numbers; a method; several,
-            of which one may move latents; None for the plain pipeline.
+        method: what nurses: the name of a method, with its paper's numbers; a method; a list of
+            these, of which one may move latents; None for the plain pipeline.
         subjects: what the picture must hold; None finds it, see `adhere.find_subjects`.
         seeds: from 0 to 2**63 - 1; each picture has a random generator of its own on the CPU,
             so that it depends on no other one, nor on the device.
@@ -301,12 +302,12 @@ def _draw_batch(
     )
 
 
-def _methods(method: str | Method | Sequence[Method] | None) -> tuple[Method, ...]:
+def _methods(method: str | Method | Sequence[str | Method] | None) -> tuple[Method, ...]:
     if method is None or method == "none":
         return ()
-    if isinstance(method, str):
-        return (method_named(method),)
-    return (method,) if isinstance(method, Method) else tuple(method)
+    if isinstance(method, Sequence) and not isinstance(method, str):
+        return checked([method_named(m) if isinstance(m, str) else m for m in method])
+    return checked(method_named(method) if isinstance(method, str) else method)
 
 
 def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

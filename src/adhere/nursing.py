@@ -21,7 +21,14 @@ from adhere.adapters.call import DenoiserCall
 from adhere.attention.editing import attend
 from adhere.attention.tap import AttentionCall, Handler, check_read, tapped
 from adhere.errors import AlreadyNursed, SubjectNotFound, UnsupportedPipeline
-from adhere.methods.base import AttentionMethod, LatentMethod, LayerContext, Method, Step
+from adhere.methods.base import (
+    AttentionMethod,
+    LatentMethod,
+    LayerContext,
+    Method,
+    Step,
+    checked,
+)
 from adhere.passes import Reader, eager, notes, nurse_latents
 from adhere.schedulers import evaluations, ignores_sample, input_scale, keeping_sample
 from adhere.subjects import Subject, find_subjects, tokens
@@ -59,10 +66,11 @@ def nurse(
         SubjectNotFound: a prompt has no subject, or not the one named.
         NoAttentionRecorded: while sampling, when a layer does not use PyTorch's attention.
         NonFiniteLoss: while sampling, when latents or loss become NaN or infinite.
-        ValueError: an empty prompt, or several methods that move latents.
+        ValueError: an empty prompt; no method, or what is no instance of one; several methods
+            that move latents.
     """
     adapter = adapter_for(pipe)
-    methods = (method,) if isinstance(method, Method) else tuple(method)
+    methods = checked(method)
     prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
     texts = tuple(_spelled_out(pipe, text) for text in prompts)
     found = _all_subjects(pipe, texts, subjects, is_single=isinstance(prompt, str))

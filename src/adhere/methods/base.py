@@ -229,6 +229,23 @@ class AttentionMethod(Method):
         raise NotImplementedError(f"{type(self).__name__} gives neither bias nor probabilities.")
 
 
+def checked(given: object) -> tuple[Method, ...]:
+    """One method or several as a tuple.
+
+    Raises:
+        ValueError: there is none, or something that is not an instance of a method.
+    """
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    methods = tuple(given) if is_list else (given,)
+    wrong = [m for m in methods if not isinstance(m, LatentMethod | AttentionMethod)]
+    if wrong or not methods:
+        got = f"{wrong[0]!r} as a method" if wrong else "no method"
+        raise ValueError(
+            f"Got {got}; give an instance such as adhere.AttendAndExcite(), or a list of them."
+        )
+    return methods
+
+
 def decayed(step_size: float, step_range: tuple[float, float], step: Step) -> float:
     """The step size after the decay of the family: the square root of a linear ramp.
 
