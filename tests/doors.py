@@ -1,5 +1,6 @@
 """What the tests of drawing and of the command share: toy pipelines in folders."""
 
+import atexit
 import shutil
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,9 @@ PROMPT = "a cat and a frog"
 @cache
 def saved(kind="sd"):
     """The folder of a toy pipeline, written once; copy it before changing it."""
-    folder = Path(mkdtemp(prefix="adhere-toy-")) / kind
+    home = mkdtemp(prefix="adhere-toy-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    folder = Path(home) / kind
     getattr(toys, kind)().save_pretrained(folder)
     return folder
 
