@@ -69,6 +69,20 @@ def test_heat_maps_of_attributes_and_of_words_of_several_tokens():
     torch.testing.assert_close(trace.heat_map("red", step=0), maps[..., 2])
 
 
+def test_heat_maps_of_a_word_that_the_prompt_has_twice():
+    pipe, prompt = toys.sd(), "a red cat and a red frog"
+    with nurse(pipe, Watch(), prompt=prompt) as trace:
+        toys.run(pipe, prompt)
+    cat, frog = trace.subjects[0]
+    maps = trace.steps[0].maps[0].float()
+    for word, index in (("red", 2), (cat.attributes[0], 2), (frog.attributes[0], 6), (6, 6)):
+        torch.testing.assert_close(trace.heat_map(word, step=0), maps[..., index])
+    torch.testing.assert_close(trace.heat_map(frog), trace.heat_map("frog"))
+    for beyond in (-1, 9, Subject("dog", (20,)), Attribute("dark", ())):
+        with pytest.raises(ValueError, match="indices 0 to 8"):
+            trace.heat_map(beyond)
+
+
 def test_an_empty_trace_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="Watch"):
         Trace().heat_map("cat")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adhere.methods.base import Method, Step
-from adhere.subjects import Subject
+from adhere.subjects import Attribute, Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,11 +125,14 @@ class Trace:
         """A step at a time, the peak attention of the sample's most neglected subject."""
         return [min(record.peaks[sample]) for record in self.steps if record.peaks[sample]]
 
-    def heat_map(self, word: str, sample: int = 0, step: int | None = None) -> Tensor:
+    def heat_map(
+        self, word: str | int | Subject | Attribute, sample: int = 0, step: int | None = None
+    ) -> Tensor:
         """Where a word's attention was, (H, W) in 0…1.
 
         Args:
-            word: a subject, or any token of the prompt.
+            word: a subject or any token of the prompt; of words that the prompt has twice, text
+                means the first, and an index, a `Subject` or an `Attribute` means its own.
             sample: which picture of the batch.
             step: position in `steps`; None for the mean over all.
 
@@ -144,12 +147,20 @@ class Trace:
         )
         return maps.mean(0)
 
-    def _indices(self, word: str, sample: int) -> list[int]:
+    def _indices(self, word: str | int | Subject | Attribute, sample: int) -> list[int]:
+        tokens: Sequence[str] = self.tokens[sample]
+        if not isinstance(word, str):
+            indices = [word] if isinstance(word, int) else list(word.token_indices)
+            if indices and all(0 <= index < len(tokens) for index in indices):
+                return indices
+            raise ValueError(
+                f"{word!r} is not within {self.prompts[sample]!r}; its tokens have the indices 0 "
+                f"to {len(tokens) - 1}."
+            )
         for subject in self.subjects[sample]:
             for part in (subject, *subject.attributes):
                 if part.text == word:
                     return list(part.token_indices)
-        tokens: Sequence[str] = self.tokens[sample]
         if word in tokens:
             return [tokens.index(word)]
         raise ValueError(

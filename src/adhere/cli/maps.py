@@ -16,6 +16,7 @@ from adhere.methods import LatentMethod, Method
 from adhere.methods.watch import Watch
 from adhere.picture import check_writable, png, save_bytes, slug
 from adhere.sheet import Label, heat, make_sheet, over
+from adhere.subjects import Attribute, Subject
 
 FOLDER = "sheets"
 _MOMENTS = 6
@@ -54,14 +55,17 @@ def _watched(methods: list[Method]) -> list[Method]:
 
 def _save(drawing: Drawing, number: int, name: str, folder: str) -> object:
     trace, picture, recipe = drawing.trace, drawing.pictures[number], drawing.recipes[number]
+    # Texts could not tell the two in "a red cat and a red frog" apart.
+    parts: list[Subject | Attribute] = []
     words: list[Label] = []
     for subject in trace.subjects[number]:
+        parts += [subject, *subject.attributes]
         words.append((subject.text, "subject"))
         words += [(a.text, f"of {subject.text}") for a in subject.attributes]
     count = len(trace.steps)
     moments = sorted({round(i * (count - 1) / (_MOMENTS - 1)) for i in range(_MOMENTS)})
-    means = [trace.heat_map(word[0], number).numpy() for word in words]
-    series = [[trace.heat_map(w[0], number, step).numpy() for step in moments] for w in words]
+    means = [trace.heat_map(part, number).numpy() for part in parts]
+    series = [[trace.heat_map(p, number, step).numpy() for step in moments] for p in parts]
     brightest = max(float(one.max()) for row in series for one in row)
     brightest_mean = max(float(mean.max()) for mean in means)
     rows: list[list[Image.Image]] = [
