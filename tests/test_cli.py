@@ -75,6 +75,15 @@ def test_plain_pictures_have_no_method(shell):
         assert read_recipe(out[0].split("  ")[0]).methods == ()
 
 
+@pytest.mark.parametrize("method", ["attend-and-excite", "token-reweighting"])
+def test_a_window_without_a_step_is_told(shell, method):
+    words = ["draw", PROMPT, "--model", saved(), "--method", method, "--steps", "1"]
+    status, out, _ = shell(*words, "--stop", "0")
+    assert status == 0 and "nothing was nursed, as no step lies between" in out[0]
+    _, out, _ = shell(*words, "--stop", "1")
+    assert "nothing" not in out[0]
+
+
 def test_two_methods_and_whose_parameter_is_whose(shell):
     both = ["--method", "attend-and-excite,token-reweighting", "--model", saved()]
     status, out, _ = shell(
@@ -369,6 +378,8 @@ def test_an_interrupt_keeps_whole_pictures_and_no_half_ones(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A suite that runs in the background may have been told to ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     first = process.stdout.readline()
     time.sleep(0.05)
