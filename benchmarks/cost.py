@@ -133,8 +133,8 @@ def operations() -> dict[str, Operations]:
     text = torch.randn((1, 77, 768), device="meta")
     timestep = torch.tensor(981)
     method = AttendAndExcite()
-    reader = Reader.of(UNetAdapter(Pipe()), method)
     subjects = [[Subject("cat", (2,)), Subject("frog", (5,))]]
+    reader = Reader.of(UNetAdapter(Pipe()), method, subjects)
 
     def whole(latents: Tensor) -> Tensor:
         return denoiser(latents, timestep, text)[0].sum()
@@ -275,10 +275,13 @@ def measured(job: tuple[str, int, argparse.Namespace]) -> dict[str, float]:
     if is_port:
         nursed = options.steps // 2
         others = {"token_indices": INDICES, "thresholds": {}, "max_iter_to_alter": nursed}
+        others["attn_res"] = (options.latents // 4, options.latents // 4)
 
     def draw(steps: int) -> None:
         pipe(
             PROMPT,
+            height=8 * options.latents,
+            width=8 * options.latents,
             num_inference_steps=steps,
             num_images_per_prompt=batch,
             generator=torch.Generator().manual_seed(0),
@@ -311,8 +314,12 @@ def measured(job: tuple[str, int, argparse.Namespace]) -> dict[str, float]:
 
 def print_measured(options: argparse.Namespace) -> None:
     """The second table."""
-    print(f"\nA U-Net of that plan with {options.channels} channels at its widest level, 64 x 64")
-    print(f"latents, {options.dtype} on {options.device} ({options.threads} threads);")
+    print(f"\nA U-Net of that plan with {options.channels} channels at its widest level,")
+    print(
+        f"{options.latents} x {options.latents} latents, {options.dtype} on {options.device}",
+        end=" ",
+    )
+    print(f"({options.threads} threads);")
     print(f"{options.steps} steps with guidance, half of them nursed, none refined.\n")
     print("Work is seconds of processor time, which a busy machine leaves as it is; graph is what")
     print(
@@ -346,6 +353,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["flops", "time"])
     parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--latents", type=int, default=64)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

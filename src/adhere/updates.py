@@ -129,10 +129,13 @@ def move(
         passes += 1
         loss[chosen] = reading.loss.detach().to(loss.dtype)
         slopes[chosen] = gradient(leaf, reading.loss, loss_scales)
-        if threshold is None or reading.attained is None or passes > max_refinements:
+        attained = None if reading.attained is None else reading.attained.detach()
+        # The next pass must not find the graph of this one still in memory.
+        del leaf, reading
+        if threshold is None or attained is None or passes > max_refinements:
             break
         was_below = below.clone()
-        below[chosen] = reading.attained < threshold
+        below[chosen] = attained < threshold
         going = going & (was_below if updates_on_exit and passes > 1 else below)
         latents[going] -= step_size * slopes[going]
         refinements += going

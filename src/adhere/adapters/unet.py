@@ -84,7 +84,8 @@ class UNetAdapter:
         have it; else the finest.
         """
         native = self.denoiser.config.sample_size  # type: ignore[attr-defined]
-        side = min(native) if isinstance(native, Sequence) else native
+        # A configuration may leave it open; 64 is what most have.
+        side = min(native) if isinstance(native, Sequence) else native or 64
         factors = sorted({layer.factor for layer in self.layers()})
         if not factors:
             raise UnsupportedPipeline(
