@@ -79,6 +79,8 @@ def _told(drawing: Drawing, number: int) -> str:
 def _effect(trace: Trace, sample: int) -> str:
     """The weakest subject's attention at the first and the last step that was nursed."""
     peaks = [record.peaks[sample] for record in trace.steps if record.peaks[sample]]
+    if not peaks and not trace.edited_layers:
+        return "nothing was nursed, as no step lies between start and stop"
     if not peaks:
         nursed = ", ".join(subject.text for subject in trace.subjects[sample])
         return f"edited the attention of {nursed}"
