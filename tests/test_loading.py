@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -46,6 +47,13 @@ def test_the_tokenizer_alone_is_the_pipelines():
     ours, theirs = load_tokenizer(saved()), load(saved()).pipe.tokenizer
     text = "a green backpack and zebras"
     assert ours(text).input_ids == theirs(text).input_ids
+
+
+def test_a_missing_tokenizer_is_not_sought_elsewhere(tmp_path, monkeypatch):
+    shutil.rmtree(copied(tmp_path) / "tokenizer")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="'model' lacks the folder 'tokenizer'"):
+        load_tokenizer("model")
 
 
 def empty(folder):

@@ -175,8 +175,15 @@ def load_tokenizer(model: str | os.PathLike[str] = MINI) -> Any:  # noqa: ANN401
 
     folder, _ = find_folder(os.fspath(model))
     _components(folder)
+    # A relative path that is no folder would be taken for an id on the hub.
+    place = folder.resolve() / "tokenizer"
+    if not place.is_dir():
+        raise ValueError(
+            f"{os.fspath(model)!r} lacks the folder 'tokenizer'; expected a whole pipeline, as "
+            "pipe.save_pretrained(folder) writes it."
+        )
     try:
-        return AutoTokenizer.from_pretrained(folder / "tokenizer")
+        return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{os.fspath(model)!r} has no tokenizer that can be read: {_first_line(error)}"
