@@ -1,5 +1,7 @@
 """`AttendAndExcite.official()` is what diffusers' own, deprecated pipeline computes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionAttendAndExcitePipeline
@@ -31,9 +33,8 @@ def test_final_latents_equal_those_of_the_port(name, factor):
     pipe.scheduler = schedulers()[name]
     turns = STEPS + (name == "pndm")
     window = 4
-    method = AttendAndExcite(
-        updates_on_exit=True,
-        nurses_repeats=True,
+    method = replace(
+        AttendAndExcite.official(),
         step_size=factor,
         stop=window / turns,
         refine_at=tuple(zip(FRACTIONS[turns], TURNS.values(), strict=True)),
