@@ -91,6 +91,7 @@ def changed(**changes):
         changed(guidance_scale=float("nan")),
         changed(guidance_scale="7"),
         changed(guidance_scale=1e400),
+        changed(guidance_scale=10**400),
         changed(width=0),
         changed(height=10**7),
         changed(model="mini"),

@@ -281,9 +281,13 @@ def _whole(value: object, what: str, low: int, high: int) -> int:
 def _number(value: object, what: str, low: float = 0) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(what, "numbers")
-    if not math.isfinite(value) or value < low:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or number < low:
         raise _wrong(what, "finite numbers in range")
-    return float(value)
+    return number
 
 
 def _wrong(what: str, expected: str) -> ValueError:
