@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import toys
+from adhere.adapters import adapter_for
 from adhere.methods.attention_regulation import AttentionRegulation
 from adhere.methods.divide_and_bind import DivideAndBind
 from adhere.methods.token_reweighting import TokenReweighting
@@ -212,3 +213,9 @@ def test_any_size_and_shape(size, method, make):
     assert latents.isfinite().all()
     if trace.steps:
         assert trace.heat_map("cat").shape == (height // 4, width // 4)
+
+
+def test_only_words_compete_where_the_text_encoder_is_not_the_first_generations():
+    assert adapter_for(toys.sd()).token_range() == "padded"
+    assert adapter_for(toys.sd2()).token_range() == "words"
+    assert adapter_for(toys.sdxl()).token_range() == "words"

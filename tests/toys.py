@@ -63,16 +63,16 @@ def _merges():
     return merges
 
 
-def text_encoder(kind=CLIPTextModel, layers=2):
+def text_encoder(kind=CLIPTextModel, layers=2, width=WIDTH):
     """A CLIP text encoder."""
     words = tokenizer()
     torch.manual_seed(1)
     return kind(
         CLIPTextConfig(
             vocab_size=len(words),
-            hidden_size=WIDTH,
+            hidden_size=width,
             intermediate_size=2 * WIDTH,
-            projection_dim=WIDTH,
+            projection_dim=width,
             num_hidden_layers=layers,
             num_attention_heads=2,
             max_position_embeddings=77,
@@ -182,6 +182,16 @@ def sd(**changes):
     return quiet(StableDiffusionPipeline(**_sd_parts(**changes)))
 
 
+def sd2():
+    """Stable Diffusion 2: tokens 1024 wide, of which only words compete, predicting v."""
+    parts = _sd_parts(cross_attention_dim=1024)
+    parts["text_encoder"] = text_encoder(layers=0, width=1024)
+    parts["scheduler"] = DDIMScheduler.from_config(
+        parts["scheduler"].config, prediction_type="v_prediction"
+    )
+    return quiet(StableDiffusionPipeline(**parts))
+
+
 def sdxl(**changes):
     """SDXL, text to image."""
     parts = _xl_parts(**changes)
@@ -213,6 +223,7 @@ def calls():
 
     return {
         "sd": (sd, size),
+        "sd2": (sd2, size),
         "sd-img2img": (
             lambda: quiet(StableDiffusionImg2ImgPipeline(**_sd_parts())),
             image,
