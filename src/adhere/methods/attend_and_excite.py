@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from adhere.attention.maps import AttentionMaps, select, smooth
-from adhere.methods.base import LatentMethod, Step, Subjects, at_turn, decayed
+from adhere.methods.base import (
+    LatentMethod,
+    Step,
+    Subjects,
+    at_turn,
+    decayed,
+    expect,
+    expect_window,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,15 @@ class AttendAndExcite(LatentMethod):
   year    = {2023},
   note    = {arXiv:2301.13826}
 }"""  # noqa: E501
+
+    def __post_init__(self) -> None:
+        expect_window(self.start, self.stop)
+        expect(self.temperature > 0, f"temperature {self.temperature}", "one above 0")
+        expect(min(self.step_range) >= 0, f"step_range {self.step_range}", "two numbers from 0 on")
+        count = self.max_refinements
+        expect(count >= 0, f"max_refinements {count}", "at least 0")
+        pieces = self.pieces
+        expect(pieces in ("mean", "max", "last"), f"pieces {pieces!r}", "'mean', 'max' or 'last'")
 
     @classmethod
     def official(cls) -> AttendAndExcite:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adhere.methods.base import AttentionMethod, LayerContext, Step
+from adhere.methods.base import AttentionMethod, LayerContext, Step, expect, expect_window
 from adhere.regulation import Goal, fold, make_bumps, regulate
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ class AttentionRegulation(AttentionMethod):
   journal = {arXiv preprint arXiv:2403.06381},
   year    = {2024}
 }"""  # noqa: E501
+
+    def __post_init__(self) -> None:
+        expect_window(self.start, self.stop)
+        expect(0 <= self.quantile <= 1, f"quantile {self.quantile}", "one in 0…1")
+        expect(self.iterations >= 1, f"iterations {self.iterations}", "at least 1")
 
     @classmethod
     def official(cls) -> AttentionRegulation:

@@ -229,6 +229,25 @@ class AttentionMethod(Method):
         raise NotImplementedError(f"{type(self).__name__} gives neither bias nor probabilities.")
 
 
+def expect(holds: bool, got: str, expected: str) -> None:
+    """Refuses a number of a method that is out of range.
+
+    Raises:
+        ValueError: the condition does not hold.
+    """
+    if not holds:
+        raise ValueError(f"got {got}, expected {expected}.")
+
+
+def expect_window(start: float, stop: float) -> None:
+    """Refuses a window that is not one of fractions of the loop.
+
+    Raises:
+        ValueError: not 0 <= start <= stop <= 1.
+    """
+    expect(0 <= start <= stop <= 1, f"start {start} and stop {stop}", "0 <= start <= stop <= 1")
+
+
 def checked(given: object) -> tuple[Method, ...]:
     """One method or several as a tuple.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from adhere.attention.maps import AttentionMaps
-from adhere.methods.base import LatentMethod, Step, Subjects, decayed
+from adhere.methods.base import LatentMethod, Step, Subjects, decayed, expect_window
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class Objective(LatentMethod):
     stop: float = 0.5
 
     name = "objective"
+
+    def __post_init__(self) -> None:
+        expect_window(self.start, self.stop)
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """What the function says, (B,).

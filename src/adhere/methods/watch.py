@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from adhere.attention.maps import AttentionMaps
-from adhere.methods.base import LatentMethod, Step, Subjects
+from adhere.methods.base import LatentMethod, Step, Subjects, expect_window
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Watch(LatentMethod):
     stop: float = 1.0
 
     name = "watch"
+
+    def __post_init__(self) -> None:
+        expect_window(self.start, self.stop)
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """(B,) zeros: there is nothing to minimise."""
