@@ -100,6 +100,29 @@ def test_an_interrupted_run_does_not_shift_the_next():
     assert [record.step.index for record in trace.steps] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("place", ["to_q", "to_out.0"])
+@pytest.mark.parametrize("method", [AttentionRegulation(), TokenReweighting(), Watch()])
+def test_an_interrupt_inside_attention_does_not_disturb_the_next_run(method, place):
+    pipe = toys.sd()
+    plain, undisturbed = nursed(pipe, method)
+    before = state(pipe)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with nurse(pipe, method, prompt=PROMPT, subjects=SUBJECTS) as trace:
+        attention = pipe.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn2
+        layer = attention.get_submodule(place)
+        hook = layer.register_forward_pre_hook(interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            toys.run(pipe)
+        hook.remove()
+        assert torch.equal(toys.run(pipe), plain)
+    assert len(trace.steps) == len(undisturbed.steps)
+    assert trace.edited_layers == undisturbed.edited_layers
+    assert state(pipe) == before
+
+
 def test_a_block_holds_for_several_calls():
     pipe = scheduled("unipc")
     first, second = nursed(pipe, seeds=[1])[0], nursed(pipe, seeds=[2], steps=5)[0]

@@ -102,37 +102,25 @@ def _around_calls(
 ) -> Iterator[None]:
     """Inside the block, every call of a module has its arguments changed before it runs."""
     compiled = module._compiled_call_impl
-    hooks = []
-    try:
-        if compiled is None:
-            hooks = [
-                module.register_forward_pre_hook(
-                    lambda _, *given: before(*given), with_kwargs=True
-                ),
-                module.register_forward_hook(
-                    lambda *given: after(given[-1] is not None), always_call=True
-                ),
-            ]
-        else:
-            # A module compiled in place would compile its hooks too, which cannot be.
-            def call(*args: Any, **kwargs: Any) -> Any:
-                args, kwargs = before(args, kwargs) or (args, kwargs)
-                is_done = False
-                try:
-                    result = compiled(*args, **kwargs)
-                    is_done = True
-                    return result
-                finally:
-                    after(is_done)
+    own = module._call_impl if compiled is None else compiled
 
-            module._compiled_call_impl = call
+    # Hooks would not do: a module compiled in place would compile them too, and those after the
+    # call do not run after an interrupt, whose open taps would then see the text encoder.
+    def call(*args: Any, **kwargs: Any) -> Any:
+        is_done = False
+        try:
+            args, kwargs = before(args, kwargs) or (args, kwargs)
+            result = own(*args, **kwargs)
+            is_done = True
+            return result
+        finally:
+            after(is_done)
+
+    module._compiled_call_impl = call
+    try:
         yield
     finally:
-        after(False)
-        for hook in hooks:
-            hook.remove()
-        if compiled is not None:
-            module._compiled_call_impl = compiled
+        module._compiled_call_impl = compiled
 
 
 def _spelled_out(pipe: Any, prompt: str) -> str:
