@@ -16,9 +16,9 @@ python recipes/make_sprites.py runs/artwork/node_modules/@iconify-json
 # 2. Autoencoder, denoiser, scorer, each with progress, figures and picture sheets in the folder.
 adhere train --folder "$folder" --dial "$dial"
 
-# 3. Into the package, measured, with a card.
+# 3. Into the package, measured; the card is written by hand from the figures.
 rm -rf src/adhere/mini/weights
 cp -r "$folder/pipeline" src/adhere/mini/weights
+git checkout -- src/adhere/mini/weights/README.md
 cp "$folder/scorer-weights.safetensors" src/adhere/mini/data/scorer.safetensors
-python -m adhere.mini.gates --out src/adhere/mini/weights/figures.json
-python recipes/make_card.py
+python -m adhere.mini.gates --out "$folder/figures.json"

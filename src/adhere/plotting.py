@@ -29,7 +29,8 @@ def plot_run(trace: Trace, sample: int, words: Sequence[str]) -> Figure:
     """
     columns = _spread(len(trace.steps))
     figure = _figure(width=2 * max(len(columns), 4), height=3.4 + 2 * len(words))
-    above, below = figure.subfigures(2, 1, height_ratios=(3.4, 2 * max(len(words), 1)))
+    heights = (3.4, 2 * max(len(words), 1))
+    above, below = figure.subfigures(2, 1, height_ratios=heights)  # type: ignore[misc]
     above.suptitle(trace.prompts[sample], fontsize="medium")
     _plot_numbers(above.subplots(), trace, sample)
     rows = below.subplots(max(len(words), 1), len(columns), squeeze=False)

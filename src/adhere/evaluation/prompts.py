@@ -56,7 +56,7 @@ class PromptSet:
 def _wanted(phrase: str) -> Wanted:
     """What "a dog" or "a red car" asks for."""
     *colour, subject = phrase.split()[1:]
-    return Wanted(subject, *colour)
+    return Wanted(subject, colour[0] if colour else None)
 
 
 def attend_and_excite(subset: str) -> PromptSet:

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -248,14 +248,14 @@ def expect_window(start: float, stop: float) -> None:
     expect(0 <= start <= stop <= 1, f"start {start} and stop {stop}", "0 <= start <= stop <= 1")
 
 
-def checked(given: object) -> tuple[Method, ...]:
+def checked(given: Any) -> tuple[Method, ...]:
     """One method or several as a tuple.
 
     Raises:
         ValueError: there is none, or something that is not an instance of a method.
     """
     is_list = isinstance(given, Sequence) and not isinstance(given, str)
-    methods = tuple(given) if is_list else (given,)
+    methods: tuple[Any, ...] = tuple(given) if is_list else (given,)
     wrong = [m for m in methods if not isinstance(m, LatentMethod | AttentionMethod)]
     if wrong or not methods:
         got = f"{wrong[0]!r} as a method" if wrong else "no method"

@@ -140,13 +140,13 @@ def pictures_of(
 def singles(pipe: Any, scorer: Scorer, seeds: Sequence[int], steps: int) -> dict[str, float]:
     """Presence of every subject asked for alone, and the colour of every object."""
     prompts = [f"a {subject}" for subject in world.SUBJECTS]
-    seen = scorer.look(pictures_of(pipe, prompts, seeds, steps=steps, bar="singles"))
+    seen = scorer.look(list(pictures_of(pipe, prompts, seeds, steps=steps, bar="singles")))
     wanted = [subject for subject in world.SUBJECTS for _ in seeds]
     present = [s.is_present(w) for s, w in zip(seen, wanted, strict=True)]
     painted = [(c, o) for o in world.OBJECTS for c in world.COLOURS]
     prompts = [f"a {colour} {subject}" for colour, subject in painted]
     fewer = seeds[: max(1, len(seeds) // 2)]
-    seen = scorer.look(pictures_of(pipe, prompts, fewer, steps=steps, bar="colours"))
+    seen = scorer.look(list(pictures_of(pipe, prompts, fewer, steps=steps, bar="colours")))
     pairs = [pair for pair in painted for _ in fewer]
     there = [s.is_present(o) for s, (_, o) in zip(seen, pairs, strict=True)]
     right = [c in s.colours(o) for s, (c, o) in zip(seen, pairs, strict=True)]
@@ -190,7 +190,7 @@ def compare(
         started = time.perf_counter()
         pictures = pictures_of(pipe, texts, seeds, method, steps=steps, bar=f"{subset}, {name}")
         seconds = (time.perf_counter() - started) / len(pictures)
-        seen = scorer.look(pictures)
+        seen = scorer.look(list(pictures))
         wanted = [p for p in prompts for _ in seeds]
         rows = [marks(s, p) for s, p in zip(seen, wanted, strict=True)]
         for mark in rows[0]:

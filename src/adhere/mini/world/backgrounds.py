@@ -185,4 +185,4 @@ def background(name: str, seed: int, size: int) -> np.ndarray:
         raise ValueError(f"The world has no background {name!r}; it has {', '.join(BACKGROUNDS)}.")
     canvas = _Canvas(2 * size, random)
     _SCENES[name](canvas, random)
-    return np.array(canvas.image.resize((size, size), Image.BOX))
+    return np.array(canvas.image.resize((size, size), Image.Resampling.BOX))

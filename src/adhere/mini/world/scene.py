@@ -52,7 +52,9 @@ def placed(thing: Thing, size: int) -> tuple[np.ndarray, int, int]:
     side = max(1, round(thing.size * size))
     picture = Image.fromarray(sprite(thing.subject, thing.style, thing.colour))
     # Colours are weighted by opacity, so that edges take no colour from transparent pixels.
-    small = np.array(picture.convert("RGBa").resize((side, side), Image.LANCZOS).convert("RGBA"))
+    small = np.array(
+        picture.convert("RGBa").resize((side, side), Image.Resampling.LANCZOS).convert("RGBA")
+    )
     if thing.flip:
         small = small[:, ::-1]
     return small, round(thing.x * size - side / 2), round(thing.y * size - side / 2)
