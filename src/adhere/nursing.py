@@ -101,7 +101,7 @@ def _around_calls(
     after: Callable[[bool], None],
 ) -> Iterator[None]:
     """Inside the block, every call of a module has its arguments changed before it runs."""
-    compiled = module._compiled_call_impl
+    compiled = vars(module).get("_compiled_call_impl")
     own = module._call_impl if compiled is None else compiled
 
     # Hooks would not do: a module compiled in place would compile them too, and those after the
@@ -116,11 +116,16 @@ def _around_calls(
         finally:
             after(is_done)
 
-    module._compiled_call_impl = call
+    # A wrapper made by torch.compile hands attributes on to the module inside, where the call would
+    # be compiled; they are to be its own.
+    own_attributes = vars(module)
+    own_attributes["_compiled_call_impl"] = call
     try:
         yield
     finally:
-        module._compiled_call_impl = compiled
+        del own_attributes["_compiled_call_impl"]
+        if compiled is not None:
+            own_attributes["_compiled_call_impl"] = compiled
 
 
 def _spelled_out(pipe: Any, prompt: str) -> str:
