@@ -116,8 +116,8 @@ def _around_calls(
         finally:
             after(is_done)
 
-    # A wrapper made by torch.compile hands attributes on to the module inside, where the call would
-    # be compiled; they are to be its own.
+    # Set past `__setattr__`, by which a wrapper that torch.compile made would hand it on to the
+    # module inside, to be compiled there.
     own_attributes = vars(module)
     own_attributes["_compiled_call_impl"] = call
     try:
