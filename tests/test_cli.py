@@ -1,5 +1,6 @@
 """The command, on toy pipelines in folders; every mistake gets one line, status 2 and no file."""
 
+import json
 import os
 import re
 import signal
@@ -14,9 +15,11 @@ from PIL import Image
 
 import toys
 from adhere.cli import main, one_line
+from adhere.cli.printing import printable
 from adhere.cli.values import seeds
 from adhere.methods import METHODS
-from adhere.picture import read_recipe, save_picture
+from adhere.picture import SHEET_CHUNK, read_recipe, save_picture
+from adhere.recipe import from_json
 from doors import PROMPT, copied, saved
 from test_recipe import RECIPE
 
@@ -120,6 +123,31 @@ def test_again_says_what_differs(shell, tmp_path):
     assert status == 0
     assert "warning: drawn with torch 1.0, now" in err[0]
     assert "differs from" in out[0]
+
+
+def test_again_decodes_the_picture_before_it_draws(shell, tmp_path):
+    _, out, _ = shell("draw", PROMPT, "--model", saved(), *QUICK)
+    path = tmp_path / out[0].split("  ")[0]
+    data = path.read_bytes()
+    # Text chunks stay whole; the pixels after them do not.
+    path.write_bytes(data[: data.index(b"IDAT") + 40])
+    status, out, [line] = shell("draw", "--again", path, "--out", "again")
+    assert status == 2 and out == [] and "broken PNG" in line
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_sheet_carries_the_recipes_of_its_pictures(shell, tmp_path):
+    words = ["compare", PROMPT, "--model", saved(), "--seeds", "0-1", "--steps", "2"]
+    _, out, _ = shell(*words, "--methods", "token-reweighting")
+    with Image.open(tmp_path / out[-1]) as sheet:
+        recipes = [from_json(json.dumps(one)) for one in json.loads(sheet.info[SHEET_CHUNK])]
+    assert [(r.seed, len(r.methods)) for r in recipes] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    status, _, [line] = shell("draw", "--again", tmp_path / out[-1])
+    assert status == 2 and "is a sheet of several pictures" in line
+
+
+def test_what_strangers_wrote_moves_no_cursor():
+    assert printable("a\x1b[2Jb\x9b\x07 é") == "a\\x1b[2Jb\\x9b\\x07 é"
 
 
 def test_again_loads_no_model_on_the_word_of_a_picture(shell, tmp_path):
@@ -257,6 +285,15 @@ MISTAKES = {
     "option for value": (["draw", PROMPT, "--out", "--plain"], "--out: expected one argument"),
     "switch with value": (["draw", PROMPT, "--plain=3"], "--plain"),
     "again with": (["draw", PROMPT, "--again", "x.png"], "leave out prompt"),
+    "none and another": (["draw", PROMPT, "--method", "none,attend-and-excite"], "alone"),
+    "compare a subject that is not there": (
+        ["compare", PROMPT, "--subjects", "dog", "--steps", "2"],
+        "'dog' is not in the prompt",
+    ),
+    "train on what is not there": (
+        ["train", "--folder", "x", "--device", "foo"],
+        "unknown device",
+    ),
     "again with more": (["draw", "--again", "x.png", "--steps", "3"], "leave out --steps"),
     "again nothing": (["draw", "--again", "x.png"], "'x.png': No such file"),
     "again no picture": (["draw", "--again", __file__], "no PNG"),

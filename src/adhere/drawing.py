@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import os
 import platform
 import time
@@ -32,7 +33,14 @@ from adhere.methods.base import checked
 from adhere.nursing import nurse
 from adhere.parameters import method_named, parameters_of, with_parameters
 from adhere.picture import save_picture
-from adhere.recipe import LARGEST_SEED, LONGEST_TEXT, MethodRecipe, ModelRecipe, Recipe
+from adhere.recipe import (
+    LARGEST_BATCH,
+    LARGEST_SEED,
+    LONGEST_TEXT,
+    MethodRecipe,
+    ModelRecipe,
+    Recipe,
+)
 from adhere.subjects import Subject, tokens
 from adhere.trace import Trace
 
@@ -104,7 +112,7 @@ def draw(
     scheduler: str | Any = None,  # noqa: ANN401
     dtype: str | None = None,
     device: str | None = None,
-    batch_size: int | None = None,
+    batch_size: int = 4,
     on_step: OnStep | None = None,
     on_batch: Callable[[Drawing], None] | None = None,
 ) -> Drawing:
@@ -129,7 +137,7 @@ def draw(
             pipeline's.
         dtype: "float32", "bfloat16" or "float16", where the model is loaded here.
         device: where the model is loaded to; None takes a GPU where there is one.
-        batch_size: how many pictures are sampled together; None takes all.
+        batch_size: how many pictures are sampled together, at most 64.
         on_step: called after each turn of the loop with turns done and their number, all
             batches together.
         on_batch: called with each batch as soon as it is done.
@@ -149,7 +157,6 @@ def draw(
     width, height = _checked_size(pipe, size)
     if guidance_scale is None:
         guidance_scale = float(_default(pipe, "guidance_scale", 7.5))
-    batch_size = batch_size or len(seeds)
     batches = [seeds[i : i + batch_size] for i in range(0, len(seeds), batch_size)]
     done: list[Drawing] = []
     with _scheduler_of(pipe, scheduler), _without_progress_bar(pipe):
@@ -226,6 +233,7 @@ def redraw(
         negative_prompt=recipe.negative_prompt,
         size=(recipe.width, recipe.height),
         scheduler=scheduler_from_recipe(recipe.scheduler, pipe.scheduler),
+        batch_size=len(recipe.batch),
         on_step=on_step,
     )
     own = recipe.batch.index(recipe.seed)
@@ -311,12 +319,15 @@ def _methods(method: str | Method | Sequence[str | Method] | None) -> tuple[Meth
 
 
 def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(seeds)
-    if not 0 < len(checked) <= MOST_SEEDS:
-        raise ValueError(f"Got {len(checked)} seeds; give from 1 to {MOST_SEEDS}.")
-    for seed in checked:
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+    given = tuple(seeds)
+    if not 0 < len(given) <= MOST_SEEDS:
+        raise ValueError(f"Got {len(given)} seeds; give from 1 to {MOST_SEEDS}.")
+    for seed in given:
+        # Integers of NumPy are seeds too.
+        is_whole = hasattr(seed, "__index__") and not isinstance(seed, bool | np.bool_)
+        if not is_whole or not 0 <= seed <= LARGEST_SEED:
             raise ValueError(f"Got seed {seed!r}; give whole numbers from 0 to 2**63 - 1.")
+    checked = tuple(operator.index(seed) for seed in given)
     if len(set(checked)) < len(checked):
         raise ValueError(f"Got a seed twice in {list(checked)}; each seed is one picture.")
     return checked
@@ -327,7 +338,7 @@ def _check_numbers(
     negative_prompt: str,
     steps: int,
     guidance_scale: float | None,
-    batch_size: int | None,
+    batch_size: int,
 ) -> None:
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError("The prompt is empty; say what the picture should hold.")
@@ -337,8 +348,10 @@ def _check_numbers(
         raise ValueError(f"Got {steps!r} steps; give a whole number from 1 on.")
     if guidance_scale is not None and not 0 <= guidance_scale < math.inf:
         raise ValueError(f"Got guidance scale {guidance_scale!r}; give a number from 0 on.")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"Got batch size {batch_size!r}; give a whole number from 1 on.")
+    if not 1 <= batch_size <= LARGEST_BATCH:
+        raise ValueError(
+            f"Got batch size {batch_size!r}; give a whole number from 1 to {LARGEST_BATCH}."
+        )
 
 
 def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -> Loaded:

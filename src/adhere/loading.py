@@ -325,8 +325,8 @@ def _fetch(name: str) -> tuple[Path, str | None]:
     except Exception as error:
         raise ValueError(
             f"{name!r} is no folder here, and the hub did not give it "
-            f"({type(error.__cause__ or error).__name__}); check the spelling and the network, "
-            "or give a folder."
+            f"({type(error.__cause__ or error).__name__}: {_first_line(error)}) Check the "
+            "spelling and the network, or give a folder."
         ) from error
     return Path(folder), Path(folder).name
 

@@ -9,14 +9,17 @@ import re
 import secrets
 import tempfile
 import unicodedata
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
 from adhere.recipe import Recipe, from_json
 
 _CHUNK = "adhere"
+SHEET_CHUNK = "adhere-sheet"
 _LONGEST_SLUG = 60
 
 
@@ -38,6 +41,12 @@ def save_picture(picture: Image.Image, recipe: Recipe, folder: str | os.PathLike
     return save_bytes(png(picture, chunks), folder, file_stem(recipe), ".png")
 
 
+def sheet_chunks(description: str, recipes: Sequence[Recipe]) -> dict[str, str]:
+    """The text chunks of a sheet: what it is, and the recipe of every picture on it."""
+    listed = ", ".join(recipe.to_json() for recipe in recipes)
+    return {"Description": description.replace("\0", " "), SHEET_CHUNK: f"[{listed}]"}
+
+
 def png(picture: Image.Image, chunks: dict[str, str]) -> bytes:
     """A picture as the bytes of a PNG with text chunks."""
     info = PngImagePlugin.PngInfo()
@@ -57,6 +66,12 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     with open_png(path) as picture:
         text = picture.info.get(_CHUNK)
+        is_sheet = SHEET_CHUNK in picture.info
+    if is_sheet:
+        raise ValueError(
+            f"{os.fspath(path)!r} is a sheet of several pictures, whose recipes stand in its text "
+            f"chunk {SHEET_CHUNK!r}; give a picture that `adhere draw` drew."
+        )
     if not isinstance(text, str):
         raise ValueError(
             f"{os.fspath(path)!r} holds no recipe; give a picture that adhere drew, "
@@ -78,6 +93,22 @@ def open_png(path: str | os.PathLike[str]) -> Image.Image:
         return Image.open(path, formats=["PNG"])
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{os.fspath(path)!r} is no PNG that can be read: {error}") from error
+
+
+def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
+    """The pixels of a PNG, (height, width, 3) uint8.
+
+    Raises:
+        ValueError: the file is no PNG, or a broken one.
+        OSError: the file cannot be read.
+    """
+    with open_png(path) as picture:
+        try:
+            return np.asarray(picture.convert("RGB"))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ValueError(
+                f"{os.fspath(path)!r} is a broken PNG ({error}); copy it again from its source."
+            ) from error
 
 
 def file_stem(recipe: Recipe) -> str:

@@ -16,6 +16,7 @@ LONGEST_TEXT = 10_000
 LONGEST_RECIPE = 200_000
 LARGEST_SEED = 2**63 - 1
 LARGEST_SIDE = 16_384
+LARGEST_BATCH = 64
 _MANY = 1_000
 
 Scalar = str | int | float | bool | None
@@ -163,6 +164,8 @@ def from_json(text: str) -> Recipe:
         )
     seed = _whole(got["seed"], "seed", 0, LARGEST_SEED)
     batch = tuple(_whole(s, "batch", 0, LARGEST_SEED) for s in _list(got["batch"], "batch"))
+    if len(batch) > LARGEST_BATCH:
+        raise _wrong("batch", f"at most {LARGEST_BATCH} seeds")
     if seed not in batch:
         raise _wrong("batch", "seeds that include the picture's own")
     environment = _table(got["environment"], "environment")
@@ -269,6 +272,8 @@ def _list(value: object, what: str) -> list[Any]:
 def _text(value: object, what: str, longest: int = LONGEST_TEXT) -> str:
     if not isinstance(value, str) or len(value) > longest:
         raise _wrong(what, f"text of at most {longest} characters")
+    if longest < LONGEST_TEXT and not value.isprintable():
+        raise _wrong(what, "text without control characters")
     return value
 
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from adhere.cli.arguments import parse
+from adhere.cli.printing import printable
 from adhere.errors import AdhereError
 
 _PACKAGE = str(Path(__file__).parent.parent)
@@ -63,7 +64,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _tell(message: str, status: int) -> int:
-    print(f"adhere: {message}", file=sys.stderr)
+    print(f"adhere: {printable(message)}", file=sys.stderr)
     return status
 
 

@@ -25,6 +25,11 @@ def chosen_methods(arguments: argparse.Namespace) -> list[Method]:
     names = arguments.method or ["attend-and-excite"]
     if arguments.plain or names == ["none"]:
         names = []
+    if "none" in names:
+        raise ValueError(
+            f"Got the methods {', '.join(names)}; none goes with no other: leave it out, or give "
+            "it alone for a plain picture."
+        )
     methods = [method_named(name, official=arguments.official) for name in names]
     for said, text in arguments.settings:
         number, name = _owner(methods, said, arguments.options)

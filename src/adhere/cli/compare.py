@@ -9,10 +9,18 @@ from pathlib import Path
 from adhere.cli.choosing import check_prompt, chosen_model, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw
-from adhere.methods import METHODS
+from adhere.methods import METHODS, Method
 from adhere.parameters import method_named
-from adhere.picture import check_writable, png, save_bytes, slug
+from adhere.picture import (
+    SHEET_CHUNK,
+    check_writable,
+    png,
+    save_bytes,
+    sheet_chunks,
+    slug,
+)
 from adhere.sheet import Label, make_sheet
+from adhere.subjects import find_subjects
 
 FOLDER = "sheets"
 
@@ -23,11 +31,14 @@ def run(arguments: argparse.Namespace) -> None:
     check_writable(folder)
     check_prompt(arguments.prompt)
     names = arguments.methods or list(METHODS)
-    methods = {"plain": None} | {name: method_named(name) for name in names if name != "none"}
+    methods: dict[str, Method | None] = {"plain": None}
+    methods |= {name: method_named(name) for name in names if name != "none"}
     model = chosen_model(arguments)
     options = sampling(arguments)
-    # The first run on a machine also pays for choosing kernels, which is nobody's cost.
-    draw(model, arguments.prompt, method=None, **{**options, "steps": 2})
+    if any(methods.values()):
+        find_subjects(model.pipe, arguments.prompt, arguments.subjects)
+    # The first run in a process also pays for choosing kernels, which is nobody's cost.
+    draw(model, arguments.prompt, method=None, **{**options, "steps": 2, "seeds": (0,)})
     rows: dict[str, Drawing] = {}
     for name, method in methods.items():
         with bar(name) as on_step:
@@ -43,9 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
         title=arguments.prompt,
         note=f"{model_name}, {recipe.steps} steps, guidance {recipe.guidance_scale:g}",
     )
-    recipes = "".join(one.to_json() for drawing in rows.values() for one in drawing.recipes)
-    digest = hashlib.sha256(recipes.encode()).hexdigest()[:8]
-    data = png(sheet, {"Description": f"adhere compare: {arguments.prompt}"})
+    recipes = [one for drawing in rows.values() for one in drawing.recipes]
+    chunks = sheet_chunks(f"adhere compare: {arguments.prompt}", recipes)
+    digest = hashlib.sha256(chunks[SHEET_CHUNK].encode()).hexdigest()[:8]
+    data = png(sheet, chunks)
     say(str(save_bytes(data, folder, f"compare-{slug(arguments.prompt)}-{digest}", ".png")))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from adhere.cli.choosing import check_prompt, chosen_methods, chosen_model, hush, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw, redraw
-from adhere.picture import check_writable, open_png, read_recipe
+from adhere.picture import check_writable, read_pixels, read_recipe
 from adhere.trace import Trace
 
 FOLDER = "pictures"
@@ -44,11 +44,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _again(arguments: argparse.Namespace, folder: str) -> None:
     recipe = read_recipe(arguments.again)
+    before = read_pixels(arguments.again)
     hush(arguments.debug)
     with bar("again") as on_step:
         drawing = redraw(recipe, model=arguments.model, device=arguments.device, on_step=on_step)
-    with open_png(arguments.again) as file:
-        before = np.asarray(file.convert("RGB"))
     now = np.asarray(drawing.pictures[0])
     [path] = drawing.save(folder)
     say(f"{path}  {_compared(before, now, arguments.again)}")

@@ -14,7 +14,7 @@ from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw
 from adhere.methods import LatentMethod, Method
 from adhere.methods.watch import Watch
-from adhere.picture import check_writable, png, save_bytes, slug
+from adhere.picture import check_writable, png, save_bytes, sheet_chunks, slug
 from adhere.sheet import Label, heat, make_sheet, over
 from adhere.subjects import Attribute, Subject
 
@@ -85,7 +85,7 @@ def _save(drawing: Drawing, number: int, name: str, folder: str) -> object:
         note=f"{name}, seed {recipe.seed}; a step's attention: dark 0, bright {brightest:.2f}",
         cell=192,
     )
-    data = png(sheet, {"Description": f"adhere maps: {recipe.prompt}"})
+    data = png(sheet, sheet_chunks(f"adhere maps: {recipe.prompt}", [recipe]))
     digest = hashlib.sha256(recipe.to_json().encode()).hexdigest()[:8]
     stem = f"maps-{slug(recipe.prompt)}-seed{recipe.seed}-{digest}"
     return save_bytes(data, folder, stem, ".png")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from adhere.cli.printing import printable
 from adhere.drawing import OnStep
 
 
@@ -32,5 +33,5 @@ def bar(what: str) -> Iterator[OnStep]:
 
 def say(line: str) -> None:
     """Prints a line without tearing a bar."""
-    tqdm.write(line, file=sys.stdout)
+    tqdm.write(printable(line), file=sys.stdout)
     sys.stdout.flush()

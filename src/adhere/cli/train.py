@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from adhere.loading import device_named
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the recipe's stages."""
-    import torch
-
     from adhere.mini.train.dial import Recipe
     from adhere.mini.train.recipe import STAGES, train
 
     recipe = Recipe(arguments.dial, arguments.length, arguments.seed)
-    device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_named(arguments.device)
     stages = tuple(arguments.stages.split(",")) if arguments.stages else tuple(STAGES)
     train(recipe, Path(arguments.folder), device, stages, arguments.workers)
