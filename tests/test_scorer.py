@@ -37,19 +37,19 @@ def label(subject: str, box: tuple, other: str | None = None, colour: str = "", 
 
 def test_presence_count_and_colour_on_held_out_scenes(judge):
     figures = judging.figures(judge, *stage.scenes(SEED, 96))
-    assert figures["precision"] >= 0.98
-    assert figures["recall"] >= 0.96
-    assert figures["count"] >= 0.95
-    assert figures["colour"] >= 0.96
+    assert figures["precision"] >= 0.99
+    assert figures["recall"] >= 0.98
+    assert figures["count"] >= 0.97
+    assert figures["colour"] >= 0.97
     assert figures["overlap"] >= 0.8
     assert figures["false_mixtures"] <= 0.02
 
 
 def test_mixtures_are_kept_out_on_degraded_specimens(judge):
     figures = judging.figures(judge, *stage.hard(SEED, 96))
-    assert figures["mixtures_kept_out"] >= 0.6
+    assert figures["mixtures_kept_out"] >= 0.75
     assert figures["precision"] >= 0.9
-    assert figures["recall"] >= 0.85
+    assert figures["recall"] >= 0.88
 
 
 def test_a_scene_is_told_in_full(judge):
