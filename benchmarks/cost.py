@@ -196,7 +196,7 @@ class Saved:
         storage = tensor.untyped_storage()
         place = storage.data_ptr()
         if place in self.weights:
-            return tensor, None
+            return tensor.detach(), None
         entry = self.live.setdefault(place, [0, storage.nbytes()])
         entry[0] += 1
         if entry[0] == 1:
@@ -204,7 +204,7 @@ class Saved:
             self.peak = max(self.peak, self.now)
         ticket = _Ticket()
         weakref.finalize(ticket, self.release, place)
-        return tensor, ticket
+        return tensor.detach(), ticket
 
     def release(self, place: int) -> None:
         """One tensor less uses this memory."""
