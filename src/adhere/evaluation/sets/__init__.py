@@ -1,0 +1,1 @@
+"""Where prompt sets come from: one file for each source."""

@@ -1,0 +1,131 @@
+"""What a prompt set is: prompts, and what the picture of each should hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+LONGEST_NAME = 64
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One subject that a prompt asks for.
+
+    Attributes:
+        subject: its noun, singular where the prompt gives a number or an article.
+        colour: its colour, or None where the prompt gives none.
+        count: how many of it; 1 also where the prompt says no number ("birds").
+        attributes: its other modifiers, in the order of the prompt ("wooden", "furry").
+    """
+
+    subject: str
+    colour: str | None = None
+    count: int = 1
+    attributes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        words = [str(self.count)] if self.count != 1 else []
+        words += [self.colour] if self.colour else []
+        return " ".join([*words, *self.attributes, self.subject])
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt and what its picture should hold.
+
+    Attributes:
+        id: names it in its set and is a folder's name: lower-case letters, digits and hyphens.
+        text: the prompt, letter for letter.
+        wanted: the subjects, in the order of the prompt; empty where none is known.
+        scene: the words for place or time that follow the subjects, or None.
+        tag: the kind of the prompt in its source, such as GenEval's "two_object", or None.
+    """
+
+    id: str
+    text: str
+    wanted: tuple[Wanted, ...]
+    scene: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """A named list of prompts.
+
+    Attributes:
+        name: names it in commands, folders and reports; written like a prompt's id.
+        source: where it comes from, in words.
+        prompts: in the order of the source.
+
+    Raises:
+        ValueError: no prompts, a name or an id that is no folder's name, or an id used twice.
+    """
+
+    name: str
+    source: str
+    prompts: tuple[Prompt, ...]
+
+    def __post_init__(self) -> None:
+        check_name("the prompt set's name", self.name)
+        if not self.prompts:
+            raise ValueError(f"The prompt set {self.name} is empty; give it a prompt.")
+        seen: set[str] = set()
+        for prompt in self.prompts:
+            check_name("the prompt's id", prompt.id)
+            if prompt.id in seen:
+                raise ValueError(
+                    f"The prompt set {self.name} has two prompts with the id {prompt.id!r}; ids "
+                    "tell its prompts apart: rename one."
+                )
+            seen.add(prompt.id)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the name and of the prompts with all that they want.
+
+        Two runs with the same hash used the same set. The source is prose and does not count.
+        """
+        content = json.dumps([self.name, _plain(self.prompts)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def check_name(what: str, name: str) -> None:
+    """Refuses what cannot be a folder's name everywhere.
+
+    Args:
+        what: what is named, for the message.
+        name: lower-case letters, digits and hyphens, 1 to 64 of them, no hyphen first.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
+        shown = name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "…"
+        raise ValueError(
+            f"Got {shown!r} as {what}; expected up to {LONGEST_NAME} lower-case letters, digits "
+            "and hyphens, the first no hyphen: it names a folder."
+        )
+
+
+def in_order(prefix: str, prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
+    """The prompts with the ids `<prefix>-000`, `<prefix>-001` and so on."""
+    return tuple(
+        Prompt(f"{prefix}-{number:03d}", p.text, p.wanted, p.scene, p.tag)
+        for number, p in enumerate(prompts)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, without what is at its default: a new field leaves old hashes alone."""
+    if is_dataclass(value):
+        pairs = ((f.name, getattr(value, f.name), f.default) for f in fields(value))
+        return {name: _plain(own) for name, own, default in pairs if own != default}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value
