@@ -16,12 +16,14 @@ import argparse
 import gc
 import json
 import multiprocessing
+import os
 import resource
 import threading
 import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -333,8 +335,8 @@ def print_measured(options: argparse.Namespace) -> None:
         rows = {}
         for way in ("plain", "adhere", "diffusers"):
             # Each in its own process, so that none inherits another's memory.
-            with context.Pool(1) as pool:
-                rows[way] = pool.apply(measured, ((way, batch, options),))
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                rows[way] = pool.submit(measured, (way, batch, options)).result()
             one = rows[way]
             row = "".join(
                 f"{one[key]:10.{digits}f}"
@@ -360,6 +362,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
+    # Read by the processes that measure, when they import the library.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if options.only != "time":
         print_operations()
     if options.only != "flops":

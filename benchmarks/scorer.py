@@ -34,12 +34,12 @@ def figures(weights: Path | None, trained: Path | None, count: int) -> None:
         "degraded specimens": stage.hard(HELD_OUT_SEED, count),
     }
     if trained is not None:
-        from adhere.mini.train.dial import Recipe
+        from adhere.mini.train.dial import TrainingRecipe
         from adhere.mini.train.recipe import trained_autoencoder
 
         pool = stage.decoded(
             trained / "scorer-held-out",
-            trained_autoencoder(Recipe(), trained),
+            trained_autoencoder(TrainingRecipe(), trained),
             min(count, 1000),
             HELD_OUT_SEED,
             {"purpose": "figures"},

@@ -11,7 +11,7 @@ from adhere.mini import scorer, world
 from adhere.mini.detector import GRID, Detector, Prediction
 from adhere.mini.train import degrade, judging
 from adhere.mini.train import scorer as stage
-from adhere.mini.train.dial import Recipe
+from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.specimens import Label, Labels, pack, specimen, unpack
 
 SEED = 77
@@ -345,7 +345,7 @@ def pool(count: int) -> dict[str, torch.Tensor]:
 
 
 def test_the_loss_falls_on_one_batch():
-    part = stage.ScorerStage(Recipe(length=0.01), pool(8), pool(8))
+    part = stage.ScorerStage(TrainingRecipe(length=0.01), pool(8), pool(8))
     rows = [part.dataset()[index] for index in range(8)]
     batch = [torch.stack(parts) for parts in zip(*rows, strict=True)]
     optimiser = torch.optim.AdamW(part.model.parameters(), 2e-3)

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from adhere.mini.train import checkpoint, loop
 from adhere.mini.train.autoencoder import AutoencoderStage, to_model, to_picture
 from adhere.mini.train.denoiser import DenoiserStage
-from adhere.mini.train.dial import Recipe
+from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.recipe import train
 from adhere.mini.train.text import build_text_encoder, build_tokenizer, vocabulary
 
@@ -107,7 +107,7 @@ def test_every_word_of_the_world_is_one_token():
 
 
 def test_a_token_says_nothing_of_other_tokens():
-    recipe = Recipe(dial=1)
+    recipe = TrainingRecipe(dial=1)
     tokenizer = build_tokenizer()
     encoder = build_text_encoder(recipe, tokenizer).eval()
     ids = tokenizer(
@@ -127,7 +127,7 @@ def test_pictures_survive_the_way_to_the_model_and_back():
 
 
 def test_both_stages_take_a_step_at_toy_size():
-    recipe = Recipe(dial=1, length=1e-9)
+    recipe = TrainingRecipe(dial=1, length=1e-9)
     stage = AutoencoderStage(recipe)
     dataset = stage.dataset()
     batch = torch.stack([dataset[i] for i in range(2)])
@@ -146,11 +146,11 @@ def test_both_stages_take_a_step_at_toy_size():
 @pytest.mark.parametrize(("dial", "length"), [(0, 1), (9, 1), (2, 0), (2, -1)])
 def test_an_impossible_dial_is_refused(dial, length):
     with pytest.raises(ValueError, match="dial|length"):
-        Recipe(dial=dial, length=length)
+        TrainingRecipe(dial=dial, length=length)
 
 
 def test_the_denoiser_asks_for_an_autoencoder(tmp_path):
     with pytest.raises(ValueError, match="no autoencoder"):
-        train(Recipe(), tmp_path, CPU, ("denoiser",))
+        train(TrainingRecipe(), tmp_path, CPU, ("denoiser",))
     with pytest.raises(ValueError, match="no stage 'painter'"):
-        train(Recipe(), tmp_path, CPU, ("painter",))
+        train(TrainingRecipe(), tmp_path, CPU, ("painter",))

@@ -10,10 +10,10 @@ from adhere.loading import device_named
 
 def run(arguments: argparse.Namespace) -> None:
     """Runs the recipe's stages."""
-    from adhere.mini.train.dial import Recipe
+    from adhere.mini.train.dial import TrainingRecipe
     from adhere.mini.train.recipe import STAGES, train
 
-    recipe = Recipe(arguments.dial, arguments.length, arguments.seed)
+    recipe = TrainingRecipe(arguments.dial, arguments.length, arguments.seed)
     device = device_named(arguments.device)
     stages = tuple(arguments.stages.split(",")) if arguments.stages else tuple(STAGES)
     train(recipe, Path(arguments.folder), device, stages, arguments.workers)

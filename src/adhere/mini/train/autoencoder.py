@@ -8,14 +8,14 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from adhere.mini import world
-from adhere.mini.train.dial import Recipe
+from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.loop import Stage
 
 SIZE, CROP = 128, 64
 KL_WEIGHT = 3e-5
 
 
-def build(recipe: Recipe) -> AutoencoderKL:
+def build(recipe: TrainingRecipe) -> AutoencoderKL:
     """The untrained autoencoder of a recipe."""
     widths = recipe.autoencoder_widths
     return AutoencoderKL(
@@ -65,7 +65,7 @@ class AutoencoderStage(Stage):
 
     name = "autoencoder"
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: TrainingRecipe) -> None:
         torch.manual_seed(recipe.seed)
         self.model = build(recipe)
         self.modules = {"autoencoder": self.model}

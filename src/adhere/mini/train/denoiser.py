@@ -7,7 +7,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adhere.mini.train.dial import Recipe
+from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.latents import scene
 from adhere.mini.train.loop import Stage
 from adhere.mini.train.text import LENGTH, build_text_encoder, build_tokenizer
@@ -23,7 +23,7 @@ SHEET_PROMPTS = (
 )  # fmt: skip
 
 
-def build(recipe: Recipe) -> UNet2DConditionModel:
+def build(recipe: TrainingRecipe) -> UNet2DConditionModel:
     """The untrained U-Net of a recipe: 16×16 and 8×8, cross-attention at both."""
     return UNet2DConditionModel(
         sample_size=16,
@@ -75,7 +75,7 @@ class DenoiserStage(Stage):
     name = "denoiser"
     report_every = 500
 
-    def __init__(self, recipe: Recipe, means: Tensor, pipeline_parts: dict) -> None:
+    def __init__(self, recipe: TrainingRecipe, means: Tensor, pipeline_parts: dict) -> None:
         """`pipeline_parts` holds the trained `vae`, for pictures in reports."""
         torch.manual_seed(recipe.seed + 1)
         self.means, self.vae = means, pipeline_parts["vae"]

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """All that the training depends on.
 
     Attributes:

@@ -9,13 +9,13 @@ from adhere.mini.train import checkpoint, loop, scorer
 from adhere.mini.train.assemble import assemble
 from adhere.mini.train.autoencoder import AutoencoderStage
 from adhere.mini.train.denoiser import DenoiserStage
-from adhere.mini.train.dial import Recipe
+from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.latents import cached
 
 SCENES = 49_152
 
 
-def trained_autoencoder(recipe: Recipe, folder: Path) -> AutoencoderKL:
+def trained_autoencoder(recipe: TrainingRecipe, folder: Path) -> AutoencoderKL:
     """The autoencoder with the averaged weights of its checkpoint.
 
     Raises:
@@ -41,12 +41,16 @@ def trained_autoencoder(recipe: Recipe, folder: Path) -> AutoencoderKL:
     return stage.model.eval()
 
 
-def train_autoencoder(recipe: Recipe, folder: Path, device: torch.device, workers: int) -> None:
+def train_autoencoder(
+    recipe: TrainingRecipe, folder: Path, device: torch.device, workers: int
+) -> None:
     """Stage 1."""
     loop.run(AutoencoderStage(recipe), folder, device, workers)
 
 
-def train_denoiser(recipe: Recipe, folder: Path, device: torch.device, workers: int) -> None:
+def train_denoiser(
+    recipe: TrainingRecipe, folder: Path, device: torch.device, workers: int
+) -> None:
     """Stage 2, after which the pipeline stands in `folder/pipeline`."""
     autoencoder = trained_autoencoder(recipe, folder).to(device)
     settings = recipe.settings() | {"autoencoder": AutoencoderStage(recipe).steps}
@@ -57,7 +61,7 @@ def train_denoiser(recipe: Recipe, folder: Path, device: torch.device, workers: 
     assemble(stage.pipeline().to("cpu"), folder / "pipeline")
 
 
-def train_scorer(recipe: Recipe, folder: Path, device: torch.device, workers: int) -> None:
+def train_scorer(recipe: TrainingRecipe, folder: Path, device: torch.device, workers: int) -> None:
     """Stage 3, apart from the denoiser; afterwards the scorer stands in `folder`."""
     autoencoder = trained_autoencoder(recipe, folder).to(device)
     scorer.train(recipe, autoencoder, folder, device, workers)
@@ -71,7 +75,7 @@ STAGES = {
 
 
 def train(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     folder: Path,
     device: torch.device,
     stages: tuple[str, ...] = tuple(STAGES),

@@ -18,7 +18,7 @@ from adhere.mini.detector import GRID, SIZE, STRIDE, WIDTHS, Detector, Predictio
 from adhere.mini.scorer import FORMAT, Candidate, Scorer, candidates, sighting, to_network
 from adhere.mini.train import checkpoint, degrade, loop
 from adhere.mini.train.autoencoder import to_picture
-from adhere.mini.train.dial import Recipe
+from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.specimens import Label, Labels, pack, specimen, unpack
 from adhere.mini.world.mix import random_scene
 from adhere.mini.world.scene import boxes, draw
@@ -191,7 +191,7 @@ class ScorerStage(loop.Stage):
     ema_decay = 0.997
 
     def __init__(
-        self, recipe: Recipe, pool: dict[str, Tensor], held_out: dict[str, Tensor]
+        self, recipe: TrainingRecipe, pool: dict[str, Tensor], held_out: dict[str, Tensor]
     ) -> None:
         """`pool` holds decoded specimens to learn from, `held_out` some to report on."""
         torch.manual_seed(recipe.seed + 2)
@@ -371,7 +371,7 @@ def export(detector: Detector, thresholds: tuple[float, float], path: Path) -> N
 
 
 def train(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     autoencoder: AutoencoderKL,
     folder: Path,
     device: torch.device,

@@ -11,7 +11,7 @@ import json
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from adhere.mini.train.dial import Recipe
+from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.world.captions import WORDS
 from adhere.mini.world.vocabulary import COLOURS, SUBJECTS, plural
 
@@ -51,7 +51,7 @@ def build_tokenizer() -> CLIPTokenizer:
     )
 
 
-def build_text_encoder(recipe: Recipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+def build_text_encoder(recipe: TrainingRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """The untrained text encoder of a recipe: a `CLIPTextModel` of zero layers."""
     encoder = CLIPTextModel(
         CLIPTextConfig(
