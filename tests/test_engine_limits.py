@@ -270,6 +270,34 @@ def test_half_precision_keeps_gradients_too_small_for_it():
 # Cost.
 
 
+class Saved:
+    """A tensor that a graph keeps, and how many are kept at a time."""
+
+    kept = most = 0
+
+    def __init__(self, tensor):
+        self.tensor = tensor.detach()
+        Saved.kept += 1
+        Saved.most = max(Saved.most, Saved.kept)
+
+    def __del__(self):
+        Saved.kept -= 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_refinement_keeps_no_graph_of_the_one_before(dtype):
+    most = []
+    for count in (0, 2):
+        Saved.kept = Saved.most = 0
+        method = always(refine_at=((0.0, 2.0),), max_refinements=count, step_size=1.0, stop=0.34)
+        with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+            _, trace = nursed(toys.sd().to(dtype), method)
+        assert trace.backwards == count + 1
+        assert Saved.kept == 0
+        most.append(Saved.most)
+    assert most[0] == most[1] > 0
+
+
 def test_the_pass_ends_after_the_last_layer_read():
     pipe = toys.sd(sample_size=32)
     seen = []
