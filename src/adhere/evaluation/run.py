@@ -1,0 +1,459 @@
+"""Draws what a run still lacks, here; killed at any moment and started again, it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import PIL
+import torch
+
+from adhere.drawing import Drawing, draw, environment
+from adhere.errors import NonFiniteLoss, SubjectNotFound
+from adhere.evaluation.operations import FirstCall, Operations, Passes
+from adhere.evaluation.plan import Batch, Condition, Plan
+from adhere.evaluation.prompts import Prompt, PromptSet
+from adhere.evaluation.store import Measurement, Outcome, Store, SubjectsFrom, drawn, failed
+from adhere.loading import Loaded, scheduler_from_recipe
+from adhere.methods import LatentMethod
+from adhere.recipe import Recipe
+from adhere.subjects import find_subjects
+
+_WARM_UP_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        done: pictures that need not be drawn any more, failures included.
+        total: pictures of the whole run.
+        failures: of those done.
+        seconds_left: an estimate; None where nothing is known yet.
+    """
+
+    done: int
+    total: int
+    failures: int = 0
+    seconds_left: float | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to draw."""
+        return self.done == self.total
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def plan_run(
+    loaded: Loaded,
+    conditions: Sequence[Condition],
+    sets: Sequence[PromptSet],
+    *,
+    seeds: Sequence[int] = (0, 1, 2, 3),
+    steps: int = 50,
+    guidance_scale: float | None = None,
+    negative_prompt: str = "",
+    size: tuple[int, int] | None = None,
+    scheduler: str | None = None,
+    batch_size: int = 4,
+) -> Plan:
+    """The plan of a run with all that a model decides by itself spelled out.
+
+    Args:
+        loaded: the model, see `adhere.loading.load`.
+        conditions: what is compared; the plain control is added where it is missing.
+        sets: what is drawn.
+        seeds: the same ones for all.
+        steps: of sampling.
+        guidance_scale: None takes the pipeline's.
+        negative_prompt: what guidance leads away from.
+        size: width and height in pixels; None takes the model's.
+        scheduler: a short name, see `adhere.loading.SCHEDULERS`; None takes the pipeline's.
+        batch_size: how many seeds are sampled together.
+
+    Returns:
+        The plan. A picture of a few steps was drawn to find it.
+
+    Raises:
+        ValueError: an argument out of range, or an unknown name.
+    """
+    for condition in conditions:
+        condition.built()
+    most = loaded.pipe.scheduler.config.get("num_train_timesteps", 1_000)  # type: ignore[attr-defined]
+    if not 1 <= steps <= most:
+        raise ValueError(f"Got {steps} steps; this model takes from 1 to {most}.")
+    seeds = tuple(seeds)
+    rough = Plan("", tuple(conditions), tuple(sets), seeds, batch_size=batch_size)
+    recipe = draw(
+        loaded,
+        rough.prompt(rough.units[0]).text,
+        method=None,
+        seeds=seeds[:batch_size],
+        steps=min(steps, _WARM_UP_STEPS),
+        guidance_scale=guidance_scale,
+        negative_prompt=negative_prompt,
+        size=size,
+        scheduler=scheduler,
+        batch_size=batch_size,
+    ).recipes[0]
+    return replace(
+        rough, steps=steps, negative_prompt=negative_prompt, **_settings(loaded, recipe)
+    )
+
+
+def draw_run(
+    store: Store,
+    loaded: Loaded,
+    *,
+    minutes: float | None = None,
+    repair: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Progress:
+    """Draws what a store lacks, batch after batch, with a model that is loaded here.
+
+    Args:
+        store: the run.
+        loaded: its model.
+        minutes: no batch is begun that would end later than this from now; None for all.
+        repair: whether pictures that are missing or altered since, and those that failed, are
+            drawn again.
+        on_progress: called at the beginning and after each batch.
+
+    Returns:
+        How far the run is now.
+
+    Raises:
+        ValueError: another process is drawing into the folder; a picture is missing or altered
+            and `repair` is False; the model, a version or the number of threads is not the plan's.
+        OSError: the folder cannot be written to, or the disk is full; all finished batches stay.
+        AdhereError: what concerns every picture, such as `UnsupportedPipeline`. A picture that
+            comes out as NaN, does not fit into memory, or whose prompt has no subject, is a
+            failure of its own: a row with its error.
+    """
+    pace = Pace(minutes)
+    with store.writing():
+        pending = begin(store, repair)
+        pace.begin(store, pending)
+        pace.tell(on_progress)
+        if pending:
+            drawer = Drawer(loaded, store.plan)
+            for batch in affordable(pending, pace):
+                started = time.monotonic()
+                outcomes = drawer.draw(batch)
+                store.keep(outcomes)
+                pace.note(batch, outcomes, time.monotonic() - started)
+                pace.tell(on_progress)
+    return pace.progress()
+
+
+def begin(store: Store, repair: bool) -> tuple[Batch, ...]:
+    """The batches that are to be drawn, once it is seen that the others are whole.
+
+    Raises:
+        ValueError: a picture is missing or altered, and `repair` is False.
+    """
+    damaged = store.verify()
+    if damaged and not repair:
+        first = damaged[0]
+        raise ValueError(
+            f"{len(damaged)} of the pictures in {str(store.folder)!r} are missing or altered "
+            f"since they were drawn (first: {store.path(first.unit)} is {first.kind}). "
+            "--repair draws them again."
+        )
+    if repair:
+        failures = [row.unit for row in store.rows() if row.error is not None]
+        store.forget([*(one.unit for one in damaged), *failures])
+    return store.missing()
+
+
+class Pace:
+    """How long batches take, how much time there is, and how far the run is.
+
+    Args:
+        minutes: the budget, from now on; None where there is none.
+    """
+
+    def __init__(self, minutes: float | None = None) -> None:
+        self._started = time.monotonic()
+        self._budget = float("inf") if minutes is None else 60 * minutes
+        self._taken: dict[str, float] = defaultdict(float)
+        self._drawn: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
+        self._done = self._total = self._failures = 0
+        self.workers = 1
+
+    def begin(self, store: Store, pending: Sequence[Batch]) -> None:
+        """Learns from what the store holds already."""
+        for taken in store.measurements():
+            self._taken[taken.unit.condition] += taken.seconds
+            self._drawn[taken.unit.condition] += 1
+        for batch in pending:
+            self._left[batch.condition] += len(batch.seeds)
+        self._total = len(store.plan.units)
+        self._done = self._total - sum(self._left.values())
+        self._failures = sum(row.error is not None for row in store.rows())
+
+    def note(self, batch: Batch, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Learns from a batch that was drawn just now."""
+        self._taken[batch.condition] += seconds
+        self._drawn[batch.condition] += len(batch.seeds)
+        self._left[batch.condition] -= len(batch.seeds)
+        self._done += len(batch.seeds)
+        self._failures += sum(outcome.row.error is not None for outcome in outcomes)
+
+    def expected(self, batch: Batch) -> float:
+        """Seconds that a batch will take; 0 where nothing was drawn yet."""
+        return len(batch.seeds) * self._each(batch.condition)
+
+    def fits(self, batches: Sequence[Batch]) -> bool:
+        """Whether these batches would end within the budget."""
+        elapsed = time.monotonic() - self._started
+        return elapsed + sum(map(self.expected, batches)) <= self._budget
+
+    def progress(self) -> Progress:
+        """How far the run is."""
+        left = None
+        if self._drawn:
+            left = sum(n * self._each(name) for name, n in self._left.items()) / self.workers
+        return Progress(self._done, self._total, self._failures, left)
+
+    def tell(self, on_progress: OnProgress | None) -> None:
+        """Tells whoever wants to know."""
+        if on_progress is not None:
+            on_progress(self.progress())
+
+    def _each(self, condition: str) -> float:
+        """Seconds of a picture; a condition that was never drawn is taken for the slowest."""
+        if self._drawn[condition]:
+            return self._taken[condition] / self._drawn[condition]
+        return max(
+            (self._taken[n] / self._drawn[n] for n in self._drawn if self._drawn[n]), default=0
+        )
+
+
+def affordable(pending: Sequence[Batch], pace: Pace) -> Iterator[Batch]:
+    """The batches that the budget has room for, in order.
+
+    A prompt is begun only where there is room for all of its conditions, so that what is there
+    when time is up can be compared.
+    """
+    for _, row in groupby(pending, key=lambda batch: (batch.set, batch.prompt, batch.seeds)):
+        batches = list(row)
+        for number, batch in enumerate(batches):
+            if not pace.fits([batch] if number else batches):
+                return
+            yield batch
+
+
+class Drawer:
+    """Draws batches of a plan with a model; holds no state between batches.
+
+    Args:
+        loaded: the model.
+        plan: of the run.
+        worker: who draws, for the measurements.
+
+    Raises:
+        ValueError: the model, a version or the number of threads is not the plan's.
+    """
+
+    def __init__(self, loaded: Loaded, plan: Plan, worker: str = "") -> None:
+        self._loaded, self._plan, self._worker = loaded, plan, worker
+        self._methods = {c.name: c.built() for c in plan.conditions}
+        self._scheduler = scheduler_from_recipe(plan.scheduler, loaded.pipe.scheduler)  # type: ignore[attr-defined]
+        # The first picture of a process also pays for choosing kernels, which is nobody's cost.
+        with FirstCall(loaded.pipe) as first:
+            warm_up = self._draw(plan.batches[0], steps=min(plan.steps, _WARM_UP_STEPS))
+        differences = plan.differences(replace(plan, **_settings(loaded, warm_up.recipes[0])))
+        if differences:
+            raise ValueError(
+                f"The run was begun with other settings: {'; '.join(differences)}. Go on as it "
+                "was begun, or draw into another folder; runs are never mixed."
+            )
+        assert first.call is not None
+        self._operations = Operations(loaded.pipe, first.call)
+
+    def draw(self, batch: Batch) -> list[Outcome]:
+        """What becomes of each unit of a batch, in its order.
+
+        Raises:
+            AdhereError: what concerns every picture.
+        """
+        prompt, subjects, origin = self._plan.prompt(batch), None, "none"
+        try:
+            if self._methods[batch.condition]:
+                subjects, origin = self._subjects(prompt)
+            return self._drawn(batch, subjects, origin)
+        except SubjectNotFound as error:
+            return self._failed(batch, error)
+        except NonFiniteLoss as error:
+            if len(batch.seeds) == 1:
+                return self._failed(batch, error)
+            # One broken picture spoils its batch, and is no failure of the others.
+            alone = (replace(batch, seeds=(seed,)) for seed in batch.seeds)
+            return [outcome for one in alone for outcome in self.draw(one)]
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        _empty_cache()
+        # What it says of bytes would differ from run to run.
+        return self._failed(batch, MemoryError("out of memory; a smaller batch or picture fits"))
+
+    def _failed(self, batch: Batch, error: Exception) -> list[Outcome]:
+        said = f"{type(error).__name__}: {error}"
+        return [failed(self._plan, unit, said, batch=batch.seeds) for unit in batch.units]
+
+    def _subjects(self, prompt: Prompt) -> tuple[list[Any] | None, SubjectsFrom]:
+        """What the prompt set states where the prompt has those words; None to find them."""
+        if prompt.wanted:
+            words = [stated_words(wanted) for wanted in prompt.wanted]
+            try:
+                find_subjects(self._loaded.pipe, prompt.text, words)
+            except SubjectNotFound:
+                return None, "found"
+            return words, "prompt set"
+        return None, "found"
+
+    def _drawn(
+        self, batch: Batch, subjects: list[Any] | None, origin: SubjectsFrom
+    ) -> list[Outcome]:
+        turns = 0
+
+        def on_step(done: int, count: int) -> None:
+            nonlocal turns
+            turns = count
+
+        _forget_peak(self._loaded.pipe.device)
+        drawing = self._draw(
+            batch,
+            method=self._methods[batch.condition] or None,
+            subjects=subjects,
+            on_step=on_step,
+        )
+        peak = _peak(self._loaded.pipe.device)
+        outcomes = []
+        for number, (unit, picture) in enumerate(zip(batch.units, drawing.pictures, strict=True)):
+            found = drawing.recipes[number].subjects
+            # A safety checker blackens what it does not like.
+            if getattr(self._loaded.pipe, "safety_checker", None) and not picture.getbbox():
+                error = "the model's safety checker blackened the picture"
+                outcomes.append(
+                    failed(
+                        self._plan,
+                        unit,
+                        error,
+                        batch=batch.seeds,
+                        subjects=found,
+                        subjects_from=origin,
+                    )
+                )
+                continue
+            passes = _passes(drawing, number, turns)
+            measurement = Measurement(
+                unit,
+                seconds=drawing.seconds / len(batch.seeds),
+                peak_bytes=peak,
+                full_forwards=passes.full,
+                truncated_forwards=passes.nursing,
+                backwards=passes.nursing,
+                flops=self._operations.of(passes, self._mover(batch), found),
+                worker=self._worker,
+            )
+            outcomes.append(
+                drawn(
+                    self._plan,
+                    unit,
+                    picture,
+                    batch=batch.seeds,
+                    subjects=found,
+                    subjects_from=origin,
+                    measurement=measurement,
+                )
+            )
+        return outcomes
+
+    def _mover(self, batch: Batch) -> LatentMethod | None:
+        movers = [m for m in self._methods[batch.condition] if isinstance(m, LatentMethod)]
+        return movers[0] if movers else None
+
+    def _draw(self, batch: Batch, *, steps: int | None = None, **others: Any) -> Drawing:
+        plan = self._plan
+        return draw(
+            self._loaded,
+            plan.prompt(batch).text,
+            seeds=batch.seeds,
+            steps=plan.steps if steps is None else steps,
+            guidance_scale=plan.guidance_scale,
+            negative_prompt=plan.negative_prompt,
+            size=plan.size,
+            scheduler=self._scheduler,
+            batch_size=len(batch.seeds),
+            **{"method": None, **others},
+        )
+
+
+def stated_words(wanted: Any) -> str | tuple[str, ...]:
+    """What a prompt set states of a subject, as `adhere.find_subjects` takes it."""
+    modifiers = [wanted.colour] if wanted.colour else []
+    words = (*modifiers, *wanted.attributes, wanted.subject)
+    return words if len(words) > 1 else wanted.subject
+
+
+def _passes(drawing: Drawing, number: int, turns: int) -> Passes:
+    """What one picture of a batch took: samples that are done leave the passes of the others."""
+    if not drawing.traces:
+        return Passes(turns)
+    trace = drawing.trace
+    nursed = [record for record in trace.steps if record.truncated_forwards]
+    nursing = sum(1 + int(record.refinements[number]) for record in nursed)
+    return Passes(trace.full_forwards, nursing)
+
+
+def _settings(loaded: Loaded, recipe: Recipe) -> dict[str, Any]:
+    """What a drawing says of the settings that a model decides, as a plan has them."""
+    return {
+        "model": recipe.model.name,
+        "revision": recipe.model.revision,
+        "weights": recipe.model.weights,
+        "guidance_scale": recipe.guidance_scale,
+        "size": (recipe.width, recipe.height),
+        "scheduler": recipe.scheduler,
+        "dtype": recipe.dtype,
+        "device": recipe.device,
+        "environment": environment(recipe.device),
+        "platform": _platform(loaded),
+    }
+
+
+def _platform(loaded: Loaded) -> dict[str, str]:
+    """What the bytes of a file depend on besides."""
+    found = {"pillow": PIL.__version__}
+    if loaded.pipe.device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(loaded.pipe.device)
+    return found
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    is_cpu = "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_cpu
+
+
+def _empty_cache() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak(device: torch.device) -> int | None:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
