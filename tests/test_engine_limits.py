@@ -1,6 +1,7 @@
 """What else a pipeline may have switched on: nursed all the same, or refused by name."""
 
 import gc
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -265,6 +266,58 @@ def test_half_precision_keeps_gradients_too_small_for_it():
     assert not torch.equal(latents, plain)
     expected, _ = nursed(pipe, always(step_size=20.0, stop=0.34))
     assert (latents - expected).abs().mean() < 0.1 * (latents - plain).abs().mean()
+
+
+@dataclass(frozen=True)
+class Casting(AttentionRegulation):
+    """An edit that notes whether autocast is on where it computes."""
+
+    seen: list = field(default_factory=list)
+
+    def probabilities(self, scores, context):
+        """As ever, and noted."""
+        self.seen.append(torch.is_autocast_enabled("cpu"))
+        return super().probabilities(scores, context)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_is_for_the_denoiser_alone(dtype):
+    """Maps, losses and edits stay in float32; layers that are not read run as the user asked."""
+    method, edit, kinds = Noting(stop=1.0, refine_at=()), Casting(stop=1.0), []
+    plain, single = toys.sd(), Noting(stop=1.0, refine_at=())
+    nursed(plain, single)
+    pipe = toys.sd()
+    project = pipe.unet.down_blocks[0].attentions[0].proj_in
+    project.register_forward_hook(lambda *given: kinds.append(given[-1].dtype))
+    with torch.autocast("cpu", dtype=dtype):
+        latents, trace = nursed(pipe, [method, edit])
+        assert torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is dtype
+    assert latents.isfinite().all()
+    assert set(kinds) == {dtype} and len(kinds) == 6
+    assert {loss.dtype for loss in method.seen} == {trace.loss.dtype} == {torch.float32}
+    close(method.seen[0], single.seen[0], 0.02)
+    assert edit.seen and not any(edit.seen)
+
+
+def test_watching_under_autocast():
+    pipe = toys.sd()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain = toys.run(pipe)
+        latents, trace = nursed(pipe, Watch())
+    assert torch.equal(latents, plain)
+    assert nursed(pipe, Watch())[1].weakest() == pytest.approx(trace.weakest(), abs=0.05)
+
+
+def test_float16_autocast_keeps_gradients_too_small_for_it():
+    def tiny(maps, subjects):
+        return 1e-6 * always().loss(maps, subjects, None)
+
+    pipe = toys.sd()
+    with torch.autocast("cpu", dtype=torch.float16):
+        plain = toys.run(pipe)
+        latents, _ = nursed(pipe, Objective(tiny, step_size=2e7, stop=0.34))
+        expected, _ = nursed(pipe, always(step_size=20.0, stop=0.34))
+    assert (latents - expected).abs().mean() < 0.1 * (expected - plain).abs().mean()
 
 
 # Cost.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from adhere.adapters import UNetAdapter, adapter_for
 from adhere.adapters.call import DenoiserCall
 from adhere.attention.editing import attend
-from adhere.attention.tap import AttentionCall, Handler, check_read, tapped
+from adhere.attention.tap import AttentionCall, Handler, check_read, tapped, uncast
 from adhere.errors import AlreadyNursed, SubjectNotFound, UnsupportedPipeline
 from adhere.methods.base import (
     AttentionMethod,
@@ -328,9 +328,10 @@ class _Block:
         def note() -> None:
             if len(rows) < len(reader.layers):
                 return
-            maps = reader.maps(rows, heads, call.sample.shape[-2:], self.ends)
-            smoothed, peaks = notes(maps, self.trace.subjects)
-            self.trace.steps.append(StepRecord.watched(step, peaks, smoothed))
+            with uncast(call.sample.device):
+                maps = reader.maps(rows, heads, call.sample.shape[-2:], self.ends)
+                smoothed, peaks = notes(maps, self.trace.subjects)
+                self.trace.steps.append(StepRecord.watched(step, peaks, smoothed))
 
         self.taps.callback(note)
         self._tap(reader.modules, read)

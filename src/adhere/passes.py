@@ -18,7 +18,7 @@ from adhere.adapters import UNetAdapter
 from adhere.adapters.call import DenoiserCall
 from adhere.adapters.unet import Layer
 from adhere.attention.maps import AttentionMaps, TokenRange, smooth
-from adhere.attention.tap import recording
+from adhere.attention.tap import recording, uncast
 from adhere.errors import NonFiniteLoss, UnsupportedPipeline
 from adhere.methods.base import LatentMethod, Step, Subjects
 from adhere.trace import StepRecord
@@ -94,7 +94,8 @@ def nurse_latents(
     """Where the method would have the latents of a call, and what it saw.
 
     Only the conditional half is passed, up to the last layer read; nothing keeps a graph for
-    weights. The latents are taken as the denoiser sees them: there a step size means the same
+    weights. The caller's `torch.autocast` holds for the denoiser, and not for what is made of its
+    attention. The latents are taken as the denoiser sees them: there a step size means the same
     whatever the scheduler, which may hold them sqrt(1 + sigma^2) times larger.
 
     Args:
@@ -119,7 +120,12 @@ def nurse_latents(
     final: dict[int, tuple[Tensor, tuple[float, ...]]] = {}
     initial: dict[int, tuple[float, ...]] = {}
     denoiser = adapter.denoiser
+    device = call.sample.device
+    is_cast = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(
+        device.type
+    )
     with (
+        uncast(device),
         torch.inference_mode(False),
         torch.enable_grad(),
         eager(),
@@ -140,9 +146,12 @@ def nurse_latents(
             part = own.take(slice(None) if len(chosen) == len(subjects) else chosen)
             extra = part.sample[:, channels:]
             asked = part.with_sample(torch.cat([moving.to(sample.dtype), extra], 1))
-            probabilities, heads = record(
-                lambda: denoiser.forward(*asked.args, **asked.keywords),
-            )
+
+            def run() -> None:
+                with torch.autocast(device.type) if is_cast else nullcontext():
+                    denoiser.forward(*asked.args, **asked.keywords)
+
+            probabilities, heads = record(run)
             places = chosen.tolist()
             their_ends = tuple(ends[b] for b in places)
             their_subjects = [subjects[b] for b in places]
@@ -153,6 +162,7 @@ def nurse_latents(
             attained = None if threshold is None else method.attained(maps, their_subjects)
             return Reading(method.loss(maps, their_subjects, step), attained)
 
+        precision = torch.get_autocast_dtype(device.type) if is_cast else sample.dtype
         outcome = move(
             latents,
             evaluate,
@@ -160,20 +170,20 @@ def nurse_latents(
             threshold,
             method.max_refinements_at(step),
             method.updates_on_exit,
-            _HALF_PRECISION_SCALES if sample.dtype is torch.float16 else (1.0,),
+            _HALF_PRECISION_SCALES if precision is torch.float16 else (1.0,),
         )
         shift = outcome.latents - latents
-    samples = range(len(subjects))
-    return shift, StepRecord(
-        step=step,
-        loss=outcome.loss.float().cpu(),
-        peaks=tuple(initial[b] for b in samples),
-        maps=torch.stack([final[b][0] for b in samples]),
-        refinements=outcome.refinements.cpu(),
-        truncated_forwards=outcome.forwards,
-        backwards=outcome.backwards,
-        seconds=time.perf_counter() - started,
-    )
+        samples = range(len(subjects))
+        return shift, StepRecord(
+            step=step,
+            loss=outcome.loss.float().cpu(),
+            peaks=tuple(initial[b] for b in samples),
+            maps=torch.stack([final[b][0] for b in samples]),
+            refinements=outcome.refinements.cpu(),
+            truncated_forwards=outcome.forwards,
+            backwards=outcome.backwards,
+            seconds=time.perf_counter() - started,
+        )
 
 
 def notes(maps: AttentionMaps, subjects: Subjects) -> tuple[list[Tensor], list[tuple[float, ...]]]:

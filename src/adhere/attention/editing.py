@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adhere.attention.tap import AttentionCall
+from adhere.attention.tap import AttentionCall, uncast
 from adhere.methods.base import AttentionMethod, LayerContext
 
 
@@ -38,7 +38,7 @@ def attend(
     if not rest:
         return call.proceed() if total is None else call.proceed(_mask(call, total, first))
     # Tensors made under inference mode cannot take part in an edit that takes gradients.
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad(), uncast(call.query.device):
         scores = call.scores(first).clone()
         if total is not None:
             scores = scores + total

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -98,12 +98,17 @@ class AttentionCall:
         )
 
 
+def uncast(device: torch.device) -> AbstractContextManager:
+    """Inside the block tensors keep their precision, also where `torch.autocast` is on."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 def _scores(query: Tensor, key: Tensor, mask: Tensor | None, factor: float) -> Tensor:
     """Scaled scores, (B, heads, N, T), in at least single precision."""
     precision = torch.promote_types(query.dtype, torch.float32)
-    kind = query.device.type
-    can_cast = torch.amp.is_autocast_available(kind)
-    with torch.autocast(kind, enabled=False) if can_cast else nullcontext():
+    with uncast(query.device):
         scores = (query.to(precision) * factor) @ key.to(precision).transpose(-1, -2)
         return scores if mask is None else scores + mask.to(precision)
 
