@@ -2,31 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
+from adhere.evaluation.sets import divide_and_bind, geneval
 from adhere.evaluation.sets.attend_and_excite import attend_and_excite
+from adhere.evaluation.sets.dvmp import dvmp
+from adhere.evaluation.sets.own import READERS, own
 from adhere.evaluation.sets.prompt import Prompt, PromptSet, Wanted
 from adhere.names import unknown
 
-__all__ = ["PROMPT_SETS", "Prompt", "PromptSet", "Wanted", "attend_and_excite", "prompt_set"]
+__all__ = [
+    "PROMPT_SETS", "Prompt", "PromptSet", "Wanted", "attend_and_excite", "describe", "prompt_set",
+]  # fmt: skip
 
 PROMPT_SETS: Mapping[str, Callable[[], PromptSet]] = MappingProxyType(
     {
         "attend-and-excite-animals": partial(attend_and_excite, "animals"),
         "attend-and-excite-animals-objects": partial(attend_and_excite, "animals_objects"),
         "attend-and-excite-objects": partial(attend_and_excite, "objects"),
+        "divide-and-bind-examples": divide_and_bind.released,
+        "animal-scene": divide_and_bind.animal_scene,
+        "color-obj-scene": divide_and_bind.color_obj_scene,
+        "multi-object": divide_and_bind.multi_object,
+        "dvmp": dvmp,
+        "geneval-two-object": geneval.two_object,
+        "geneval-colors": geneval.colors,
+        "geneval-color-attr": geneval.color_attr,
     }
 )
+_WIDEST = 80
 
 
 def prompt_set(name: str) -> PromptSet:
-    """A prompt set, by the name of a built-in one.
+    """A prompt set, by the name of a built-in one or the path of a file.
+
+    Args:
+        name: one of `PROMPT_SETS`, or a path that ends in .txt, .csv or .jsonl, which
+            `adhere.evaluation.sets.own` describes.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: no such set, or a file that is not as described; with the line's number.
     """
     if name in PROMPT_SETS:
         return PROMPT_SETS[name]()
-    raise unknown("prompt set", name, PROMPT_SETS)
+    path = Path(name)
+    if "\0" not in name and (path.suffix or len(path.parts) > 1):
+        return own(path)
+    mistake = unknown("prompt set", name, PROMPT_SETS)
+    raise ValueError(f"{mistake} A file of your own ends in {', '.join(READERS)}.")
+
+
+def describe(name: str | None = None) -> str:
+    """A table for a terminal: all built-in sets, or the prompts of one.
+
+    Args:
+        name: a built-in set or the path of a file, as in `prompt_set`; None for the list.
+
+    Returns:
+        Lines without a newline at the end. Control characters of a user's prompts are spelled
+        out.
+
+    Raises:
+        ValueError: see `prompt_set`.
+    """
+    if name is None:
+        sets = [make() for make in PROMPT_SETS.values()]
+        rows = [(s.name, f"{len(s.prompts):7}", s.sha256[:8], s.source) for s in sets]
+        return "\n".join(_table(("set", "prompts", "hash", "source"), rows))
+    shown = prompt_set(name)
+    rows = [(p.id, p.text, ", ".join(map(_said, p.wanted)) or "-") for p in shown.prompts]
+    return "\n".join(
+        [
+            shown.name,
+            f"{len(shown.prompts)} prompts; {shown.source}",
+            f"sha256 {shown.sha256}",
+            "",
+            *_table(("id", "prompt", "wants"), rows),
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines with aligned columns; a column is at most 80 wide, and longer cells stick out."""
+    table = [head, *([_printable(cell) for cell in row] for row in rows)]
+    widths = [
+        max(min(len(cell), _WIDEST) for cell in column) for column in zip(*table, strict=True)
+    ]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+def _said(wanted: Wanted) -> str:
+    return wanted.phrase if wanted.count == 1 else f"{wanted.count} × {wanted.phrase}"
+
+
+def _printable(text: str) -> str:
+    """Text that moves no cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -29,10 +29,11 @@ class Wanted:
     count: int = 1
     attributes: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        words = [str(self.count)] if self.count != 1 else []
-        words += [self.colour] if self.colour else []
-        return " ".join([*words, *self.attributes, self.subject])
+    @property
+    def phrase(self) -> str:
+        """The subject after its colour and attributes, with no article or number."""
+        colour = [self.colour] if self.colour else []
+        return " ".join([*colour, *self.attributes, self.subject])
 
 
 @dataclass(frozen=True)
