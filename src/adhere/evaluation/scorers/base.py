@@ -1,0 +1,95 @@
+"""What a scorer is: pictures and prompts in, one number for each metric out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from PIL import Image
+
+from adhere.evaluation.sets.prompt import Prompt
+
+Group = Literal["presence", "binding", "count", "mixing", "alignment", "preservation"]
+Values = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that a scorer gives a picture.
+
+    Attributes:
+        name: such as "all-present"; unique in its scorer.
+        group: what kind of thing it tells.
+        higher_is_better: whether it is.
+        description: one sentence for a report.
+        when_failed: value of a picture that could not be drawn, so that failing flatters no
+            method; None where no number is honest, as for a cosine.
+    """
+
+    name: str
+    group: Group
+    higher_is_better: bool
+    description: str
+    when_failed: float | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a scorer says of one picture.
+
+    Attributes:
+        values: one for each metric; 0…1 for a yes or no; None where the metric does not apply.
+        details: what the numbers were made from, such as a caption or boxes; JSON.
+    """
+
+    values: Values
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Scorer(ABC):
+    """Gives pictures numbers.
+
+    Attributes:
+        name: in commands and file names.
+        metrics: what it measures.
+        identity: all that its numbers depend on: model, revision or hash, precision, templates,
+            scale. Numbers of two identities are never mixed.
+        compares_to_plain: whether a value depends on the plain picture of the same seed.
+    """
+
+    name: ClassVar[str]
+    metrics: tuple[Metric, ...]
+    identity: Mapping[str, str]
+    compares_to_plain: ClassVar[bool] = False
+
+    @abstractmethod
+    def judge(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[Prompt],
+        plain: Sequence[Image.Image | None],
+    ) -> list[Judgement]:
+        """What to say of each picture.
+
+        Args:
+            pictures: RGB, of any size.
+            prompts: what each was drawn from.
+            plain: the picture of the same prompt and seed without a method; None where there is
+                none.
+        """
+
+    def score(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[Prompt],
+        plain: Sequence[Image.Image | None] | None = None,
+    ) -> list[Values]:
+        """The numbers alone, one dictionary a picture; the arguments are those of `judge`."""
+        plain = [None] * len(pictures) if plain is None else plain
+        return [judgement.values for judgement in self.judge(pictures, prompts, plain)]
+
+    def judge_failed(self, prompt: Prompt) -> Judgement:
+        """What to say of a picture that could not be drawn."""
+        return Judgement({metric.name: metric.when_failed for metric in self.metrics})

@@ -1,0 +1,136 @@
+"""The bundled model's own scorer: what stands in a picture of its world, seen exactly."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
+from adhere.evaluation.sets.prompt import Prompt, Wanted
+from adhere.mini import scorer as judge
+from adhere.mini.scorer import Sighting
+from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SUBJECTS
+
+METRICS = (
+    Metric("all-present", "presence", True, "Every wanted subject is seen.", 0.0),
+    Metric("share-present", "presence", True, "The share of wanted subjects that is seen.", 0.0),
+    Metric("right-colour", "binding", True, "Every coloured subject is seen in its colour.", 0.0),
+    Metric(
+        "right-colour-where-present",
+        "binding",
+        True,
+        "Of the coloured subjects that are seen, the share that is seen in its colour.",
+    ),
+    Metric("right-count", "count", True, "As many of every subject are seen as wanted.", 0.0),
+    Metric("mixture", "mixing", False, "A thing is seen that is two subjects at once."),
+    Metric(
+        "exact",
+        "binding",
+        True,
+        "All wanted subjects are seen in their colours and numbers, and no mixture.",
+        0.0,
+    ),
+)
+
+
+class MiniScorer(Scorer):
+    """Presence, count, colour and mixtures by the detector that ships with the bundled model.
+
+    It knows the 24 subjects and 11 colours of that model's world, and colours of objects alone.
+    What it cannot judge is None: everything for a prompt with an unknown subject, colours for one
+    with an unknown colour or a coloured animal. Attributes ("wooden") are not looked at.
+
+    Args:
+        model: the file of the detector's weights; None takes those that ship with the package.
+
+    Raises:
+        ValueError: the file is missing, damaged, or no scorer.
+    """
+
+    name = "mini"
+    metrics = METRICS
+
+    def __init__(self, model: str | None = None) -> None:
+        path = judge.SHIPPED if model is None else Path(model).expanduser()
+        self._scorer = judge.load(path)
+        self.identity = {
+            "model": "adhere mini scorer",
+            "revision": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",
+            "precision": "float32",
+            "threshold": repr(self._scorer.threshold),
+            "mixture threshold": repr(self._scorer.mixture_threshold),
+            "scale": "yes or no: 1 or 0",
+        }
+
+    def judge(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[Prompt],
+        plain: Sequence[Image.Image | None],
+    ) -> list[Judgement]:
+        """Looks at each picture; the details are the things found."""
+        seen = self._scorer.look(list(pictures))
+        return [
+            Judgement(
+                compared(sighting, prompt), {"found": [str_of(f) for f in sighting.findings]}
+            )
+            for sighting, prompt in zip(seen, prompts, strict=True)
+        ]
+
+    def judge_failed(self, prompt: Prompt) -> Judgement:
+        """Nothing is seen where there is no picture, not even that no two are mixed."""
+        return Judgement({**compared(Sighting(), prompt), "mixture": None})
+
+
+def str_of(finding: judge.Finding) -> str:
+    """A finding in words, such as "red car" or "cat mixed with frog"."""
+    words = finding.subject if finding.colour is None else f"{finding.colour} {finding.subject}"
+    return f"{words} mixed with {finding.mixed_with}" if finding.is_mixture else words
+
+
+def compared(seen: Sighting, prompt: Prompt) -> Values:
+    """The metrics of a picture in which this was seen.
+
+    Args:
+        seen: the things in it.
+        prompt: what was wanted.
+    """
+    values: Values = {metric.name: None for metric in METRICS}
+    wanted = prompt.wanted
+    if any(w.subject not in SUBJECTS for w in wanted):
+        return values
+    values["mixture"] = float(bool(seen.mixtures))
+    if not wanted:
+        return values
+    present = [seen.is_present(w.subject) for w in wanted]
+    counts: Counter[str] = Counter()
+    for w in wanted:
+        counts[w.subject] += w.count
+    values["all-present"] = float(all(present))
+    values["share-present"] = sum(present) / len(present)
+    is_counted = all(seen.count(subject) == count for subject, count in counts.items())
+    values["right-count"] = float(is_counted)
+    coloured = [w for w in wanted if w.colour is not None]
+    if not all(w.subject in OBJECTS and w.colour in COLOURS for w in coloured):
+        return values
+    values["exact"] = float(
+        is_counted and not seen.mixtures and all(_are_coloured(seen, w, wanted) for w in coloured)
+    )
+    if not coloured:
+        return values
+    right = [w.colour in seen.colours(w.subject) for w in coloured]
+    values["right-colour"] = float(all(right))
+    seen_at_all = [r for r, w in zip(right, coloured, strict=True) if seen.is_present(w.subject)]
+    if seen_at_all:
+        values["right-colour-where-present"] = sum(seen_at_all) / len(seen_at_all)
+    return values
+
+
+def _are_coloured(seen: Sighting, one: Wanted, wanted: Sequence[Wanted]) -> bool:
+    """Whether as many of a subject are in a colour as the whole prompt wants in it."""
+    same = [w.count for w in wanted if (w.subject, w.colour) == (one.subject, one.colour)]
+    return seen.colours(one.subject).count(str(one.colour)) >= sum(same)
