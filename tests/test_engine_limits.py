@@ -510,6 +510,12 @@ def test_pipelines_of_other_kinds_are_named():
         nursed(StableDiffusionAttendAndExcitePipeline(**parts))
 
 
+def test_a_pipeline_without_a_tokenizer_is_named():
+    parts = toys._sd_parts() | {"text_encoder": None, "tokenizer": None}
+    with pytest.raises(UnsupportedPipeline, match="no tokenizer"):
+        nursed(toys.StableDiffusionPipeline(**parts))
+
+
 def test_sa_solver_is_named():
     pipe = toys.sd()
     pipe.scheduler = SASolverScheduler(**toys.BETAS)

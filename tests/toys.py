@@ -198,6 +198,18 @@ def sdxl(**changes):
     return quiet(StableDiffusionXLPipeline(**parts, add_watermarker=False))
 
 
+def refiner():
+    """SDXL's refiner: the second text encoder alone, and a score of aesthetics."""
+    parts = _xl_parts(
+        cross_attention_dim=WIDTH, projection_class_embeddings_input_dim=WIDTH + 5 * 8
+    )
+    parts |= {"text_encoder": None, "tokenizer": None}
+    pipe = StableDiffusionXLImg2ImgPipeline(
+        **parts, requires_aesthetics_score=True, add_watermarker=False
+    )
+    return quiet(pipe)
+
+
 def picture():
     """A small picture to begin from."""
     ramp = torch.linspace(0, 255, SIZE).byte()
@@ -247,6 +259,7 @@ def calls():
             lambda: quiet(StableDiffusionXLImg2ImgPipeline(**_xl_parts(), add_watermarker=False)),
             image,
         ),
+        "sdxl-refiner": (refiner, image),
         "sdxl-inpaint": (
             lambda: quiet(StableDiffusionXLInpaintPipeline(**_xl_parts(), add_watermarker=False)),
             inpaint,

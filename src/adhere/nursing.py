@@ -72,9 +72,10 @@ def nurse(
     adapter = adapter_for(pipe)
     methods = checked(method)
     prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
-    texts = tuple(_spelled_out(pipe, text) for text in prompts)
-    found = _all_subjects(pipe, texts, subjects, is_single=isinstance(prompt, str))
-    words = tuple(tokens(pipe, text) for text in texts)
+    tokenizer = adapter.tokenizer
+    texts = tuple(_spelled_out(pipe, tokenizer, text) for text in prompts)
+    found = _all_subjects(tokenizer, texts, subjects, is_single=isinstance(prompt, str))
+    words = tuple(tokens(tokenizer, text) for text in texts)
     for own, text, of_text in zip(found, texts, words, strict=True):
         _check_indices(own, text, of_text)
     block = _Block(adapter, methods, prompts, found, words)
@@ -128,14 +129,14 @@ def _around_calls(
             own_attributes["_compiled_call_impl"] = compiled
 
 
-def _spelled_out(pipe: Any, prompt: str) -> str:
+def _spelled_out(pipe: Any, tokenizer: Any, prompt: str) -> str:
     """The prompt with every token of a textual inversion that has several vectors."""
     convert = getattr(pipe, "maybe_convert_prompt", None)
-    return prompt if convert is None else convert(prompt, pipe.tokenizer)
+    return prompt if convert is None else convert(prompt, tokenizer)
 
 
 def _all_subjects(
-    pipe: Any,
+    tokenizer: Any,
     prompts: Sequence[str],
     given: Sequence[Any] | None,
     is_single: bool,
@@ -157,7 +158,7 @@ def _all_subjects(
         if wanted is not None and all(isinstance(item, Subject) for item in wanted) and wanted:
             found.append(tuple(wanted))
         else:
-            found.append(tuple(find_subjects(pipe, text, wanted)))
+            found.append(tuple(find_subjects(tokenizer, text, wanted)))
     return tuple(found)
 
 

@@ -55,6 +55,18 @@ class UNetAdapter:
         return getattr(self.pipe.unet, "_orig_mod", self.pipe.unet)
 
     @property
+    def tokenizer(self) -> Any:
+        """The first one of the pipeline; SDXL's refiner has the second alone."""
+        for name in ("tokenizer", "tokenizer_2"):
+            found = getattr(self.pipe, name, None)
+            if found is not None:
+                return found
+        raise UnsupportedPipeline(
+            f"{type(self.pipe).__name__} has no tokenizer, by which the words of the prompt are "
+            "found; load it with one, also where prompt_embeds are given."
+        )
+
+    @property
     def latent_channels(self) -> int:
         """Channels of the latents; an inpainting denoiser takes more."""
         return self.denoiser.config.out_channels  # type: ignore[attr-defined]
