@@ -155,10 +155,7 @@ def _all_subjects(
         )
     found = []
     for text, wanted in zip(prompts, lists, strict=True):
-        if wanted is not None and all(isinstance(item, Subject) for item in wanted) and wanted:
-            found.append(tuple(wanted))
-        else:
-            found.append(tuple(find_subjects(tokenizer, text, wanted)))
+        found.append(find_subjects(tokenizer, text, wanted))
     return tuple(found)
 
 
