@@ -1,0 +1,190 @@
+"""Means with intervals that know what the sample is: prompts, not pictures.
+
+Pictures of one prompt are alike: a model that fails on "a bear and a frog" tends to fail with
+every seed. So prompts are drawn anew, each with all its seeds, and never single pictures.
+
+Shapes: P prompts, S seeds. Where a metric does not apply, or a picture is not there, is NaN.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = 0.95
+RESAMPLES = 9_999
+SEED = 0
+# Below this many prompts intervals of this kind are too narrow, see docs/evaluation.md.
+FEW = 20
+
+_BATCH = 2_000
+_EQUAL = 1e-12
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and how sure one can be of it.
+
+    Attributes:
+        value: the mean; None where there is nothing to take it of.
+        low: lower end of the interval; None where there is no interval.
+        high: its upper end.
+        prompts: how many the mean is of.
+        pictures: how many the mean is of; of a difference, how many pairs.
+        note: why there is no interval, or what to think of it; else empty.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    prompts: int
+    pictures: int
+    note: str = ""
+
+    @property
+    def is_clear_of_zero(self) -> bool:
+        """Whether there is an interval, and 0 is outside it."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+def estimate(values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+    """The mean over pictures, with its interval over prompts.
+
+    Args:
+        values: (P, S), NaN where there is none.
+        resamples: how many times the prompts are drawn anew.
+        seed: of the drawing; the same one gives the same interval.
+
+    Returns:
+        The mean of all that is no NaN, and the 95% interval, bias-corrected and accelerated.
+        There is none for one prompt, nor where all prompts have the same mean: resampling can
+        say nothing of what was not seen.
+
+    Raises:
+        ValueError: values of another shape, or infinite.
+
+    Source:
+        Efron, Better Bootstrap Confidence Intervals, 1987; done by `scipy.stats.bootstrap`.
+    """
+    return macro([values], resamples=resamples, seed=seed)
+
+
+def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+    """The mean of the means of several prompt sets, each of the same weight.
+
+    Prompts are drawn anew within their set. A set that has no value is left out.
+
+    Args:
+        sets: for each (P, S), NaN where there is none; sizes may differ.
+        resamples: how many times the prompts are drawn anew.
+        seed: of the drawing.
+
+    Returns:
+        As `estimate` does; with prompts and pictures of all sets together.
+
+    Raises:
+        ValueError: values of another shape, or infinite.
+    """
+    sums, counts = [], []
+    for values in sets:
+        numbers = _checked(values)
+        count = np.isfinite(numbers).sum(axis=1)
+        # A prompt that the metric does not apply to is no prompt of the sample.
+        kept = count > 0
+        if kept.any():
+            sums.append(np.nansum(numbers[kept], axis=1))
+            counts.append(count[kept])
+    if not sums:
+        return Estimate(None, None, None, 0, 0, "applies to no picture")
+    value = float(np.mean([s.sum() / c.sum() for s, c in zip(sums, counts, strict=True)]))
+    prompts, pictures = sum(map(len, sums)), int(sum(c.sum() for c in counts))
+    fewest = min(map(len, sums))
+    if fewest == 1:
+        note = "one prompt: no interval" if len(sums) == 1 else "a set of one prompt: no interval"
+        return Estimate(value, None, None, prompts, pictures, note)
+    if all(np.ptp(s / c) < _EQUAL for s, c in zip(sums, counts, strict=True)):
+        note = "all prompts alike: no interval"
+        return Estimate(value, None, None, prompts, pictures, note)
+    low, high = _interval(sums, counts, resamples, seed)
+    note = f"fewer than {FEW} prompts: too narrow" if fewest < FEW else ""
+    return Estimate(value, low, high, prompts, pictures, note)
+
+
+def differences(values: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """What a method changed, picture by picture of the same prompt and seed.
+
+    Args:
+        values: of the method, (P, S).
+        plain: of the plain run, (P, S), prompts and seeds in the same order.
+
+    Returns:
+        (P, S); NaN where either has none.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if np.shape(values) != np.shape(plain):
+        raise ValueError(
+            f"Got values of shape {np.shape(values)} and plain ones of {np.shape(plain)}; pairs "
+            "need the same prompts and the same seeds in the same order."
+        )
+    return _checked(values) - _checked(plain)
+
+
+def discordant(changes: np.ndarray) -> tuple[int, int]:
+    """How many pairs the method raised, and how many it lowered.
+
+    For a yes or no these are the discordant pairs, of which alone a difference is made.
+
+    Args:
+        changes: (P, S), of `differences`.
+    """
+    return int((changes > _EQUAL).sum()), int((changes < -_EQUAL).sum())
+
+
+def _checked(values: np.ndarray) -> np.ndarray:
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 2:
+        raise ValueError(f"Got values of shape {numbers.shape}; give (prompts, seeds).")
+    if np.isinf(numbers).any():
+        raise ValueError("A value is infinite; give numbers, and NaN where there is none.")
+    return numbers
+
+
+def _interval(
+    sums: Sequence[np.ndarray], counts: Sequence[np.ndarray], resamples: int, seed: int
+) -> tuple[float, float]:
+    """The interval of the mean of `sums / counts` over sets; both are (P,) for each set."""
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    def statistic(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        means = [
+            s[i].sum(axis=axis) / c[i].sum(axis=axis)
+            for s, c, i in zip(sums, counts, drawn, strict=True)
+        ]
+        return np.mean(means, axis=0)
+
+    # What is drawn are numbers of prompts: a prompt brings its sum and its count along.
+    prompts = tuple(np.arange(len(s)) for s in sums)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        found = bootstrap(
+            prompts,
+            statistic,
+            n_resamples=resamples,
+            batch=_BATCH,
+            vectorized=True,
+            axis=-1,
+            confidence_level=LEVEL,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        )
+    low, high = found.confidence_interval
+    if not np.isfinite([low, high]).all():
+        # So few different resamples that the correction is undefined.
+        tail = (1 - LEVEL) / 2
+        low, high = np.quantile(found.bootstrap_distribution, [tail, 1 - tail])
+    return float(low), float(high)
