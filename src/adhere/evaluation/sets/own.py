@@ -28,8 +28,8 @@ Where `subjects` is left out or empty, subjects, colours and counts are those th
 `adhere.find_subjects` finds by its own rules; nothing is downloaded, and whether spaCy is
 installed makes no difference. `"subjects": []` in .jsonl says that there are none.
 
-The file is UTF-8 text of up to 16 MiB, with up to 10 000 prompts of up to 2000 characters. Spaces at
-the ends of a prompt or an entry are taken off.
+The file is UTF-8 text of up to 16 MiB, with up to 10 000 prompts of up to 2000 characters. Spaces
+at the ends of a prompt or an entry are taken off.
 """
 
 from __future__ import annotations
@@ -420,7 +420,7 @@ def _singular(noun: str) -> str:
     *before, last = noun.split()
     if last in _IRREGULAR:
         last = _IRREGULAR[last]
-    elif last not in lexicon("pair_nouns") and not last.endswith(("ss", "us", "is")):
+    elif not last.endswith(("ss", "us", "is")):
         if last.endswith("ies") and len(last) > 4:
             last = last[:-3] + "y"
         elif last.endswith(("ches", "shes", "xes", "sses", "zzes")):
