@@ -130,12 +130,3 @@ def test_samples_do_not_mix(method, levels):
         torch.testing.assert_close(
             method.attained(alone, own)[0], method.attained(both, PAIRS)[sample]
         )
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"variation": "median"}, "last-row"), ({"divergence": "kl"}, "normalised")],
-)
-def test_unknown_choices_are_named(change, message):
-    with pytest.raises(ValueError, match=message):
-        DivideAndBind(**change)

@@ -4,11 +4,12 @@ from functools import partial
 
 import pytest
 
-from adhere.methods import AttendAndExcite, AttentionRegulation
+from adhere.methods import METHODS, AttendAndExcite, AttentionRegulation, DivideAndBind
 from adhere.methods.objective import Objective
+from adhere.methods.token_reweighting import TokenReweighting
 from adhere.methods.watch import Watch
 
-WINDOWED = [AttendAndExcite, AttentionRegulation, partial(Objective, len), Watch]
+WINDOWED = [*METHODS.values(), partial(Objective, len), Watch]
 
 
 @pytest.mark.parametrize("method", WINDOWED)
@@ -28,6 +29,18 @@ def test_a_window_lies_in_the_loop(method):
         (AttendAndExcite, "step_range", (1.0, -0.5)),
         (AttendAndExcite, "max_refinements", -1),
         (AttendAndExcite, "pieces", "median"),
+        (DivideAndBind, "step_range", (-1.0, 0.5)),
+        (DivideAndBind, "max_refinements_first", -1),
+        (DivideAndBind, "max_refinements", -1),
+        (DivideAndBind, "pieces", "median"),
+        (DivideAndBind, "variation", "median"),
+        (DivideAndBind, "divergence", "kl"),
+        (partial(Objective, len), "step_range", (1.0, float("nan"))),
+        (TokenReweighting, "alpha", 0.0),
+        (TokenReweighting, "alpha", float("nan")),
+        (TokenReweighting, "beta", -0.1),
+        (TokenReweighting, "specials", 0.0),
+        (TokenReweighting, "mode", "soft"),
         (AttentionRegulation, "quantile", 1.1),
         (AttentionRegulation, "quantile", -0.1),
         (AttentionRegulation, "iterations", 0),

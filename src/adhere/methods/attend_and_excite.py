@@ -21,6 +21,8 @@ from adhere.methods.base import (
     at_turn,
     decayed,
     expect,
+    expect_decay,
+    expect_one_of,
     expect_window,
 )
 
@@ -74,12 +76,11 @@ class AttendAndExcite(LatentMethod):
 
     def __post_init__(self) -> None:
         expect_window(self.start, self.stop)
+        expect_decay(self.step_range)
+        expect_one_of("pieces", self.pieces, ("mean", "max", "last"))
         expect(self.temperature > 0, f"temperature {self.temperature}", "one above 0")
-        expect(min(self.step_range) >= 0, f"step_range {self.step_range}", "two numbers from 0 on")
         count = self.max_refinements
         expect(count >= 0, f"max_refinements {count}", "at least 0")
-        pieces = self.pieces
-        expect(pieces in ("mean", "max", "last"), f"pieces {pieces!r}", "'mean', 'max' or 'last'")
 
     @classmethod
     def official(cls) -> AttendAndExcite:

@@ -248,6 +248,26 @@ def expect_window(start: float, stop: float) -> None:
     expect(0 <= start <= stop <= 1, f"start {start} and stop {stop}", "0 <= start <= stop <= 1")
 
 
+def expect_decay(step_range: tuple[float, float]) -> None:
+    """Refuses the ends of a decay whose square root there is not.
+
+    Raises:
+        ValueError: one is below 0, or no number.
+    """
+    holds = all(end >= 0 for end in step_range)
+    expect(holds, f"step_range {step_range}", "two numbers from 0 on")
+
+
+def expect_one_of(name: str, got: str, choices: Sequence[str]) -> None:
+    """Refuses a word that is none of the choices of a method.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    *others, last = (repr(choice) for choice in choices)
+    expect(got in choices, f"{name} {got!r}", f"{', '.join(others)} or {last}")
+
+
 def checked(given: Any) -> tuple[Method, ...]:
     """One method or several as a tuple.
 

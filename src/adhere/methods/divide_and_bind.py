@@ -17,7 +17,18 @@ from torch import Tensor
 
 from adhere import losses
 from adhere.attention.maps import AttentionMaps, select, smooth
-from adhere.methods.base import LatentMethod, Step, Subjects, at_turn, decayed, turn
+from adhere.methods.base import (
+    LatentMethod,
+    Step,
+    Subjects,
+    at_turn,
+    decayed,
+    expect,
+    expect_decay,
+    expect_one_of,
+    expect_window,
+    turn,
+)
 
 if TYPE_CHECKING:
     from adhere.subjects import Subject
@@ -92,14 +103,14 @@ class DivideAndBind(LatentMethod):
 }"""
 
     def __post_init__(self) -> None:
-        if self.variation not in ("mean", "sum", "last-row"):
-            raise ValueError(
-                f"got variation {self.variation!r}, expected 'mean', 'sum' or 'last-row'."
-            )
-        if self.divergence not in ("clipped", "normalised"):
-            raise ValueError(
-                f"got divergence {self.divergence!r}, expected 'clipped' or 'normalised'."
-            )
+        expect_window(self.start, self.stop)
+        expect_decay(self.step_range)
+        for name in ("max_refinements_first", "max_refinements"):
+            count = getattr(self, name)
+            expect(count >= 0, f"{name} {count}", "at least 0")
+        expect_one_of("variation", self.variation, ("mean", "sum", "last-row"))
+        expect_one_of("divergence", self.divergence, ("clipped", "normalised"))
+        expect_one_of("pieces", self.pieces, ("mean", "max", "last"))
 
     @classmethod
     def official(cls, *, binding: bool = True) -> DivideAndBind:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from adhere.attention.maps import AttentionMaps
-from adhere.methods.base import LatentMethod, Step, Subjects, decayed, expect_window
+from adhere.methods.base import LatentMethod, Step, Subjects, decayed, expect_decay, expect_window
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Objective(LatentMethod):
 
     def __post_init__(self) -> None:
         expect_window(self.start, self.stop)
+        expect_decay(self.step_range)
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """What the function says, (B,).

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from adhere.methods.base import AttentionMethod, LayerContext, Step, Subjects
+from adhere.methods.base import (
+    AttentionMethod,
+    LayerContext,
+    Step,
+    Subjects,
+    expect,
+    expect_one_of,
+    expect_window,
+)
 
 if TYPE_CHECKING:
     from adhere.subjects import Subject
@@ -61,13 +69,11 @@ class TokenReweighting(AttentionMethod):
     bibtex = ""
 
     def __post_init__(self) -> None:
-        if self.mode not in ("row", "words", "hard", "none"):
-            raise ValueError(f"got mode {self.mode!r}, expected 'row', 'words', 'hard' or 'none'.")
-        if self.alpha <= 0 or self.specials <= 0 or self.beta < 0:
-            raise ValueError(
-                f"got alpha {self.alpha}, beta {self.beta}, specials {self.specials}; alpha and"
-                " specials must be above 0, and beta at least 0."
-            )
+        expect_window(self.start, self.stop)
+        expect_one_of("mode", self.mode, ("row", "words", "hard", "none"))
+        expect(self.alpha > 0, f"alpha {self.alpha}", "one above 0")
+        expect(self.beta >= 0, f"beta {self.beta}", "at least 0")
+        expect(self.specials > 0, f"specials {self.specials}", "one above 0")
 
     @classmethod
     def literal(cls) -> TokenReweighting:
