@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from adhere import losses
 from adhere.attention.maps import AttentionMaps, select, smooth
 from adhere.methods.base import (
     LatentMethod,
@@ -89,23 +90,25 @@ class AttendAndExcite(LatentMethod):
 
     def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
         """For each sample the highest attention of each of its subjects, in 0…1."""
-        normalised = maps.normalised(temperature=self.temperature)
-        return [
-            torch.stack([self._peak(normalised[b], subject.token_indices) for subject in own])
-            for b, own in enumerate(subjects)
-        ]
-
-    def _peak(self, normalised: Tensor, token_indices: tuple[int, ...]) -> Tensor:
-        word = select(normalised, token_indices, self.pieces)
-        return (smooth(word) if self.smoothed else word).amax()
+        return [own.amax((-2, -1)) for own in self._words(maps, subjects)]
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """(B,), one minus the peak of the most neglected subject."""
-        return (1 - self.attained(maps, subjects)).clamp_min(0)
+        words = self._words(maps, subjects)
+        return torch.stack([losses.excitation(own).amax() for own in words])
 
     def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
         """(B,), the peak of the most neglected subject."""
         return torch.stack([peaks.amin() for peaks in self.peaks(maps, subjects)])
+
+    def _words(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
+        """For each sample the maps of its subjects, (S, H, W)."""
+        normalised = maps.normalised(temperature=self.temperature)
+        words = [
+            torch.stack([select(own, subject.token_indices, self.pieces) for subject in mine])
+            for own, mine in zip(normalised, subjects, strict=True)
+        ]
+        return [smooth(own) for own in words] if self.smoothed else words
 
     def step_size_at(self, step: Step) -> float:
         """The decayed step size inside the window, 0 outside."""

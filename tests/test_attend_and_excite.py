@@ -1,0 +1,94 @@
+"""`AttendAndExcite` itself: its loss on maps made by hand, and what it does at which step."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import toys
+from adhere.attention.maps import AttentionMaps
+from adhere.methods.attend_and_excite import AttendAndExcite
+from adhere.methods.base import Step
+from adhere.nursing import nurse
+from engine import CAT, FROG, PROMPT, scheduled
+from golden_maps import probabilities
+from method_maps import maps_of, subject
+
+OWN = (subject(2), subject(5))
+FIRST = Step(0, 50, 981.0)
+
+
+def golden_maps(token_range, end):
+    layer = probabilities()[None]
+    return AttentionMaps({"layer": layer}, {"layer": 8}, (64, 64), (end,), token_range, 4)
+
+
+@pytest.mark.parametrize(
+    ("token_range", "end", "peaks", "loss"),
+    [
+        ("padded", 9, [0.2749139909, 0.3311020153], 0.7250860091),
+        ("words", 9, [0.8082223770, 0.4750971236], 0.5249028764),
+    ],
+)
+def test_the_loss_is_what_the_weakest_peak_lacks(token_range, end, peaks, loss):
+    maps, method = golden_maps(token_range, end), AttendAndExcite()
+    close = {"rtol": 1e-9, "atol": 0}
+    expected = torch.tensor(peaks, dtype=torch.float64)
+    torch.testing.assert_close(method.peaks(maps, [OWN])[0], expected, **close)
+    torch.testing.assert_close(method.attained(maps, [OWN])[0], expected.min(), **close)
+    assert method.loss(maps, [OWN], FIRST).tolist() == pytest.approx([loss], rel=1e-9)
+
+
+def test_every_sample_has_its_own_loss():
+    maps, method = maps_of(4), AttendAndExcite()
+    both = method.loss(maps, [OWN, OWN[:1]], FIRST)
+    for sample, own in enumerate((OWN, OWN[:1])):
+        layers = {name: m[sample : sample + 1] for name, m in maps.layers.items()}
+        alone = replace(maps, layers=layers, ends=maps.ends[:1])
+        torch.testing.assert_close(method.loss(alone, [own], FIRST)[0], both[sample])
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (51, {0: 20.0, 1: 19.8997, 9: 19.0788, 10: 18.9737, 20: 17.8885, 24: 17.4356}),
+        (50, {0: 20.0, 1: 19.8977, 9: 19.0595, 10: 18.9521, 20: 17.8429, 24: 17.3793}),
+    ],
+)
+@pytest.mark.parametrize("method", [AttendAndExcite(), AttendAndExcite.official()])
+def test_schedules(count, sizes, method):
+    steps = [Step(index, count, 0.0) for index in range(count)]
+    assert [step.index for step in steps if method.step_size_at(step)] == list(range(25))
+    thresholds = {s.index: method.threshold_at(s) for s in steps}
+    assert {i: t for i, t in thresholds.items() if t} == {0: 0.05, 10: 0.5, 20: 0.8}
+    assert {method.max_refinements_at(step) for step in steps} == {20}
+    for index, size in sizes.items():
+        assert method.step_size_at(steps[index]) == pytest.approx(size, rel=1e-5)
+    whole = replace(method, stop=1.0)
+    assert whole.step_size_at(steps[-1]) == pytest.approx(14.1421, rel=1e-5)
+
+
+def test_of_thresholds_on_one_turn_the_highest_counts():
+    assert AttendAndExcite().threshold_at(Step(0, 4, 0.0)) == 0.5
+    assert AttendAndExcite().threshold_at(Step(1, 4, 0.0)) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "method", "turns"),
+    [
+        ("ddim", AttendAndExcite(), range(25)),
+        ("pndm", AttendAndExcite(), [0, *range(2, 25)]),
+        ("pndm", AttendAndExcite.official(), range(25)),
+    ],
+)
+def test_fifty_steps(scheduler, method, turns):
+    pipe = scheduled(scheduler)
+    # Never attained, so that the thresholds' turns can be seen.
+    method = replace(method, refine_at=((0.0, 2.0), (0.2, 2.0), (0.4, 2.0)), max_refinements=1)
+    with nurse(pipe, method, prompt=PROMPT, subjects=[CAT, FROG]) as trace:
+        toys.run(pipe, steps=50)
+    assert [record.step.index for record in trace.steps] == list(turns)
+    refined = [r.step.index for r in trace.steps if r.refinements.any()]
+    assert refined == [0, 10, 20]
+    assert trace.full_forwards == (51 if scheduler == "pndm" else 50)
+    assert trace.truncated_forwards == trace.backwards == len(turns) + 3
