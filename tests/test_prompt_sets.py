@@ -458,6 +458,7 @@ def test_what_strangers_write_moves_no_cursor(write):
         ("a.csv", "prompt,id\na cat,A B", 2, "'A B'"),
         ("a.csv", "prompt,id\na cat,../x", 2, "folder"),
         ("a.csv", "prompt,id\na cat,one\na dog,one", 3, "'one' is on line 2"),
+        ("a.csv", 'prompt,id\n"a cat\n",one\na dog,one', 4, "'one' is on line 2"),
         ("a.csv", "prompt,id\na cat,prompt-001\na dog,", 3, "'prompt-001' is on line 2"),
         ("a.csv", "prompt,subjects,counts\na cat,cat,two", 2, "'two'"),
         ("a.csv", "prompt,subjects,counts\na cat,cat,0", 2, "from 1 to 100"),

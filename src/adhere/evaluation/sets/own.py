@@ -190,7 +190,7 @@ def _of_csv(text: str) -> Iterator[_Row]:
                         "put what holds a comma between double quotes.",
                     )
                 else:
-                    filled = {n: c.strip() for n, c in zip(names, cells, strict=True) if c.strip()}
+                    filled = {n: c for n, c in zip(names, cells, strict=True) if c.strip()}
                     yield _row(line, filled, _as_cells)
             line = reader.line_num + 1
     except csv.Error as error:
