@@ -34,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _quiet(arguments.debug):
             import_module(f"adhere.cli.{arguments.verb}").run(arguments)
-    except KeyboardInterrupt:
-        return _tell("interrupted; pictures named above are whole, and nothing else was kept", 130)
+    except KeyboardInterrupt as interrupt:
+        usual = "interrupted; pictures named above are whole, and nothing else was kept"
+        return _tell(str(interrupt) or usual, 130)
     except BrokenPipeError:
         # Whoever read our output has read enough; what is left of it has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

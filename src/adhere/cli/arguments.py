@@ -23,6 +23,7 @@ Make text-to-image models draw everything that the prompt asks for.
   adhere tokens "a cat and a frog"               tokens, and the subjects found
   adhere maps "a cat and a frog"                 where each subject's attention is
   adhere methods                                 the methods and their parameters
+  adhere evaluate run RUN --sets SET             methods x prompts x seeds, scored, as a report
 
 The bundled model needs no download. For another, give --model a folder in diffusers' layout or
 an id on the Hugging Face hub: Stable Diffusion 1 and 2, SDXL.
@@ -74,6 +75,41 @@ leaves a pipeline, which --model takes.
 """
 
 
+_EVALUATE = """\
+Compare methods on sets of prompts: pictures, scores and a report, stopped and resumed at will.
+
+  adhere evaluate prompts                                      the sets of prompts
+  adhere evaluate run RUN --sets attend-and-excite-animals     draw, score and report
+  adhere evaluate run RUN                                      go on where it was
+"""
+
+_EVALUATE_PARTS = {
+    "run": (
+        "draw, score and report",
+        """\
+Draw every prompt with every method on the same seeds, score the pictures, and write the report.
+
+  adhere evaluate run RUN --sets attend-and-excite-animals --seeds 0-3 --minutes 120
+  adhere evaluate run RUN --sets prompts.txt --methods none,attend-and-excite
+  adhere evaluate run RUN --sets dvmp --methods strong=attend-and-excite:step_size=40,stop=0.6
+  adhere evaluate run RUN
+
+A run that was stopped or killed goes on with the last of these. Methods are parted by commas; one
+may have a name before it (name=method), parameters after it (method:parameter=value,...), and
+other methods beside it (method+method). The plain control is always drawn.
+""",
+    ),
+    "score": ("score a run", "Score the pictures of a run; those scored before are not again."),
+    "report": ("write a run's report", "Write the report of a run that is scored."),
+    "export": (
+        "lay a run out for another's script",
+        "Lay a run out so that the official script of a benchmark reads it.",
+    ),
+    "verify": ("check a run's pictures", "Check that a run's pictures are as they were drawn."),
+    "prompts": ("list prompt sets", "List the sets of prompts, or the prompts of one."),
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -108,10 +144,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser, verbs = _build()
     words = list(argv)
     settings: list[tuple[str, str]] = []
-    if words and words[0] in verbs:
-        words, settings = _set_apart(verbs[words[0]], words)
+    chosen = next((v for v in (" ".join(words[:2]), *words[:1]) if v in verbs), None)
+    if chosen is not None:
+        words, settings = _set_apart(verbs[chosen], words)
     arguments = parser.parse_args(words)
-    own = verbs[arguments.verb]
+    own = verbs[chosen or arguments.verb]
     arguments.settings = settings
     arguments.options = [o for action in own._actions for o in action.option_strings]
     if settings and arguments.verb not in _WITH_METHOD:
@@ -142,6 +179,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         ("maps", "show each subject's attention", _MAPS),
         ("methods", "list methods and their parameters", "List methods and their parameters."),
         ("cite", "print the BibTeX of methods", "Print the BibTeX of methods."),
+        ("evaluate", "compare methods on sets of prompts", _EVALUATE),
         ("train", "train the bundled model anew", _TRAIN),
     ):
         verbs[verb] = commands.add_parser(
@@ -171,9 +209,52 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     )
     verbs["cite"].add_argument("names", metavar="METHOD", nargs="*", help="which (all)")
     _add_training(verbs["train"])
+    verbs |= _add_evaluation(verbs["evaluate"])
     for verb in verbs.values():
         verb.add_argument("--debug", action="store_true", help="show tracebacks and all warnings")
     return parser, verbs
+
+
+def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
+    """Adds the parts of `evaluate`, and gives their parsers."""
+    parts = evaluate.add_subparsers(dest="part", metavar="PART", required=True)
+    made = {}
+    for part, (summary, text) in _EVALUATE_PARTS.items():
+        verb = made[f"evaluate {part}"] = parts.add_parser(
+            part,
+            help=summary,
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if part != "prompts":
+            verb.add_argument("run", metavar="RUN", help="folder of the run")
+    run = made["evaluate run"]
+    add = run.add_argument_group("what").add_argument
+    add("--sets", action=_Once, type=names, help="prompt sets or files, separated by commas")
+    add("--methods", action=_Once, metavar="LIST", help="see above (all, and none)")
+    _add_model(run)
+    _add_drawing(run, "the same for all methods, as in 7, 0-3 or 0,2,5-9 (0-3)")
+    add = run.add_argument_group("run").add_argument
+    add("--minutes", action=_Once, type=scale, metavar="N", help="draw no longer than this")
+    add("--repair", action="store_true", help="draw again what is missing, altered or failed")
+    add("--threads", action=_Once, type=count, metavar="N", help="of PyTorch, on a CPU")
+    add("--ray", action=_Once, metavar="ADDRESS", help="draw on this Ray cluster; `local` here")
+    add("--workers", action=_Once, type=count, metavar="N", help="on Ray (as many as fit)")
+    for verb in (run, made["evaluate score"]):
+        verb.add_argument(
+            "--scorers",
+            action=_Once,
+            type=names,
+            help="which, separated by commas, as NAME or NAME=MODEL (mini for the bundled model)",
+        )
+    made["evaluate report"].add_argument(
+        "--out", action=_Once, metavar="FOLDER", help="where it goes (RUN/report)"
+    )
+    made["evaluate export"].add_argument("layout", metavar="LAYOUT", help="whose layout")
+    made["evaluate export"].add_argument("out", metavar="OUT", help="a new folder")
+    made["evaluate prompts"].add_argument("set", metavar="SET", nargs="?", help="a set or a file")
+    return made
 
 
 def _add_training(verb: _Parser) -> None:
@@ -225,19 +306,19 @@ def _add_model(verb: argparse._ActionsContainer) -> None:
 
 
 def _add_sampling(verb: _Parser, folder: str) -> None:
-    group = verb.add_argument_group("sampling")
-    _add_subjects(group)
-    _add_model(group)
-    add = group.add_argument
-    # The singular is what many would try, and one method has a parameter of that name.
-    add(
-        "--seeds",
-        "--seed",
-        action=_Once,
-        type=seeds,
-        metavar="0-3",
-        help="one picture each, as in 7, 0-3 or 0,2,5-9 (0)",
+    _add_subjects(verb)
+    _add_model(verb)
+    _add_drawing(verb, "one picture each, as in 7, 0-3 or 0,2,5-9 (0)")
+    verb.add_argument(
+        "--out", action=_Once, metavar="FOLDER", help=f"where pictures go (./{folder})"
     )
+
+
+def _add_drawing(verb: _Parser, of_seeds: str) -> None:
+    """Adds what decides how pictures are sampled, and on what machine."""
+    add = verb.add_argument_group("sampling").add_argument
+    # The singular is what many would try, and one method has a parameter of that name.
+    add("--seeds", "--seed", action=_Once, type=seeds, metavar="0-3", help=of_seeds)
     add("--steps", action=_Once, type=count, metavar="N", help="of sampling (50)")
     add(
         "--guidance-scale",
@@ -255,8 +336,7 @@ def _add_sampling(verb: _Parser, folder: str) -> None:
         help="ddim, ddpm, dpm++2m, dpm++2m-sde, euler, euler-a, heun, lcm, pndm or unipc "
         "(the model's)",
     )
-    group = verb.add_argument_group("machine")
-    add = group.add_argument
+    add = verb.add_argument_group("machine").add_argument
     add("--dtype", action=_Once, metavar="TYPE", help="float32, bfloat16 or float16")
     add("--device", action=_Once, metavar="NAME", help="cpu, cuda, cuda:1, mps (a GPU if any)")
     add(
@@ -266,7 +346,6 @@ def _add_sampling(verb: _Parser, folder: str) -> None:
         metavar="N",
         help="pictures sampled together (4)",
     )
-    add("--out", action=_Once, metavar="FOLDER", help=f"where pictures go (./{folder})")
 
 
 def _set_apart(parser: _Parser, words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

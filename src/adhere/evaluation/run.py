@@ -18,7 +18,7 @@ from adhere.evaluation.operations import FirstCall, Operations, Passes
 from adhere.evaluation.plan import Batch, Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet
 from adhere.evaluation.store import Measurement, Outcome, Store, SubjectsFrom, drawn, failed
-from adhere.loading import Loaded, scheduler_from_recipe
+from adhere.loading import Loaded, load, scheduler_from_recipe
 from adhere.methods import LatentMethod
 from adhere.recipe import Recipe
 from adhere.subjects import find_subjects
@@ -108,6 +108,23 @@ def plan_run(
     )
 
 
+def loaded_for(plan: Plan, device: str | None = None) -> Loaded:
+    """The model of a plan, of the same revision, loaded anew.
+
+    Args:
+        plan: of a run.
+        device: such as "cuda:1"; None takes the plan's kind.
+
+    Raises:
+        ValueError: see `adhere.loading.load`.
+    """
+    name = plan.model
+    if plan.revision is not None:
+        name = f"{name.split('@')[0]}@{plan.revision}"
+    loaded = load(name, dtype=plan.dtype, device=device or plan.device)
+    return Loaded(loaded.pipe, replace(loaded.source, name=plan.model))
+
+
 def draw_run(
     store: Store,
     loaded: Loaded,
@@ -159,18 +176,30 @@ def begin(store: Store, repair: bool) -> tuple[Batch, ...]:
     Raises:
         ValueError: a picture is missing or altered, and `repair` is False.
     """
+    if repair:
+        damaged = [one.unit for one in store.verify()]
+        failures = [row.unit for row in store.rows() if row.error is not None]
+        store.forget([*damaged, *failures])
+    else:
+        check_whole(store)
+    return store.missing()
+
+
+def check_whole(store: Store) -> None:
+    """Makes sure that the pictures of a run are as they were drawn.
+
+    Raises:
+        ValueError: one is missing or altered.
+    """
     damaged = store.verify()
-    if damaged and not repair:
+    if damaged:
         first = damaged[0]
         raise ValueError(
             f"{len(damaged)} of the pictures in {str(store.folder)!r} are missing or altered "
             f"since they were drawn (first: {store.path(first.unit)} is {first.kind}). "
-            "--repair draws them again."
+            "`adhere evaluate verify` lists them, and `adhere evaluate run` with --repair draws "
+            "them again."
         )
-    if repair:
-        failures = [row.unit for row in store.rows() if row.error is not None]
-        store.forget([*(one.unit for one in damaged), *failures])
-    return store.missing()
 
 
 class Pace:

@@ -1,0 +1,115 @@
+"""Conditions from the words of `--methods`: names, parameters, methods together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+from adhere.evaluation.plan import PLAIN, Condition
+from adhere.methods import METHODS, Method
+from adhere.names import unknown
+from adhere.parameters import method_named, with_parameters
+from adhere.picture import slug
+
+_NUMBERS = re.compile(r"[-+.\d][-+.:\deE]*")
+
+
+def conditions(text: str) -> tuple[Condition, ...]:
+    """Conditions from "none,attend-and-excite,strong=attend-and-excite:step_size=40,stop=0.6".
+
+    They are parted by commas. One is the name of a method, or several joined by "+"; a name of its
+    own may stand before it with "=", and parameters after it with ":", parted by commas. A
+    parameter that two methods share is said as "method.parameter"; "official=true" asks for the
+    authors' behaviour. The plain control is added where it is missing.
+
+    Raises:
+        ValueError: an unknown method or parameter, or the same name twice.
+    """
+    found = [_condition(entry) for entry in _entries(text)]
+    if all(one.name != PLAIN for one in found):
+        found.insert(0, Condition(PLAIN))
+    return tuple(found)
+
+
+def _entries(text: str) -> list[str]:
+    """The text of each condition: commas also part parameters, and the numbers of one."""
+    entries: list[str] = []
+    for piece in (piece.strip() for piece in text.split(",")):
+        if not piece:
+            raise ValueError(f"{text!r} has an empty condition; give none,attend-and-excite.")
+        is_open = bool(entries) and ":" in entries[-1]
+        if is_open and not _begins(piece):
+            entries[-1] += f",{piece}"
+        else:
+            entries.append(piece)
+    return entries
+
+
+def _begins(piece: str) -> bool:
+    """Whether a new condition begins here, rather than more of the last one's parameters."""
+    if _NUMBERS.fullmatch(piece):
+        return False
+    head, is_named, rest = piece.partition("=")
+    if not is_named:
+        return True
+    method = re.split(r"[:+]", rest)[0]
+    return ":" in head or method in METHODS or method == PLAIN
+
+
+def _condition(entry: str) -> Condition:
+    head, _, settings = entry.partition(":")
+    name, is_named, names = head.rpartition("=")
+    methods = [_method(one.strip()) for one in names.split("+")] if names != PLAIN else []
+    if not methods and (settings or is_named):
+        raise ValueError(
+            f"{PLAIN!r} is the plain control; it has no parameters and no other name."
+        )
+    for word, value in _parameters(settings):
+        methods = _with(methods, word, value, entry)
+    own = name.strip() if is_named else entry if settings or len(methods) > 1 else names
+    return Condition.of(own if is_named or own == names else slug(own), *methods)
+
+
+def _method(name: str) -> Method:
+    if name == PLAIN:
+        raise ValueError(f"{PLAIN!r} is the plain control and goes with no other method.")
+    return method_named(name)
+
+
+def _parameters(settings: str) -> list[tuple[str, str]]:
+    """Pairs of parameter and value; a piece without "=" is more of the value before it."""
+    found: list[tuple[str, str]] = []
+    for piece in settings.split(",") if settings else []:
+        name, is_new, value = piece.partition("=")
+        if is_new:
+            found.append((name.strip().replace("-", "_"), value))
+        elif found:
+            found[-1] = (found[-1][0], f"{found[-1][1]},{piece}")
+        else:
+            raise ValueError(f"{piece!r} is no parameter; say name=value, as in step_size=10.")
+    return found
+
+
+def _with(methods: list[Method], word: str, value: str, entry: str) -> list[Method]:
+    """The methods with one parameter set."""
+    prefix, _, name = word.rpartition(".")
+    prefix = prefix.replace("_", "-")
+    chosen = [n for n, m in enumerate(methods) if prefix in ("", m.name)]
+    if name == "official" and value.lower() == "true":
+        official = dict.fromkeys(chosen)
+        return [method_named(m.name, official=n in official) for n, m in enumerate(methods)]
+    owners = [n for n in chosen if name in _known(methods[n])]
+    if len(owners) > 1:
+        ways = " or ".join(f"{methods[n].name}.{name}" for n in owners)
+        raise ValueError(f"Got {name} in {entry!r}, which two methods have; say {ways}.")
+    if not owners:
+        there = [parameter for n in chosen for parameter in _known(methods[n])]
+        said = " and ".join(methods[n].name for n in chosen) or "the methods chosen"
+        raise unknown(f"parameter of {said}", name, there)
+    methods = list(methods)
+    methods[owners[0]] = with_parameters(methods[owners[0]], {name: value})
+    return methods
+
+
+def _known(method: Method) -> list[str]:
+    return [field.name for field in fields(method)]  # type: ignore[arg-type]

@@ -1,0 +1,160 @@
+"""`adhere evaluate run`: draws, scores and reports; started again, it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+from adhere.cli.choosing import BATCH_SIZE, STEPS, hush
+from adhere.cli.evaluate import default_scorers, report_on, score_with
+from adhere.cli.evaluate_conditions import conditions
+from adhere.cli.evaluate_progress import drawing_bar
+from adhere.cli.progress import say
+from adhere.evaluation.plan import Plan
+from adhere.evaluation.prompts import prompt_set
+from adhere.evaluation.run import Progress, draw_run, loaded_for, plan_run
+from adhere.evaluation.store import PLAN, Store
+from adhere.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
+from adhere.methods import METHODS
+from adhere.names import unknown
+from adhere.picture import check_writable
+
+# What makes a run another run; without any of them a run that is there goes on as it was begun.
+_SETTINGS = (
+    "sets", "methods", "model", "seeds", "steps", "guidance_scale", "negative_prompt", "size",
+    "scheduler", "dtype", "batch_size",
+)  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draws what is missing, scores it where a scorer is at hand, and writes the report."""
+    check_writable(arguments.run)
+    hush(arguments.debug)
+    _check_scoring(arguments)
+    store, loaded = _opened(arguments)
+    go_on = _go_on(arguments)
+    if arguments.scorers is None and store.plan.model == MINI:
+        arguments.scorers = default_scorers(store)
+    try:
+        progress = _draw(arguments, store, loaded)
+        say(_told(progress, go_on))
+        if arguments.scorers and progress.done:
+            score_with(store, arguments.scorers)
+            report_on(store)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; every finished batch is kept, and this goes on: {go_on}"
+        ) from None
+
+
+def _draw(arguments: argparse.Namespace, store: Store, loaded: Loaded | None) -> Progress:
+    with drawing_bar() as on_progress:
+        if arguments.ray is None:
+            return draw_run(
+                store,
+                loaded or loaded_for(store.plan, arguments.device),
+                minutes=arguments.minutes,
+                repair=arguments.repair,
+                on_progress=on_progress,
+            )
+        from adhere.evaluation.cluster import draw_on_cluster
+
+        return draw_on_cluster(
+            store,
+            arguments.ray,
+            workers=arguments.workers,
+            minutes=arguments.minutes,
+            repair=arguments.repair,
+            on_progress=on_progress,
+        )
+
+
+def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
+    """The run that is there, or a new one; and its model where it had to be loaded to know."""
+    is_there = (Path(arguments.run) / PLAN).exists()
+    said = [name for name in _SETTINGS if getattr(arguments, name) is not None]
+    if is_there and not said:
+        store = Store.open(arguments.run)
+        _set_threads(arguments.threads or _threads(store.plan))
+        return store, None
+    if arguments.sets is None:
+        raise ValueError(
+            f"Got no prompts for a run with settings of its own ({', '.join(said) or 'a new one'})"
+            "; say which, as in --sets attend-and-excite-animals. `adhere evaluate prompts` lists "
+            "the sets."
+        )
+    _check_names(arguments)
+    sets = tuple(prompt_set(name) for name in arguments.sets)
+    chosen = conditions(arguments.methods or ",".join(("none", *METHODS)))
+    if is_there:
+        # A run goes on with its own number of threads, whatever this machine would take.
+        arguments.threads = arguments.threads or _threads(Store.open(arguments.run).plan)
+    _set_threads(arguments.threads)
+    loaded = load(arguments.model or MINI, dtype=arguments.dtype, device=arguments.device)
+    plan = plan_run(
+        loaded,
+        chosen,
+        sets,
+        seeds=arguments.seeds or (0, 1, 2, 3),
+        steps=arguments.steps or STEPS,
+        guidance_scale=arguments.guidance_scale,
+        negative_prompt=arguments.negative_prompt or "",
+        size=arguments.size,
+        scheduler=arguments.scheduler,
+        batch_size=arguments.batch_size or BATCH_SIZE,
+    )
+    return Store.create(arguments.run, plan), loaded
+
+
+def _go_on(arguments: argparse.Namespace) -> str:
+    """The command that continues."""
+    words = ["adhere", "evaluate", "run", arguments.run]
+    for name in ("ray", "device"):
+        if getattr(arguments, name) is not None:
+            words += [f"--{name}", getattr(arguments, name)]
+    if arguments.scorers is not None:
+        words += ["--scorers", ",".join(arguments.scorers)]
+    return shlex.join(words)
+
+
+def _check_scoring(arguments: argparse.Namespace) -> None:
+    """Refuses before hours of drawing what would fail only after them."""
+    from adhere.evaluation.scorers import SCORERS
+
+    for one in arguments.scorers or ():
+        name = one.partition("=")[0]
+        if name not in SCORERS:
+            raise unknown("scorer", name, SCORERS)
+    for package in ("pandas", "pyarrow", "scipy", "matplotlib", "jinja2"):
+        if find_spec(package) is None:
+            raise ValueError(
+                f"The report needs {package}; install it with pip install 'adhere[evaluate]'."
+            )
+
+
+def _check_names(arguments: argparse.Namespace) -> None:
+    """Refuses unknown names before anything is loaded."""
+    if arguments.scheduler is not None and arguments.scheduler not in SCHEDULERS:
+        raise unknown("scheduler", arguments.scheduler, SCHEDULERS)
+    if arguments.dtype is not None and arguments.dtype not in DTYPES:
+        raise unknown("dtype", arguments.dtype, DTYPES)
+
+
+def _threads(plan: Plan) -> int | None:
+    said = plan.environment.get("threads", "")
+    return int(said) if said.isascii() and said.isdigit() and 0 < len(said) < 5 else None
+
+
+def _set_threads(count: int | None) -> None:
+    import torch
+
+    if count:
+        torch.set_num_threads(count)
+
+
+def _told(progress: Progress, go_on: str) -> str:
+    failures = f", {progress.failures:,} of them failures" if progress.failures else ""
+    said = f"{progress.done:,} of {progress.total:,} pictures are done{failures}"
+    return said if progress.is_finished else f"{said}; this goes on: {go_on}"
