@@ -62,8 +62,8 @@ class Method(ABC):
 class LatentMethod(Method):
     """Moves the latents down the gradient of a loss on the attention maps.
 
-    Methods add up: `AttendAndExcite() + 0.5 * DivideAndBind()` minimises the weighted sum of
-    the two losses, on the schedule of the first.
+    Methods add up, also by `sum`: `AttendAndExcite() + 0.5 * DivideAndBind()` minimises the
+    weighted sum of the two losses, on the schedule of the first that moves latents at all.
     """
 
     @abstractmethod
@@ -108,14 +108,25 @@ class LatentMethod(Method):
         """Whether the maps are recorded at this turn even if nothing is moved."""
         return False
 
+    @property
+    def moves(self) -> bool:
+        """Whether latents are moved at any turn; a sum has the schedule of one that does."""
+        return True
+
     def __add__(self, other: LatentMethod) -> LatentMethod:
-        """The sum of two objectives, on the schedule of the first."""
+        """The sum of two objectives, on the schedule of the first that moves."""
         if not isinstance(other, LatentMethod):
             return NotImplemented
         return WeightedSum((*_terms(self), *_terms(other)))
 
+    def __radd__(self, other: int) -> LatentMethod:
+        """The method itself where nothing is added: `sum` begins with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __mul__(self, weight: float) -> LatentMethod:
         """The objective times a number."""
+        if not isinstance(weight, int | float):
+            return NotImplemented
         return WeightedSum(tuple((weight * w, m) for w, m in _terms(self)))
 
     __rmul__ = __mul__
@@ -127,7 +138,7 @@ def _terms(method: LatentMethod) -> tuple[tuple[float, LatentMethod], ...]:
 
 @dataclass(frozen=True)
 class WeightedSum(LatentMethod):
-    """Several objectives as one, on the schedule and the thresholds of the first.
+    """Several objectives as one, on the schedule and the thresholds of the first that moves.
 
     Attributes:
         terms: pairs of a weight and a method.
@@ -136,30 +147,41 @@ class WeightedSum(LatentMethod):
     name: ClassVar[str] = "weighted-sum"
     terms: tuple[tuple[float, LatentMethod], ...]
 
+    @property
+    def _leader(self) -> LatentMethod:
+        """The first that moves latents, or the very first where none does."""
+        methods = [method for _, method in self.terms]
+        return next((method for method in methods if method.moves), methods[0])
+
+    @property
+    def moves(self) -> bool:
+        """Whether any of the methods does."""
+        return self._leader.moves
+
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """The weighted sum of the losses, (B,)."""
         return torch.stack([w * m.loss(maps, subjects, step) for w, m in self.terms]).sum(0)
 
     def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
-        """What the first method holds against its thresholds, (B,)."""
-        return self.terms[0][1].attained(maps, subjects)
+        """What the first that moves holds against its thresholds, (B,)."""
+        return self._leader.attained(maps, subjects)
 
     def step_size_at(self, step: Step) -> float:
-        """That of the first method."""
-        return self.terms[0][1].step_size_at(step)
+        """That of the first that moves."""
+        return self._leader.step_size_at(step)
 
     def threshold_at(self, step: Step) -> float | None:
-        """That of the first method."""
-        return self.terms[0][1].threshold_at(step)
+        """That of the first that moves."""
+        return self._leader.threshold_at(step)
 
     def max_refinements_at(self, step: Step) -> int:
-        """That of the first method."""
-        return self.terms[0][1].max_refinements_at(step)
+        """That of the first that moves."""
+        return self._leader.max_refinements_at(step)
 
     @property
     def updates_on_exit(self) -> bool:
-        """That of the first method."""
-        return self.terms[0][1].updates_on_exit
+        """That of the first that moves."""
+        return self._leader.updates_on_exit
 
     def reads_finer_levels(self, subjects: Subjects) -> bool:
         """Whether any of the methods does."""
@@ -167,8 +189,8 @@ class WeightedSum(LatentMethod):
 
     @property
     def nurses_repeats(self) -> bool:
-        """That of the first method."""
-        return self.terms[0][1].nurses_repeats
+        """That of the first that moves."""
+        return self._leader.nurses_repeats
 
     def watches(self, step: Step) -> bool:
         """Whether any of the methods does."""

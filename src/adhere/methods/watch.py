@@ -35,6 +35,11 @@ class Watch(LatentMethod):
         """0: the latents are left alone."""
         return 0.0
 
+    @property
+    def moves(self) -> bool:
+        """Never, so that a sum has the schedule of another."""
+        return False
+
     def watches(self, step: Step) -> bool:
         """Maps are recorded although nothing is moved, in the pipeline's own pass."""
         return step.within(self.start, self.stop)
