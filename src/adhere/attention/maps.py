@@ -142,7 +142,8 @@ def smooth(maps: Tensor) -> Tensor:
     """
     height, width = maps.shape[-2:]
     flat = maps.reshape(-1, 1, height, width)
-    kernel = _KERNEL.to(maps)
+    # One after the other: Apple's devices have no float64.
+    kernel = _KERNEL.to(maps.dtype).to(maps.device)
     if height > 1:
         flat = F.conv2d(F.pad(flat, (0, 0, 1, 1), mode="reflect"), kernel.view(1, 1, 3, 1))
     if width > 1:
