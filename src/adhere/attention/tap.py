@@ -263,18 +263,3 @@ def recording(layers: Mapping[str, nn.Module]) -> Iterator[Record]:
 
     with tapped(layers, read):
         yield record
-
-
-def record(
-    layers: Mapping[str, nn.Module], run: Callable[[], object]
-) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """One pass of `recording`, where no gradient is wanted.
-
-    Returns:
-        For each layer the probabilities (B, N, T), mean over heads, float32; and its heads.
-
-    Raises:
-        NoAttentionRecorded: a layer never called `scaled_dot_product_attention`.
-    """
-    with recording(layers) as record_pass:
-        return record_pass(run)

@@ -82,7 +82,7 @@ def _maps_of(
     """The normalised, smoothed maps (H, W, T) of one pass over noised latents."""
     from adhere.adapters import adapter_for
     from adhere.attention.maps import AttentionMaps, smooth
-    from adhere.attention.tap import record
+    from adhere.attention.tap import recording
 
     adapter = adapter_for(pipe)
     factor = adapter.objective_factor()
@@ -90,7 +90,8 @@ def _maps_of(
     times = torch.tensor([timestep])
     noisy = pipe.scheduler.add_noise(latents, noise, times)
     hidden, _ = pipe.encode_prompt(prompt, "cpu", 1, False)
-    rows, heads = record(layers, lambda: pipe.unet(noisy, times, encoder_hidden_states=hidden))
+    with recording(layers) as record:
+        rows, heads = record(lambda: pipe.unet(noisy, times, encoder_hidden_states=hidden))
     height, width = latents.shape[-2:]
     maps = AttentionMaps(
         {name: r.unflatten(1, (height // factor, width // factor)) for name, r in rows.items()},
