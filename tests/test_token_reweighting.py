@@ -81,13 +81,6 @@ def test_equal_weights_change_nothing():
     assert not method.bias(SUBJECTS, ENDS, TOKENS).any()
 
 
-@pytest.mark.parametrize("method", [TokenReweighting(), TokenReweighting.literal()])
-def test_a_sample_without_subjects_is_left_alone_with_a_warning(method):
-    with pytest.warns(UserWarning, match="Sample 1 has no subjects"):
-        after = method.probabilities(scores(), context((SUBJECTS[0], ())))
-    torch.testing.assert_close(after[1], scores().softmax(-1)[1])
-
-
 def test_the_window_can_be_shortened():
     method = TokenReweighting(stop=0.5)
     assert [i for i in range(10) if method.is_active(Step(i, 10, 0.0))] == list(range(5))

@@ -9,7 +9,6 @@ Shapes: B samples, A heads, N pixels, T tokens.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -52,8 +51,6 @@ class TokenReweighting(AttentionMethod):
         with_attributes: whether a subject's attributes are weighted as the subject is.
         start: fraction of the loop at which editing begins.
         stop: fraction of the loop at which it ends.
-
-    A sample without subjects is left alone, with a warning.
     """
 
     alpha: float = 1.5
@@ -118,20 +115,12 @@ class TokenReweighting(AttentionMethod):
         )
 
     def _weights(self, subjects: Subjects, ends: Sequence[int], tokens: int) -> Tensor:
-        """Returns the weight of each token, (B, T); all ones for a sample without subjects."""
+        """Returns the weight of each token, (B, T)."""
         words = _words(ends, tokens)
         other = 0.0 if self.mode == "hard" else self.beta
         weights = torch.where(words, other, self.specials)
         for b, own in enumerate(subjects):
-            indices = [index for subject in own for index in self._indices(subject)]
-            if indices:
-                weights[b, indices] = self.alpha
-                continue
-            weights[b] = 1.0
-            warnings.warn(
-                f"Sample {b} has no subjects, so its attention is left alone; name its subjects.",
-                stacklevel=2,
-            )
+            weights[b, [index for subject in own for index in self._indices(subject)]] = self.alpha
         return weights
 
     def _indices(self, subject: Subject) -> tuple[int, ...]:
