@@ -83,6 +83,36 @@ def test_heat_maps_of_a_word_that_the_prompt_has_twice():
             trace.heat_map(beyond)
 
 
+def test_figures_of_subjects_that_have_one_name():
+    pytest.importorskip("matplotlib")
+    pipe, prompt = toys.sd(), "a cat and a cat"
+    with nurse(pipe, Watch(), prompt=prompt, subjects=["cat", "cat"]) as trace:
+        toys.run(pipe, prompt)
+    first, second = trace.subjects[0]
+    figure = trace.plot()
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["peak of cat (token 2)", "peak of cat (token 5)"]
+    for row, subject in enumerate((first, second)):
+        beginning = figure.axes[1 + 3 * row]
+        assert beginning.get_ylabel() == f"cat (token {subject.token_indices[0]})"
+        shown = torch.as_tensor(beginning.images[0].get_array().data)
+        torch.testing.assert_close(shown, trace.heat_map(subject, step=0))
+    for word, label in ((second, "cat (token 5)"), (5, "cat (token 5)"), (3, "and")):
+        mean = trace.plot(word).axes[0]
+        assert mean.get_ylabel() == label
+        shown = torch.as_tensor(mean.images[0].get_array().data)
+        torch.testing.assert_close(shown, trace.heat_map(word))
+
+
+def test_a_trace_is_shown_in_a_line(trace):
+    assert repr(trace) == (
+        "Trace(attend-and-excite + token-reweighting, 2 samples, 3 recorded steps, "
+        "3 + 5 forwards, 5 backwards)"
+    )
+    assert repr(Trace()).startswith("Trace(no method, 0 samples, 0 recorded steps, 0 + 0 ")
+    assert "\n" not in repr(trace.steps[0]) and len(repr(trace.steps[0])) < 400
+
+
 def test_an_empty_trace_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="Watch"):
         Trace().heat_map("cat")

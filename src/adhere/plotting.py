@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+    from adhere.subjects import Attribute, Subject
     from adhere.trace import Trace
+
+    Word = str | int | Subject | Attribute
 
 _MOST_COLUMNS = 6
 # Dark to bright in even steps of lightness.
 _COLOURS = "inferno"
 
 
-def plot_run(trace: Trace, sample: int, words: Sequence[str]) -> Figure:
+def plot_run(trace: Trace, sample: int, words: Sequence[Word]) -> Figure:
     """A sample's numbers over the steps, above its words' attention at some of the steps.
 
     Args:
@@ -38,11 +41,11 @@ def plot_run(trace: Trace, sample: int, words: Sequence[str]) -> Figure:
         maps = [trace.heat_map(word, sample, place) for place in columns]
         titles = [f"step {trace.steps[place].step.index}" for place in columns]
         _show(axes, maps, titles)
-        axes[0].set_ylabel(word)
+        axes[0].set_ylabel(_label(trace, word, sample))
     return figure
 
 
-def plot_word(trace: Trace, word: str, sample: int, image: Image | None) -> Figure:
+def plot_word(trace: Trace, word: Word, sample: int, image: Image | None) -> Figure:
     """A word's attention, its mean over the picture and then at some of the steps.
 
     Args:
@@ -64,8 +67,22 @@ def plot_word(trace: Trace, word: str, sample: int, image: Image | None) -> Figu
         axes[0].imshow(image, extent=extent, zorder=0)
     maps = [trace.heat_map(word, sample, place) for place in columns]
     _show(axes[1:], maps, [f"step {trace.steps[place].step.index}" for place in columns])
-    axes[0].set_ylabel(word)
+    axes[0].set_ylabel(_label(trace, word, sample))
     return figure
+
+
+def _label(trace: Trace, word: Word, sample: int) -> str:
+    """What a word is called, with its place where the prompt has it twice."""
+    if isinstance(word, str):
+        return word
+    tokens = trace.tokens[sample]
+    if isinstance(word, int):
+        text, index = tokens[word], word
+    else:
+        text, index = word.text, word.token_indices[0]
+    named = [part.text for s in trace.subjects[sample] for part in (s, *s.attributes)]
+    is_unique = tokens.count(text) <= 1 and named.count(text) <= 1
+    return text if is_unique else f"{text} (token {index})"
 
 
 def _plot_numbers(axes: Any, trace: Trace, sample: int) -> None:
@@ -73,7 +90,7 @@ def _plot_numbers(axes: Any, trace: Trace, sample: int) -> None:
     steps = [record.step.index for record in trace.steps]
     peaks = trace.peaks(sample)
     for subject, line in zip(trace.subjects[sample], peaks.T, strict=True):
-        axes.plot(steps, line, marker=".", label=f"peak of {subject.text}")
+        axes.plot(steps, line, marker=".", label=f"peak of {_label(trace, subject, sample)}")
     loss = trace.loss[:, sample]
     if loss.isfinite().any():
         axes.plot(steps, loss, color="0.5", linestyle="--", label="loss")

@@ -39,7 +39,7 @@ class StepRecord:
     step: Step
     loss: Tensor
     peaks: tuple[tuple[float, ...], ...]
-    maps: Tensor
+    maps: Tensor = field(repr=False)
     refinements: Tensor
     truncated_forwards: int
     backwards: int
@@ -55,7 +55,7 @@ class StepRecord:
         return cls(step, loss, tuple(peaks), torch.stack(list(maps)), refinements, 0, 0, 0.0)
 
 
-@dataclass
+@dataclass(repr=False)
 class Trace:
     """The record of the last sampling run inside a `nurse` block, filled while it goes on.
 
@@ -76,6 +76,15 @@ class Trace:
     steps: list[StepRecord] = field(default_factory=list)
     full_forwards: int = 0
     edited_layers: int = 0
+
+    def __repr__(self) -> str:
+        """One line; `as_dict` has the numbers."""
+        methods = " + ".join(method.name for method in self.methods) or "no method"
+        return (
+            f"Trace({methods}, {len(self.prompts)} samples, {len(self.steps)} recorded steps, "
+            f"{self.full_forwards} + {self.truncated_forwards} forwards, "
+            f"{self.backwards} backwards)"
+        )
 
     def begin(
         self,
@@ -168,12 +177,17 @@ class Trace:
             f"{', '.join(repr(token) for token in tokens[1:-1])}."
         )
 
-    def plot(self, word: str | None = None, sample: int = 0, image: Image | None = None) -> Figure:
+    def plot(
+        self,
+        word: str | int | Subject | Attribute | None = None,
+        sample: int = 0,
+        image: Image | None = None,
+    ) -> Figure:
         """A figure of what happened, to be shown or saved.
 
         Args:
             word: None for the loss and the subjects' peaks over the steps, with heat maps of all
-                subjects; else heat maps of this subject or token.
+                subjects; else heat maps of this word, given as to `heat_map`.
             sample: which picture of the batch.
             image: the finished picture, laid under the mean heat map of a word.
 
@@ -189,7 +203,7 @@ class Trace:
         self._check_recorded()
         if word is not None:
             return plot_word(self, word, sample, image)
-        return plot_run(self, sample, [subject.text for subject in self.subjects[sample]])
+        return plot_run(self, sample, self.subjects[sample])
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers, ready for JSON; what is not finite is None. Heat maps are left out."""
