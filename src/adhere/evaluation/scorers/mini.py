@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
+from adhere.evaluation.scorers.presence import (
+    ALL_PRESENT,
+    RIGHT_COUNT,
+    SHARE_PRESENT,
+    present_and_counted,
+)
 from adhere.evaluation.sets.prompt import Prompt, Wanted
 from adhere.mini import scorer as judge
 from adhere.mini.scorer import Sighting
 from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SUBJECTS
 
 METRICS = (
-    Metric("all-present", "presence", True, "Every wanted subject is seen.", 0.0),
-    Metric("share-present", "presence", True, "The share of wanted subjects that is seen.", 0.0),
+    ALL_PRESENT,
+    SHARE_PRESENT,
     Metric("right-colour", "binding", True, "Every coloured subject is seen in its colour.", 0.0),
     Metric(
         "right-colour-where-present",
@@ -25,7 +30,7 @@ METRICS = (
         True,
         "Of the coloured subjects that are seen, the share that is seen in its colour.",
     ),
-    Metric("right-count", "count", True, "As many of every subject are seen as wanted.", 0.0),
+    RIGHT_COUNT,
     Metric("mixture", "mixing", False, "A thing is seen that is two subjects at once."),
     Metric(
         "exact",
@@ -106,19 +111,14 @@ def compared(seen: Sighting, prompt: Prompt) -> Values:
     values["mixture"] = float(bool(seen.mixtures))
     if not wanted:
         return values
-    present = [seen.is_present(w.subject) for w in wanted]
-    counts: Counter[str] = Counter()
-    for w in wanted:
-        counts[w.subject] += w.count
-    values["all-present"] = float(all(present))
-    values["share-present"] = sum(present) / len(present)
-    is_counted = all(seen.count(subject) == count for subject, count in counts.items())
-    values["right-count"] = float(is_counted)
+    values.update(present_and_counted(wanted, seen.counts))
     coloured = [w for w in wanted if w.colour is not None]
     if not all(w.subject in OBJECTS and w.colour in COLOURS for w in coloured):
         return values
     values["exact"] = float(
-        is_counted and not seen.mixtures and all(_are_coloured(seen, w, wanted) for w in coloured)
+        values["right-count"] == 1
+        and not seen.mixtures
+        and all(_are_coloured(seen, w, wanted) for w in coloured)
     )
     if not coloured:
         return values

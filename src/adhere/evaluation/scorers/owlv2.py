@@ -1,0 +1,186 @@
+"""Presence and counts by OWLv2, a detector that takes any words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+
+from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
+from adhere.evaluation.scorers.presence import (
+    ALL_PRESENT,
+    RIGHT_COUNT,
+    SHARE_PRESENT,
+    present_and_counted,
+)
+from adhere.evaluation.scorers.weights import (
+    best_device,
+    find,
+    read,
+    read_image_processor,
+    read_model,
+)
+from adhere.evaluation.sets.prompt import Prompt
+
+MODEL = "google/owlv2-base-patch16-ensemble"
+TEMPLATE = "a photo of a {}"
+THRESHOLD = 0.2
+# Two boxes that share more than this part of their union hold the same thing.
+SAME_THING = 0.5
+
+Box = tuple[float, float, float, float]
+
+
+class Found(NamedTuple):
+    """One thing: its subject, 0…1, and (left, top, right, bottom) in pixels."""
+
+    subject: str
+    confidence: float
+    box: Box
+
+
+def suppressed(found: Sequence[Found], most_shared: float = SAME_THING) -> list[Found]:
+    """One of each group of boxes that hold the same thing: the surest, whatever its subject.
+
+    Subjects compete, so that an animal that is half cat and half frog is not both.
+
+    Args:
+        found: in any order.
+        most_shared: intersection over union above which two boxes hold the same thing.
+
+    Returns:
+        The surest first.
+    """
+    kept: list[Found] = []
+    for one in sorted(found, key=lambda one: -one.confidence):
+        if all(shared(one.box, other.box) <= most_shared for other in kept):
+            kept.append(one)
+    return kept
+
+
+def shared(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return width * height / (areas - width * height)
+
+
+class Owlv2Scorer(Scorer):
+    """Whether and how often the wanted subjects are detected; colours are not looked at.
+
+    The threshold was not set on labelled pictures of the model that is scored: look at some, and
+    compare methods rather than quote the rate.
+
+    Args:
+        model: an OWLv2 as a folder or an id on the hub.
+        threshold: the least confidence of a detection.
+
+    Raises:
+        ValueError: there is no such model.
+
+    Source:
+        arXiv 2306.09683.
+    """
+
+    name = "owlv2"
+    metrics: tuple[Metric, ...] = (ALL_PRESENT, SHARE_PRESENT, RIGHT_COUNT)
+
+    def __init__(self, model: str | None = None, threshold: float = THRESHOLD) -> None:
+        from transformers import AutoTokenizer, Owlv2ForObjectDetection
+
+        source = find(model or MODEL)
+        self._device = best_device()
+        self._model = read_model(Owlv2ForObjectDetection, source, self._device)
+        self._tokenizer = read(AutoTokenizer, source)
+        self._processor = read_image_processor(source)
+        self._threshold = threshold
+        self.identity = {
+            "model": source.name,
+            "revision": source.revision,
+            "precision": "float32",
+            "templates": TEMPLATE,
+            "threshold": repr(threshold),
+            "non-maximum suppression": f"intersection over union {SAME_THING}, over all subjects",
+            "scale": "yes or no: 1 or 0",
+        }
+
+    @torch.no_grad()
+    def detect(
+        self, pictures: Sequence[Image.Image], subjects: Sequence[str]
+    ) -> list[list[Found]]:
+        """What is found of some subjects in each picture, the surest first.
+
+        Args:
+            pictures: RGB.
+            subjects: at least one.
+        """
+        tokens = self._tokenizer(
+            [TEMPLATE.format(subject) for subject in subjects] * len(pictures),
+            padding="max_length",
+            truncation=True,
+            max_length=self._model.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        ).to(self._device)
+        pixels = self._processor(list(pictures), return_tensors="pt").to(self._device)
+        output = self._model(
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            pixel_values=pixels["pixel_values"],
+        )
+        results = self._processor.post_process_object_detection(
+            output,
+            threshold=self._threshold,
+            target_sizes=torch.tensor([p.size[::-1] for p in pictures], device=self._device),
+        )
+        found = []
+        for result in results:
+            labels, scores, boxes = (result[k].tolist() for k in ("labels", "scores", "boxes"))
+            things = [
+                Found(subjects[int(label)], confidence, tuple(box))
+                for label, confidence, box in zip(labels, scores, boxes, strict=True)
+            ]
+            found.append(suppressed(things))
+        return found
+
+    def judge(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[Prompt],
+        plain: Sequence[Image.Image | None],
+    ) -> list[Judgement]:
+        """Looks for what is wanted; the details are what was found."""
+        judgements = []
+        pairs = list(zip(pictures, prompts, strict=True))
+        for subjects, group in groupby(pairs, key=lambda pair: _subjects(pair[1])):
+            rows = list(group)
+            found: list[list[Found]] = [[] for _ in rows]
+            if subjects:
+                found = self.detect([picture for picture, _ in rows], subjects)
+            for (_, prompt), things in zip(rows, found, strict=True):
+                listed = [
+                    [f.subject, round(f.confidence, 4), [round(edge, 1) for edge in f.box]]
+                    for f in things
+                ]
+                judgements.append(Judgement(_values(prompt, things), {"found": listed}))
+        return judgements
+
+    def judge_failed(self, prompt: Prompt) -> Judgement:
+        """Nothing is found where there is no picture."""
+        return Judgement(_values(prompt, []))
+
+
+def _subjects(prompt: Prompt) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(wanted.subject for wanted in prompt.wanted))
+
+
+def _values(prompt: Prompt, found: Sequence[Found]) -> Values:
+    if not prompt.wanted:
+        return {metric.name: None for metric in Owlv2Scorer.metrics}
+    return present_and_counted(prompt.wanted, Counter(one.subject for one in found))

@@ -1,0 +1,169 @@
+"""How much of the plain picture of the same seed a method leaves as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
+from adhere.evaluation.scorers.weights import best_device, find, read_image_processor, read_model
+from adhere.evaluation.sets.prompt import Prompt
+
+MODEL = "facebook/dinov2-base"
+
+
+class PixelScorer(Scorer):
+    """Distance of pixels to the plain picture; needs no model.
+
+    Raises:
+        ValueError: scikit-image is missing.
+
+    Source:
+        The structural similarity is that of Wang and others (IEEE Transactions on Image
+        Processing 13, 2004) with their Gaussian window, of gray pictures.
+    """
+
+    name = "pixels"
+    metrics = (
+        Metric(
+            "pixel-difference",
+            "preservation",
+            False,
+            "Mean absolute difference to the plain picture, 0…1.",
+        ),
+        Metric(
+            "structural-similarity",
+            "preservation",
+            True,
+            "Structural similarity (SSIM) with the plain picture; 1 for the same.",
+        ),
+    )
+    compares_to_plain = True
+
+    def __init__(self) -> None:
+        try:
+            import skimage  # noqa: F401
+        except ImportError as error:
+            raise ValueError(
+                "The scorer 'pixels' needs scikit-image; install it with "
+                "pip install 'adhere[evaluate]'."
+            ) from error
+        self.identity = {
+            "model": "none",
+            "revision": f"scikit-image {version('scikit-image')}",
+            "precision": "8-bit pictures, float64",
+            "window": "Gaussian, sigma 1.5",
+            "scale": "0 to 1, structural similarity -1 to 1",
+        }
+
+    def judge(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[Prompt],
+        plain: Sequence[Image.Image | None],
+    ) -> list[Judgement]:
+        """Compares each picture with its plain one."""
+        return [
+            Judgement(self._compared(picture, other))
+            for picture, other in zip(pictures, plain, strict=True)
+        ]
+
+    def _compared(self, picture: Image.Image, plain: Image.Image | None) -> Values:
+        if plain is None or plain.size != picture.size:
+            return {metric.name: None for metric in self.metrics}
+        own, other = (
+            np.asarray(p.convert("RGB"), dtype=np.float64) / 255 for p in (picture, plain)
+        )
+        return {
+            "pixel-difference": float(np.abs(own - other).mean()),
+            "structural-similarity": structural_similarity(picture, plain),
+        }
+
+
+def structural_similarity(picture: Image.Image, other: Image.Image) -> float | None:
+    """SSIM of two pictures of one size, in gray; None where the window does not fit in."""
+    from skimage.metrics import structural_similarity as of_arrays
+
+    # The window reaches 3.5 sigma to each side.
+    if min(picture.size) < 11:
+        return None
+    own, theirs = (np.asarray(p.convert("L")) for p in (picture, other))
+    value = of_arrays(
+        own, theirs, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    return float(np.asarray(value))
+
+
+class Dinov2Scorer(Scorer):
+    """Distance to the plain picture in the features of DINOv2.
+
+    In place of LPIPS, whose weights come only as pickles, and whose distances are of textures:
+    this one tells whether the same things stand there. The numbers are not LPIPS's.
+
+    Args:
+        model: a DINOv2 as a folder or an id on the hub.
+
+    Raises:
+        ValueError: there is no such model.
+
+    Source:
+        arXiv 2304.07193.
+    """
+
+    name = "dinov2"
+    metrics = (
+        Metric(
+            "dinov2-distance",
+            "preservation",
+            False,
+            "1 minus the cosine of DINOv2 features of the picture and of the plain one.",
+        ),
+    )
+    compares_to_plain = True
+
+    def __init__(self, model: str | None = None) -> None:
+        from transformers import Dinov2Model
+
+        source = find(model or MODEL)
+        self._device = best_device()
+        self._model = read_model(Dinov2Model, source, self._device)
+        self._processor = read_image_processor(source)
+        self.identity = {
+            "model": source.name,
+            "revision": source.revision,
+            "precision": "float32",
+            "feature": "class token after the last norm",
+            "scale": "1 - cosine",
+        }
+
+    def judge(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[Prompt],
+        plain: Sequence[Image.Image | None],
+    ) -> list[Judgement]:
+        """Compares each picture with its plain one."""
+        pairs = [
+            (i, own, other)
+            for i, (own, other) in enumerate(zip(pictures, plain, strict=True))
+            if other is not None
+        ]
+        values: list[Values] = [{"dinov2-distance": None} for _ in pictures]
+        if pairs:
+            cosines = F.cosine_similarity(
+                self._features([own for _, own, _ in pairs]),
+                self._features([other for _, _, other in pairs]),
+            )
+            for (i, _, _), cosine in zip(pairs, cosines.tolist(), strict=True):
+                values[i] = {"dinov2-distance": max(0.0, 1 - cosine)}
+        return [Judgement(one) for one in values]
+
+    @torch.no_grad()
+    def _features(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        pixels = self._processor(list(pictures), return_tensors="pt").to(self._device)
+        return self._model(pixel_values=pixels["pixel_values"]).pooler_output.float()

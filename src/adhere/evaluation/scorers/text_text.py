@@ -1,0 +1,104 @@
+"""Attend-and-Excite's text-text similarity: a caption of the picture against the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+
+from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
+from adhere.evaluation.scorers.clip import MODEL as CLIP_MODEL
+from adhere.evaluation.scorers.clip import Clip
+from adhere.evaluation.scorers.weights import (
+    best_device,
+    find,
+    read,
+    read_image_processor,
+    read_model,
+    split,
+)
+from adhere.evaluation.sets.prompt import Prompt
+
+MODELS = {
+    "a BLIP that writes captions": "Salesforce/blip-image-captioning-base",
+    "a CLIP": CLIP_MODEL,
+}
+PREFIX = "a picture of"
+# What LAVIS generates with by default.
+_GENERATION = {"num_beams": 3, "max_length": 30, "min_length": 10, "do_sample": False}
+
+
+class TextTextScorer(Scorer):
+    """Cosine of CLIP between a caption by BLIP and the prompt.
+
+    As in the authors' script the caption goes in as it is and the prompt through the 80
+    templates. Their BLIP is another checkpoint (LAVIS, "base_coco") than the one of the hub.
+
+    Args:
+        model: a captioning BLIP, or that and a CLIP with a comma between; None takes defaults.
+
+    Raises:
+        ValueError: there is no such model.
+
+    Source:
+        arXiv 2301.13826, the authors' evaluation code.
+    """
+
+    name = "text-text"
+    metrics = (
+        Metric(
+            "text-text", "alignment", True, "CLIP cosine of a caption of the picture and prompt."
+        ),
+    )
+
+    def __init__(self, model: str | None = None) -> None:
+        from transformers import AutoTokenizer, BlipForConditionalGeneration
+
+        captioner, clip = split(model, MODELS)
+        source = find(captioner)
+        self._clip = Clip(clip)
+        self._device = best_device()
+        self._model = read_model(BlipForConditionalGeneration, source, self._device)
+        self._tokenizer = read(AutoTokenizer, source)
+        self._processor = read_image_processor(source)
+        self.identity = {
+            "model": source.name,
+            "revision": source.revision,
+            "compared by": self._clip.source.identity,
+            "precision": "float32",
+            "templates": "caption none; prompt 80 of ImageNet, averaged",
+            "generation": ", ".join(f"{key} {value}" for key, value in _GENERATION.items()),
+            "scale": "cosine",
+        }
+
+    @torch.no_grad()
+    def captions(self, pictures: Sequence[Image.Image]) -> list[str]:
+        """A caption of each picture, without the words that it was begun with."""
+        pixels = self._processor(list(pictures), return_tensors="pt").to(self._device)
+        begun = self._tokenizer([PREFIX] * len(pictures), return_tensors="pt").to(self._device)
+        tokens = self._model.generate(
+            pixel_values=pixels["pixel_values"],
+            input_ids=begun["input_ids"],
+            attention_mask=begun["attention_mask"],
+            **_GENERATION,
+        )
+        texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [text.strip().removeprefix(PREFIX).strip() for text in texts]
+
+    def judge(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[Prompt],
+        plain: Sequence[Image.Image | None],
+    ) -> list[Judgement]:
+        """Compares each picture's caption, which is in the details."""
+        captions = self.captions(pictures)
+        features = self._clip.of_texts(captions)
+        return [
+            Judgement(
+                {"text-text": float(feature @ self._clip.averaged(prompt.text))},
+                {"caption": caption},
+            )
+            for feature, caption, prompt in zip(features, captions, prompts, strict=True)
+        ]
