@@ -1,0 +1,373 @@
+"""A run laid out the way official scripts read pictures.
+
+One condition and one prompt set at a time, as these scripts average over all that they find:
+
+    attend-and-excite   OUT/<prompt>/<seed>.png
+    geneval             OUT/<00000>/metadata.jsonl, OUT/<00000>/samples/<0000>.png
+    tifa                OUT/imgs.json, OUT/questions.json, OUT/pictures/<id>.png
+    t2i-compbench       OUT/samples/<prompt>_<000000>.png, OUT/pictures.json
+
+Pictures are linked where the file system can, else copied. A view is made beside its place and
+moved there whole, so that no script ever sees half of one.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from adhere.evaluation.plan import Unit
+from adhere.evaluation.scorers.questions import as_tifa, questions
+from adhere.evaluation.sets.prompt import Prompt
+from adhere.evaluation.store import Row, Store
+from adhere.names import unknown
+
+_LONGEST_NAME = 255
+# The 80 classes of COCO, which are all that GenEval's detector can name.
+COCO = frozenset(
+    (
+        "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,"
+        "stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,"
+        "backpack,umbrella,handbag,tie,suitcase,frisbee,skis,snowboard,sports ball,kite,"
+        "baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,"
+        "fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,"
+        "cake,chair,couch,potted plant,bed,dining table,toilet,tv,laptop,computer mouse,"
+        "tv remote,computer keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,"
+        "clock,vase,scissors,teddy bear,hair drier,toothbrush"
+    ).split(",")
+)
+GENEVAL_COLOURS = frozenset("red orange yellow green blue purple pink brown black white".split())
+
+
+@dataclass(frozen=True)
+class _View:
+    """What a layout is made of.
+
+    Attributes:
+        pictures: place in the view to the picture.
+        files: place in the view to what stands there.
+    """
+
+    pictures: Mapping[str, Row]
+    files: Mapping[str, str]
+
+
+Layout = Callable[[Sequence[Row], Callable[[Unit], Prompt]], _View]
+
+
+def export(
+    store: Store,
+    layout: str,
+    out: str | os.PathLike[str],
+    *,
+    condition: str | None = None,
+    prompts: str | None = None,
+    copy: bool = False,
+) -> Path:
+    """Lays a condition and a prompt set of a run out for a script.
+
+    Args:
+        store: the run.
+        layout: one of `LAYOUTS`.
+        out: the folder; it must not be there, or be empty.
+        condition: its name; None where the run has only one with pictures.
+        prompts: name of the prompt set; None where the run has only one.
+        copy: whether pictures are copied; False links them, which takes no room, and copies
+            where the file system has no links.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: an unknown name, a folder that holds something, a picture that is missing or
+            altered or failed, or prompts that the layout cannot hold. Nothing is left then.
+        OSError: the folder cannot be written to, or the disk is full. Nothing is left then.
+    """
+    if layout not in LAYOUTS:
+        raise unknown("layout", layout, LAYOUTS)
+    own = [c.name for c in store.plan.conditions]
+    sets = [s.name for s in store.plan.sets]
+    condition = _chosen("condition", condition, own)
+    prompts = _chosen("prompt set", prompts, sets)
+    rows = [r for r in store.rows() if (r.unit.condition, r.unit.set) == (condition, prompts)]
+    _check_rows(store, rows, condition, prompts)
+    view = LAYOUTS[layout](rows, store.plan.prompt)
+    home = Path(out)
+    _check_place(home)
+    parent = home.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{home.name[:100]}.", suffix=".part", dir=parent))
+    try:
+        for place, row in view.pictures.items():
+            _place(store, row, made / place, copy)
+        for place, text in view.files.items():
+            (made / place).parent.mkdir(parents=True, exist_ok=True)
+            _write(made / place, text)
+        # mkdtemp makes folders that only their owner can read.
+        made.chmod(0o755)
+        with suppress(FileNotFoundError):
+            home.rmdir()
+        os.rename(made, home)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return home
+
+
+def attend_and_excite(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+    """`<prompt>/<seed>.png`; the script scores the folder's name, so it must be the prompt.
+
+    Raises:
+        ValueError: a prompt that is no folder's name, or one that two ids have.
+    """
+    for row in rows:
+        _check_folder_name(row.text)
+    _check_distinct(rows)
+    counts = {row.text: 0 for row in rows}
+    for row in rows:
+        counts[row.text] += 1
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            "Attend-and-Excite's script needs as many pictures of every prompt, and this run has "
+            f"from {min(counts.values())} to {max(counts.values())}; finish it first."
+        )
+    return _View({f"{row.text}/{row.unit.seed}.png": row for row in rows}, {})
+
+
+def geneval(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+    """A numbered folder for each prompt, with what its picture should hold.
+
+    Raises:
+        ValueError: a prompt with a subject or a colour that GenEval's models cannot name.
+    """
+    pictures: dict[str, Row] = {}
+    files: dict[str, str] = {}
+    by_prompt: dict[str, list[Row]] = {}
+    for row in rows:
+        by_prompt.setdefault(row.unit.prompt, []).append(row)
+    index = []
+    for number, own in enumerate(by_prompt.values()):
+        prompt = prompt_of(own[0].unit)
+        files[f"{number:05d}/metadata.jsonl"] = json.dumps(_metadata(prompt)) + "\n"
+        for sample, row in enumerate(own):
+            place = f"{number:05d}/samples/{sample:04d}.png"
+            pictures[place] = row
+            index.append(_index(place, row))
+    # Beside the numbered folders the script passes over whatever is no folder.
+    files["pictures.json"] = _json(index)
+    return _View(pictures, files)
+
+
+def tifa(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+    """Questions and pictures by `<prompt id>#<seed>`: the script takes one picture an id.
+
+    Raises:
+        ValueError: fewer than two pictures, on which the script fails, or prompts that want
+            nothing known, of which nothing can be asked.
+    """
+    asked: list[dict[str, object]] = []
+    pictures: dict[str, Row] = {}
+    places: dict[str, str] = {}
+    for row in rows:
+        prompt = prompt_of(row.unit)
+        own = questions(prompt)
+        if not own:
+            raise ValueError(
+                f"Nothing is known of what the prompt {prompt.id!r} wants, so TIFA can ask "
+                "nothing; state its subjects in the prompt file."
+            )
+        name = f"{row.unit.prompt}#{row.unit.seed}"
+        places[name] = f"pictures/{row.unit.prompt}-{row.unit.seed}.png"
+        pictures[places[name]] = row
+        asked += as_tifa(name, prompt, own)
+    if len(rows) < 2:
+        raise ValueError("TIFA's script fails on a single picture; export a run with two or more.")
+    return _View(pictures, {"imgs.json": _json(places), "questions.json": _json(asked)})
+
+
+def t2i_compbench(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+    """`samples/<prompt>_<000000>.png`, numbered from 0 without gaps; all seeds of a prompt follow.
+
+    Raises:
+        ValueError: a prompt with "_", or one that is no file's name.
+    """
+    pictures: dict[str, Row] = {}
+    index = []
+    for number, row in enumerate(rows_by_prompt(rows)):
+        _check_folder_name(row.text, reserved=len("_000000.png"))
+        if "_" in row.text:
+            raise ValueError(
+                f"The prompt {row.text!r} has a '_', at which T2I-CompBench's scripts end the "
+                "prompt; leave it out of this layout."
+            )
+        place = f"samples/{row.text}_{number:06d}.png"
+        pictures[place] = row
+        index.append(_index(place, row))
+    return _View(pictures, {"pictures.json": _json(index)})
+
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "attend-and-excite": attend_and_excite,
+        "geneval": geneval,
+        "tifa": tifa,
+        "t2i-compbench": t2i_compbench,
+    }
+)
+"""Name to what lays rows out."""
+
+
+def rows_by_prompt(rows: Sequence[Row]) -> list[Row]:
+    """The rows with all seeds of a prompt after each other, prompts in their first order."""
+    order = {prompt: n for n, prompt in enumerate(dict.fromkeys(row.unit.prompt for row in rows))}
+    return sorted(rows, key=lambda row: order[row.unit.prompt])
+
+
+def _metadata(prompt: Prompt) -> dict[str, Any]:
+    """What GenEval's script reads of a prompt."""
+    if not prompt.wanted:
+        raise ValueError(
+            f"Nothing is known of what the prompt {prompt.id!r} wants, so GenEval cannot look "
+            "for it; state its subjects in the prompt file."
+        )
+    include: list[dict[str, Any]] = []
+    exclude: list[dict[str, Any]] = []
+    for wanted in prompt.wanted:
+        if wanted.subject not in COCO:
+            raise ValueError(
+                f"GenEval's detector does not know {wanted.subject!r} (prompt {prompt.id!r}); it "
+                "knows the classes of COCO. Export a set named geneval-…, or use the scorer owlv2."
+            )
+        clause: dict[str, Any] = {"class": wanted.subject, "count": wanted.count}
+        if wanted.colour is not None:
+            if wanted.colour not in GENEVAL_COLOURS:
+                raise ValueError(
+                    f"GenEval's classifier does not know the colour {wanted.colour!r} (prompt "
+                    f"{prompt.id!r}); it knows {', '.join(sorted(GENEVAL_COLOURS))}."
+                )
+            clause["color"] = wanted.colour
+        include.append(clause)
+        if wanted.count > 1:
+            exclude.append({"class": wanted.subject, "count": wanted.count + 1})
+    data: dict[str, Any] = {"tag": prompt.tag or "own", "include": include}
+    if exclude:
+        data["exclude"] = exclude
+    return {**data, "prompt": prompt.text}
+
+
+def _index(place: str, row: Row) -> dict[str, Any]:
+    unit = row.unit
+    return {"picture": place, "prompt": unit.prompt, "seed": unit.seed, "text": row.text}
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, indent=1) + "\n"
+
+
+def _chosen(kind: str, name: str | None, there: Sequence[str]) -> str:
+    if name is None:
+        if len(there) == 1:
+            return there[0]
+        raise ValueError(
+            f"The run has more than one {kind} ({', '.join(there)}), which these scripts would "
+            "average over; name one."
+        )
+    if name not in there:
+        raise unknown(kind, name, there)
+    return name
+
+
+def _check_rows(store: Store, rows: Sequence[Row], condition: str, prompts: str) -> None:
+    if not rows:
+        raise ValueError(f"The run has no pictures of {condition!r} on {prompts!r} yet.")
+    failures = [row for row in rows if row.sha256 is None]
+    if failures:
+        raise ValueError(
+            f"{len(failures)} pictures of {condition!r} on {prompts!r} failed (first: prompt "
+            f"{failures[0].unit.prompt!r}, seed {failures[0].unit.seed}), and a gap would be left "
+            "out of the script's mean; `adhere evaluate run` with --repair draws them again."
+        )
+    for row in rows:
+        path = store.path(row.unit)
+        try:
+            is_whole = hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            is_whole = False
+        if not is_whole:
+            raise ValueError(
+                f"The picture {str(path)!r} is missing or altered since it was drawn; "
+                "`adhere evaluate run` with --repair draws it again."
+            )
+
+
+def _check_distinct(rows: Sequence[Row]) -> None:
+    ids: dict[str, str] = {}
+    for row in rows:
+        if ids.setdefault(row.text, row.unit.prompt) != row.unit.prompt:
+            raise ValueError(
+                f"Two prompts of the set have the text {row.text!r}, and would share a folder; "
+                "export a set in which every prompt is another."
+            )
+
+
+def _check_folder_name(text: str, reserved: int = 0) -> None:
+    """Refuses a prompt that cannot be a file's name letter for letter, or hides or leaves it."""
+    reason = None
+    if "/" in text or "\0" in text:
+        reason = "holds '/' or a NUL"
+    elif text in ("", "..") or text.startswith("."):
+        reason = "is empty or begins with a dot"
+    elif len(os.fsencode(text)) + reserved > _LONGEST_NAME:
+        reason = f"is longer than {_LONGEST_NAME - reserved} bytes"
+    elif any(ord(letter) < 32 for letter in text):
+        reason = "holds a control character"
+    if reason is not None:
+        raise ValueError(
+            f"The prompt {text[:80]!r} {reason}, so it cannot name a file, which this layout "
+            "needs letter for letter; export to another layout, such as tifa."
+        )
+
+
+def _check_place(home: Path) -> None:
+    if home.is_symlink() or (home.exists() and not home.is_dir()):
+        raise ValueError(f"{str(home)!r} is no folder; give one that is new or empty.")
+    if home.is_dir() and any(home.iterdir()):
+        raise ValueError(
+            f"{str(home)!r} is not empty, and a script would read what is there too; give a "
+            "folder that is new or empty."
+        )
+
+
+def _place(store: Store, row: Row, target: Path, copy: bool) -> None:
+    """A picture at its place, linked or copied; a link on disk to the same bytes."""
+    source = store.path(row.unit)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not copy:
+        try:
+            os.link(source.resolve(), target)
+            return
+        except OSError as error:
+            # Another disk, or a file system without links.
+            if error.errno not in _NO_LINKS:
+                raise
+    shutil.copyfile(source, target)
+
+
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
+
+
+def _write(path: Path, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
