@@ -11,14 +11,17 @@ from diffusers import (
     ControlNetModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
+    StableDiffusionAdapterPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLAdapterPipeline,
     StableDiffusionXLControlNetPipeline,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
+    T2IAdapter,
     UNet2DConditionModel,
 )
 from PIL import Image
@@ -132,6 +135,14 @@ def controlnet(**changes):
         for parameter in model.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     return model.eval()
+
+
+def t2i_adapter():
+    """A T2I-Adapter with one feature for each level of the toy U-Net."""
+    torch.manual_seed(5)
+    return T2IAdapter(
+        in_channels=3, channels=[16, 32], num_res_blocks=1, downscale_factor=4
+    ).eval()
 
 
 def quiet(pipe):
@@ -254,6 +265,10 @@ def calls():
             ),
             {"image": picture(), **size},
         ),
+        "sd-t2i-adapter": (
+            lambda: quiet(StableDiffusionAdapterPipeline(**_sd_parts(), adapter=t2i_adapter())),
+            {"image": picture(), **size},
+        ),
         "sdxl": (sdxl, size),
         "sdxl-img2img": (
             lambda: quiet(StableDiffusionXLImg2ImgPipeline(**_xl_parts(), add_watermarker=False)),
@@ -263,6 +278,16 @@ def calls():
         "sdxl-inpaint": (
             lambda: quiet(StableDiffusionXLInpaintPipeline(**_xl_parts(), add_watermarker=False)),
             inpaint,
+        ),
+        "sdxl-inpaint-9": (
+            lambda: quiet(
+                StableDiffusionXLInpaintPipeline(**_xl_parts(in_channels=9), add_watermarker=False)
+            ),
+            inpaint,
+        ),
+        "sdxl-t2i-adapter": (
+            lambda: quiet(StableDiffusionXLAdapterPipeline(**_xl_parts(), adapter=t2i_adapter())),
+            {"image": picture(), **size},
         ),
         "sdxl-controlnet": (
             lambda: quiet(
