@@ -27,7 +27,9 @@ from types import MappingProxyType
 from typing import Any
 
 from adhere.evaluation.plan import Unit
+from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import as_tifa, questions
+from adhere.evaluation.scorers.tifa import result
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.store import Row, Store
 from adhere.names import unknown
@@ -122,6 +124,43 @@ def export(
         shutil.rmtree(made, ignore_errors=True)
         raise
     return home
+
+
+def tifa_result(
+    store: Store, *, condition: str | None = None, prompts: str | None = None
+) -> dict[str, Any]:
+    """What TIFA's own script would write of a run that the scorer "tifa" has scored.
+
+    Args:
+        store: the run.
+        condition: its name; None where the run has only one.
+        prompts: name of the prompt set; None where the run has only one.
+
+    Returns:
+        See `adhere.evaluation.scorers.tifa.result`; ids are `<prompt id>#<seed>`.
+
+    Raises:
+        ValueError: an unknown name; not scored by TIFA, or by several models.
+    """
+    condition = _chosen("condition", condition, [c.name for c in store.plan.conditions])
+    prompts = _chosen("prompt set", prompts, [s.name for s in store.plan.sets])
+    own = [one for one in scored(store) if one.scorer == "tifa"]
+    if len(own) != 1:
+        raise ValueError(
+            f"The run has TIFA's scores by {len(own)} models, and needs them by one; score it "
+            "with `adhere evaluate score` and tifa, or move the other file out of its folder "
+            "'scores'."
+        )
+    return result(
+        {
+            f"{unit.prompt}#{unit.seed}": (
+                store.plan.prompt(unit).text,
+                judgement.details.get("questions", ()),
+            )
+            for unit, judgement in own[0].judgements.items()
+            if (unit.condition, unit.set) == (condition, prompts)
+        }
+    )
 
 
 def attend_and_excite(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:

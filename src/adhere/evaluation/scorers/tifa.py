@@ -117,14 +117,10 @@ class TifaScorer(Scorer):
         found = []
         for number, prompt in enumerate(prompts):
             log = []
-            for one, entry in zip(
-                self.questions(prompt),
-                as_tifa("", prompt, self.questions(prompt)),
-                strict=True,
-            ):
+            asked = zip(self.questions(prompt), self._entries(prompt), strict=True)
+            for one, entry in asked:
                 answer = free[number, one.question]
                 chosen = self._nearest.choice(answer, one.choices)
-                del entry["id"], entry["caption"]
                 log.append(
                     {
                         **entry,
@@ -138,18 +134,27 @@ class TifaScorer(Scorer):
 
     def judge_failed(self, prompt: Prompt) -> Judgement:
         """No question is answered as wanted where there is no picture."""
-        log = as_tifa("", prompt, self.questions(prompt))
-        return Judgement(shares([{**entry, "scores": 0} for entry in log]))
+        log = [
+            {**entry, "free_form_vqa": "", "multiple_choice_vqa": "", "scores": 0}
+            for entry in self._entries(prompt)
+        ]
+        return Judgement(shares(log), {"questions": log})
+
+    def _entries(self, prompt: Prompt) -> list[dict[str, Any]]:
+        """Questions as TIFA's log has them, without what all of a picture share."""
+        shared = ("id", "caption")
+        entries = as_tifa("", prompt, self.questions(prompt))
+        return [{k: v for k, v in entry.items() if k not in shared} for entry in entries]
 
 
 def shares(log: Sequence[Mapping[str, Any]]) -> Values:
     """The metrics of one picture from its questions, each with element_type and scores."""
     values: Values = {metric.name: None for metric in TifaScorer.metrics}
     if log:
-        values["tifa"] = mean(entry["scores"] for entry in log)
+        values["tifa"] = float(mean(entry["scores"] for entry in log))
     for kind in {entry["element_type"] for entry in log} & set(TYPES):
         scores = [entry["scores"] for entry in log if entry["element_type"] == kind]
-        values[f"tifa-{kind.replace('/', '-')}"] = mean(scores)
+        values[f"tifa-{kind.replace('/', '-')}"] = float(mean(scores))
     return values
 
 
