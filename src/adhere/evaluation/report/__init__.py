@@ -1,0 +1,162 @@
+"""The report of a run: one page, the same as Markdown, and all tables as data."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from adhere.evaluation.plan import Unit
+from adhere.evaluation.store import Store
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from adhere.evaluation.report.evidence import Evidence
+    from adhere.evaluation.report.sheets import Picture
+
+__all__ = ["report", "write"]
+
+_NEEDS = ("pandas", "pyarrow", "scipy", "matplotlib", "jinja2")
+
+
+def report(store: Store, out: str | os.PathLike[str]) -> None:
+    """Writes the report of a run: the same run gives the same files, byte for byte.
+
+        OUT/index.html             the page, whole in one file
+        OUT/report.md, figures/    the same as Markdown
+        OUT/results, prompts, seeds, costs, failures   each as .csv and .parquet
+        OUT/plan.json              every setting
+
+    Args:
+        store: a run that is drawn and scored, or a part of it.
+        out: made where it is missing; files of an earlier report are replaced.
+
+    Raises:
+        ValueError: nothing is drawn or scored yet, a picture that is to be shown is missing or
+            altered, a file of the run was changed, or a package is missing.
+        OSError: the folder cannot be written to, or the disk is full.
+    """
+    _check_packages()
+    from adhere.evaluation.report.evidence import evidence
+
+    write(evidence(store), pictures_of(store), out)
+
+
+def pictures_of(store: Store) -> Picture:
+    """What gives the picture of a unit as it was drawn; None for one that failed."""
+    hashes = {row.unit: row.sha256 for row in store.rows()}
+
+    def picture(unit: Unit) -> Image.Image | None:
+        expected = hashes.get(unit)
+        if expected is None:
+            return None
+        path = store.path(unit)
+        remedy = "`adhere evaluate run` with --repair draws it again."
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ValueError(
+                f"The picture {str(path)!r} of the run is missing; {remedy}"
+            ) from None
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise ValueError(f"The picture {str(path)!r} was altered since it was drawn; {remedy}")
+        return Image.open(io.BytesIO(data), formats=["PNG"])
+
+    return picture
+
+
+def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> None:
+    """Writes a report from frames; `report` says what.
+
+    Args:
+        evidence: what came of a run.
+        picture: gives the picture of a unit; None where there is none.
+        out: the folder.
+
+    Raises:
+        ValueError: nothing can be compared yet.
+        OSError: the folder cannot be written to, or the disk is full.
+    """
+    _check_packages()
+    from adhere.evaluation.report.page import html, markdown
+    from adhere.evaluation.report.plots import Look, plot_cost, plot_differences
+    from adhere.evaluation.report.sheets import sheet, strips, webp
+    from adhere.evaluation.report.tables import Tables
+
+    tables = Tables(evidence)
+    folder = Path(out)
+    figures: list[tuple[str, str, bytes]] = []
+    for title, name, draw in (
+        ("Presence against cost", "cost", plot_cost),
+        ("Differences to plain", "differences", plot_differences),
+    ):
+        if svg := draw(tables, Look()):
+            figures.append((title, f"figures/{name}.svg", svg.encode()))
+    for name in tables.sets:
+        if chosen := strips(tables, name):
+            data = webp(sheet(chosen, tables.primary, picture))
+            figures.append((f"Pictures of {name}", f"figures/{name}.webp", data))
+    page = html(tables, picture).encode()
+    text = markdown(tables, [(title, path) for title, path, _ in figures]).encode()
+    for _, path, data in figures:
+        _write(folder / path, data)
+    for name in ("results", "prompts", "seeds", "costs", "failures"):
+        frame = getattr(tables, name)
+        _write(folder / f"{name}.csv", _csv(frame))
+        _write(folder / f"{name}.parquet", _parquet(frame))
+    _write(folder / "plan.json", evidence.plan.to_json().encode())
+    _write(folder / "report.md", text)
+    _write(folder / "index.html", page)
+
+
+def _check_packages() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in _NEEDS if find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"The report needs {' and '.join(missing)}; install with pip install "
+            "'adhere[evaluate]'."
+        )
+
+
+def _csv(frame: DataFrame) -> bytes:
+    """A table as CSV in which no text is a formula to a spreadsheet."""
+    kept = frame.copy()
+    for name in kept.columns:
+        if kept[name].dtype.kind not in "biuf":
+            kept[name] = [_inert(value) for value in kept[name]]
+    return kept.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _inert(value: object) -> object:
+    is_formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r")
+    return f"'{value}" if is_formula else value
+
+
+def _parquet(frame: DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.to_parquet(file, index=False, engine="pyarrow")
+    return file.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

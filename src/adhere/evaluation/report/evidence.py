@@ -1,0 +1,93 @@
+"""What a report is made from: the plan of a run, and data frames of what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adhere.evaluation.plan import Plan
+from adhere.evaluation.scorers.base import Metric
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from adhere.evaluation.store import Store
+
+UNIT = ["condition", "set", "prompt", "seed"]
+
+
+@dataclass(frozen=True)
+class ScorerFacts:
+    """A scorer that has scored the run.
+
+    Attributes:
+        name: as in the scores.
+        identity: model, revision, precision and so on.
+        metrics: what it measures, the most telling one of each group first.
+    """
+
+    name: str
+    identity: Mapping[str, str]
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the report's numbers come from. Frames have the columns of a unit first.
+
+    Attributes:
+        plan: every setting.
+        rows: a row for each picture that is done; text, and error where there is no picture.
+        scores: a row for each picture, scorer and metric; value is NaN where it does not apply.
+        costs: a row for each picture; seconds, flops, peak_bytes, worker.
+        scorers: in the order of their columns.
+    """
+
+    plan: Plan
+    rows: DataFrame
+    scores: DataFrame
+    costs: DataFrame
+    scorers: tuple[ScorerFacts, ...]
+
+
+def evidence(store: Store) -> Evidence:
+    """What a store has.
+
+    Raises:
+        ValueError: nothing is drawn or nothing is scored yet, or a file was changed.
+    """
+    from pandas import DataFrame
+
+    from adhere.evaluation.scorers.cache import scored
+
+    done = store.rows()
+    if not done:
+        raise ValueError(
+            f"Nothing is drawn in {str(store.folder)!r} yet, so there is nothing to report; "
+            "`adhere evaluate run` draws."
+        )
+    found = [one for one in scored(store) if one.judgements]
+    if not found:
+        raise ValueError(
+            f"The pictures in {str(store.folder)!r} are not scored yet; `adhere evaluate score` "
+            "scores them."
+        )
+    rows = [(*row.unit, row.text, row.error) for row in done]
+    scores = [
+        (*unit, one.name, metric.name, judgement.values.get(metric.name))
+        for one in found
+        for unit, judgement in one.judgements.items()
+        for metric in one.metrics
+    ]
+    costs = [(*m.unit, m.seconds, m.flops, m.peak_bytes, m.worker) for m in store.measurements()]
+    numbers = {"seed": "int64", "seconds": "float64", "flops": "float64", "peak_bytes": "float64"}
+    return Evidence(
+        store.plan,
+        DataFrame(rows, columns=[*UNIT, "text", "error"]).astype({"seed": "int64"}),
+        DataFrame(scores, columns=[*UNIT, "scorer", "metric", "value"]).astype(
+            {"seed": "int64", "value": "float64"}
+        ),
+        DataFrame(costs, columns=[*UNIT, *list(numbers)[1:], "worker"]).astype(numbers),
+        tuple(ScorerFacts(one.name, one.identity, one.metrics) for one in found),
+    )

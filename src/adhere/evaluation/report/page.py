@@ -1,0 +1,406 @@
+"""The report as a page and as Markdown: what the tables say, put into templates."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.report.evidence import UNIT
+from adhere.evaluation.report.plots import Look, plot_cost, plot_differences
+from adhere.evaluation.report.repeat import command
+from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
+from adhere.evaluation.report.tables import MACRO, Column, Tables
+from adhere.evaluation.statistics import FEW
+
+MOST_ROWS = 600
+MOST_FAILURES = 200
+_LONGEST = 300
+_DASH = "–"
+
+
+def html(tables: Tables, picture: Picture) -> str:
+    """The page, whole: no script, and nothing that is elsewhere.
+
+    Args:
+        tables: the numbers.
+        picture: gives the picture of a unit; None where there is none.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_text("page.html"))
+    plots = {name: _variants(tables, draw) for name, draw in _PLOTS.items()}
+    sheets = [
+        (name, [_shown(strip, picture, tables) for strip in strips(tables, name)])
+        for name in tables.sets
+    ]
+    return template.render(
+        **facts(tables), style=Markup(_text("page.css")), plots=plots, sheets=sheets
+    )
+
+
+def markdown(tables: Tables, figures: Sequence[tuple[str, str]]) -> str:
+    """The same as Markdown.
+
+    Args:
+        tables: the numbers.
+        figures: titles and paths of the files that it shows, relative to its own.
+    """
+    environment = Environment(
+        finalize=_escaped, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_text("report.md.jinja"))
+    return template.render(
+        **facts(tables), figures=figures, command_block=_fenced(command(tables.evidence.plan))
+    )
+
+
+def facts(tables: Tables) -> dict[str, Any]:
+    """What both templates show, as text and lists of text."""
+    plan = tables.evidence.plan
+    total, done = len(plan.units), len(tables.evidence.rows)
+    names = [*([MACRO] if len(tables.sets) > 1 else []), *tables.sets]
+    failures = tables.failures
+    return {
+        "plan": plan,
+        "title": _title(tables),
+        "plain": _cell(tables.row(names[0], PLAIN, tables.primary), tables.primary),
+        "weights": (plan.weights or "")[:12],
+        "methods": list(tables.conditions[1:]),
+        "conditions": [_label(name) for name in tables.conditions],
+        "prompts": sum(len(prompts.prompts) for prompts in plan.sets),
+        "seeds": len(plan.seeds),
+        "done": done,
+        "total": total,
+        "is_partial": done < total,
+        "left_out": [s.name for s in plan.sets if s.name not in tables.sets],
+        "unscored": _unscored(tables),
+        "compared": _compared(tables),
+        "primary": tables.primary,
+        "leading": tables.leading,
+        "summary": [_sentence(tables, names[0], one) for one in tables.conditions[1:]],
+        "summary_of": _label(names[0]),
+        "comparisons": _comparisons(tables),
+        "tables": [_table(tables, name) for name in names],
+        "all_metrics": [_all_metrics(tables, name) for name in names],
+        "by_prompt": [_by(tables, name, "prompt") for name in tables.sets],
+        "by_seed": [_by(tables, name, "seed") for name in tables.sets],
+        "failures": [
+            {**row, "text": _short(row["text"]), "error": _short(row["error"])}
+            for row in failures.head(MOST_FAILURES).to_dict("records")
+        ],
+        "failure_count": len(failures),
+        "few": FEW,
+        "command": command(plan),
+        "scorers": tables.evidence.scorers,
+        "columns": tables.columns,
+        "workers": sorted(set(tables.evidence.costs["worker"]) - {""}),
+        "seconds": _seconds(tables),
+    }
+
+
+_WORDS = ("no", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+
+
+def _title(tables: Tables) -> str:
+    model = _short(tables.evidence.plan.model)
+    methods = tables.conditions[1:]
+    if len(methods) <= 1:
+        return f"{methods[0] if methods else 'The plain pipeline'} on {model}"
+    count = _WORDS[len(methods)] if len(methods) < len(_WORDS) else str(len(methods))
+    return f"{count} methods on {model}"
+
+
+_PLOTS = {"cost": plot_cost, "differences": plot_differences}
+
+
+def _text(name: str) -> str:
+    return (files("adhere.evaluation.report") / name).read_text(encoding="utf-8")
+
+
+def _variants(tables: Tables, draw: Any) -> dict[str, str] | None:
+    """A plot for light and dark, wide and narrow, as addresses that hold it."""
+    looks = {
+        "light": Look(),
+        "dark": Look(is_dark=True),
+        "light_narrow": Look(is_narrow=True),
+        "dark_narrow": Look(is_dark=True, is_narrow=True),
+    }
+    drawn = {name: draw(tables, look) for name, look in looks.items()}
+    if not drawn["light"]:
+        return None
+    return {name: _address("image/svg+xml", svg.encode()) for name, svg in drawn.items()}
+
+
+def _address(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _label(name: str) -> str:
+    return {MACRO: "All sets, macro average", PLAIN: "plain"}.get(name, name)
+
+
+def _sentence(tables: Tables, name: str, condition: str) -> dict[str, Any]:
+    """What a method did to the primary metric, and at what cost."""
+    row = tables.row(name, condition, tables.primary)
+    return {"condition": condition, **_cell(row, tables.primary), **_cost(row)}
+
+
+def _table(tables: Tables, name: str) -> dict[str, Any]:
+    """Presence, binding, count, mixing, preservation and cost side by side."""
+    rows = []
+    for condition in tables.conditions:
+        found = [tables.row(name, condition, column) for column in tables.leading]
+        known = next((row for row in found if row is not None), None)
+        rows.append(
+            {
+                "condition": _label(condition),
+                "is_plain": condition == PLAIN,
+                "cells": [_cell(r, c) for r, c in zip(found, tables.leading, strict=True)],
+                **_cost(known),
+            }
+        )
+    first = next(r for c in tables.leading if (r := tables.row(name, PLAIN, c)) is not None)
+    source = next((s.source for s in tables.evidence.plan.sets if s.name == name), "")
+    return {
+        "name": _label(name),
+        "source": _short(source),
+        "prompts": max(_row_numbers(tables, name, "prompts"), default=0),
+        "seeds": first["seeds"],
+        "rows": rows,
+    }
+
+
+def _row_numbers(tables: Tables, name: str, what: str) -> list[int]:
+    rows = (tables.row(name, PLAIN, column) for column in tables.columns)
+    return [row[what] for row in rows if row is not None]
+
+
+def _all_metrics(tables: Tables, name: str) -> dict[str, Any]:
+    rows = []
+    for column in tables.columns:
+        found = [tables.row(name, condition, column) for condition in tables.conditions]
+        if not any(row is not None and not math.isnan(row["value"]) for row in found):
+            continue
+        rows.append(
+            {
+                "column": column,
+                "prompts": next(row["prompts"] for row in found if row is not None),
+                "cells": [_cell(row, column) for row in found],
+            }
+        )
+    return {"name": _label(name), "rows": rows}
+
+
+def _cell(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
+    """A value and its difference to plain, each with its interval, as text."""
+    if row is None or math.isnan(row["value"]):
+        return {
+            "value": "",
+            "interval": "",
+            "note": "",
+            "difference": "",
+            "verdict": "",
+            "difference_interval": "",
+            "difference_note": "",
+            "pairs": "",
+        }
+    return {
+        "value": percent(row["value"]),
+        "interval": _interval(row["low"], row["high"]),
+        "note": row["note"],
+        "difference": "" if math.isnan(row["difference"]) else _signed(row["difference"]),
+        "difference_interval": _interval(row["difference_low"], row["difference_high"]),
+        "difference_note": row["difference_note"],
+        "verdict": _verdict(row, column),
+        "pairs": f"{row['raised']} raised, {row['lowered']} lowered of {row['pairs']}",
+    }
+
+
+def _verdict(row: dict[str, Any], column: Column) -> str:
+    """Whether the difference's interval is clear of 0, and on which side."""
+    low, high = row["difference_low"], row["difference_high"]
+    if math.isnan(row["difference"]):
+        return ""
+    if math.isnan(low) or low <= 0 <= high:
+        return "unclear"
+    return "better" if (low > 0) == column.metric.higher_is_better else "worse"
+
+
+def _cost(row: dict[str, Any] | None) -> dict[str, str]:
+    if row is None:
+        return {
+            "operations": _DASH,
+            "seconds": _DASH,
+            "seconds_each": "",
+            "flops_each": "",
+            "memory": "",
+            "failures": "",
+        }
+    return {
+        "operations": _ratio(row["flops_ratio"]),
+        "seconds": _ratio(row["seconds_ratio"]),
+        "seconds_each": "" if math.isnan(row["seconds"]) else f"{row['seconds']:.2f} s",
+        "flops_each": "" if math.isnan(row["flops"]) else f"{row['flops'] / 1e9:,.0f} GFLOP",
+        "memory": "" if math.isnan(row["peak_bytes"]) else f"{row['peak_bytes'] / 2**30:.2f} GiB",
+        "failures": f"{row['failures']} failed" if row["failures"] else "",
+    }
+
+
+def _by(tables: Tables, name: str, what: str) -> dict[str, Any]:
+    """A row for each prompt or seed, with the primary metric of each condition."""
+    column = tables.primary
+    frame = tables.prompts if what == "prompt" else tables.seeds
+    own = frame[
+        (frame["set"] == name)
+        & (frame["scorer"] == column.scorer)
+        & (frame["metric"] == column.metric.name)
+    ]
+    wide = own.pivot(index=what, columns="condition", values="value")
+    order = list(dict.fromkeys(own[what]))
+    rows = []
+    for key in order[:MOST_ROWS]:
+        values = [float(wide.at[key, condition]) for condition in tables.conditions]
+        rows.append(
+            {
+                "label": _short(tables.text(name, key)) if what == "prompt" else str(key),
+                "cells": [{"text": percent(v), "share": _share(v)} for v in values],
+            }
+        )
+    return {"name": name, "rows": rows, "more": max(len(order) - MOST_ROWS, 0)}
+
+
+def _share(value: float) -> str:
+    """How much of its colour a cell has, 0 to 1."""
+    return f"{min(max(value, 0.0), 1.0):.2f}" if math.isfinite(value) else "0"
+
+
+def _shown(strip: Strip, picture: Picture, tables: Tables) -> dict[str, Any]:
+    is_yes_or_no = _is_yes_or_no(tables)
+    pairs = []
+    for pair in strip.pairs:
+        images = []
+        for unit, value in zip((pair.plain, pair.nursed), pair.values, strict=True):
+            found = picture(unit)
+            images.append(
+                {
+                    "label": _label(unit.condition),
+                    "address": _address("image/webp", thumbnail(found)) if found else "",
+                    "mark": _mark(value, is_yes_or_no),
+                    "said": _said(value, is_yes_or_no),
+                }
+            )
+        pairs.append({"seed": pair.seed, "images": images})
+    return {
+        "condition": strip.condition,
+        "why": strip.why,
+        "prompt": _short(strip.prompt),
+        "means": [percent(value) for value in strip.means],
+        "pairs": pairs,
+    }
+
+
+def _is_yes_or_no(tables: Tables) -> bool:
+    found = (tables.values(name, tables.primary) for name in tables.sets)
+    return all(
+        ((array == 0) | (array == 1) | ~(array == array)).all()
+        for values in found
+        if values is not None
+        for array in values.of.values()
+    )
+
+
+def _mark(value: float, is_yes_or_no: bool) -> str:
+    if not math.isfinite(value):
+        return _DASH
+    return ("✓" if value else "✗") if is_yes_or_no else percent(value)
+
+
+def _said(value: float, is_yes_or_no: bool) -> str:
+    if not math.isfinite(value):
+        return "no value"
+    return ("yes" if value else "no") if is_yes_or_no else percent(value)
+
+
+def _unscored(tables: Tables) -> list[dict[str, Any]]:
+    """Scorers that have not scored all that is drawn."""
+    drawn = len(tables.evidence.rows)
+    scores = tables.evidence.scores
+    found = []
+    for scorer in tables.evidence.scorers:
+        own = scores.loc[scores["scorer"] == scorer.name]
+        count = len(set(own[UNIT].itertuples(index=False, name=None)))
+        if count < drawn:
+            found.append({"name": scorer.name, "count": count})
+    return found
+
+
+def _compared(tables: Tables) -> int:
+    """Pictures of each condition that the primary metric compares."""
+    found = (tables.values(name, tables.primary) for name in tables.sets)
+    return sum(int(values.is_there.sum()) for values in found if values is not None)
+
+
+def _comparisons(tables: Tables) -> int:
+    """Intervals of differences in the main tables."""
+    results = tables.results
+    keys = {column.key for column in tables.leading}
+    found = zip(results["scorer"], results["metric"], results["difference_low"], strict=True)
+    return sum((scorer, metric) in keys and low == low for scorer, metric, low in found)
+
+
+def _seconds(tables: Tables) -> str:
+    hours = tables.evidence.costs["seconds"].sum() / 3600
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"[{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float) -> str:
+    text = f"{100 * value:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    text = _number(value)
+    return text if text.startswith("−") or text == "0.0" else f"+{text}"
+
+
+def _ratio(value: float) -> str:
+    return _DASH if math.isnan(value) else f"{value:.2f}"
+
+
+def _short(text: object) -> str:
+    """A text that strangers may have written, in one line without control characters."""
+    line = "".join(c if c.isprintable() else " " for c in str(text)[: 4 * _LONGEST])
+    line = " ".join(line.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def _escaped(value: object) -> object:
+    """What a Markdown template shows, with every sign that Markdown or HTML would read as its own.
+
+    What is marked as safe is left alone.
+    """
+    if isinstance(value, Markup | int | float) or value is None:
+        return value
+    text = _short(value)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"[\\`*_{}\[\]()#|~!$@]", r"\\\g<0>", text)
+
+
+def _fenced(text: str) -> Markup:
+    """A block of code in Markdown, whatever the code holds."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return Markup(f"{fence}sh\n{text}\n{fence}")

@@ -1,0 +1,401 @@
+"""The tables of a report: pure functions from frames to frames."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
+from adhere.evaluation.scorers.base import Metric
+from adhere.evaluation.statistics import (
+    Estimate,
+    differences,
+    discordant,
+    estimate,
+    macro,
+)
+
+# Stands for all sets together; no set can be called this.
+MACRO = "macro average"
+GROUPS = ("presence", "binding", "count", "mixing", "alignment", "preservation")
+_PRIMARY = ("mini", "all-present")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of one scorer.
+
+    Attributes:
+        scorer: its name.
+        metric: the metric.
+    """
+
+    scorer: str
+    metric: Metric
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it apart in the frames."""
+        return self.scorer, self.metric.name
+
+
+@dataclass(frozen=True)
+class Values:
+    """A metric over a prompt set, for all that every condition has.
+
+    Attributes:
+        prompts: their ids, in the order of the set.
+        seeds: in the order of the plan.
+        is_there: (prompts, seeds), whether every condition has the picture scored; a run that
+            was stopped has fewer seeds of some prompts.
+        of: condition to (prompts, seeds), NaN where there is no value.
+    """
+
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    is_there: np.ndarray
+    of: Mapping[str, np.ndarray]
+
+
+class Tables:
+    """The numbers of a report; each table is made once, when it is first asked for.
+
+    Args:
+        evidence: what they are made from.
+
+    Raises:
+        ValueError: no picture is scored that every condition has.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self._values: dict[tuple[str, tuple[str, str]], Values] = {}
+        for column in self.columns:
+            for name in self._set_names:
+                values = self._common(name, column)
+                if values.prompts:
+                    self._values[name, column.key] = values
+        if not self._values:
+            raise ValueError(
+                "No picture is scored yet that every condition has, so there is nothing to "
+                "compare; go on with `adhere evaluate run`, or with `adhere evaluate score`."
+            )
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """All metrics, scorer by scorer."""
+        return tuple(
+            Column(scorer.name, metric)
+            for scorer in self.evidence.scorers
+            for metric in scorer.metrics
+        )
+
+    @cached_property
+    def conditions(self) -> tuple[str, ...]:
+        """Their names, the plain control first."""
+        names = [condition.name for condition in self.evidence.plan.conditions]
+        return (PLAIN, *(name for name in names if name != PLAIN))
+
+    @cached_property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the prompt sets of which anything can be compared, in the plan's order."""
+        there = {name for name, _ in self._values}
+        return tuple(name for name in self._set_names if name in there)
+
+    @cached_property
+    def leading(self) -> tuple[Column, ...]:
+        """The first metric of each group that has any value, in the order of the groups."""
+        found = {}
+        for column in self._having_values:
+            found.setdefault(column.metric.group, column)
+        return tuple(found[group] for group in GROUPS if group in found)
+
+    @cached_property
+    def primary(self) -> Column:
+        """What plots and sheets show: the exact scorer's "all-present", or the first metric."""
+        ours = [column for column in self._having_values if column.key == _PRIMARY]
+        return [*ours, *self.leading, *self.columns][0]
+
+    @cached_property
+    def _having_values(self) -> tuple[Column, ...]:
+        return tuple(
+            column
+            for column in self.columns
+            if any(
+                np.isfinite(values.of[condition]).any()
+                for name in self.sets
+                if (values := self.values(name, column)) is not None
+                for condition in self.conditions
+            )
+        )
+
+    @property
+    def _set_names(self) -> tuple[str, ...]:
+        return tuple(prompts.name for prompts in self.evidence.plan.sets)
+
+    def values(self, name: str, column: Column) -> Values | None:
+        """A metric over a set; None where no condition can be compared."""
+        return self._values.get((name, column.key))
+
+    def _common(self, name: str, column: Column) -> Values:
+        """What every condition has of a set and a metric, as arrays."""
+        scores = self.evidence.scores
+        is_own = (
+            (scores["set"] == name)
+            & (scores["scorer"] == column.scorer)
+            & (scores["metric"] == column.metric.name)
+        )
+        own = scores.loc[is_own]
+        pairs = pd.MultiIndex.from_arrays([own["prompt"], own["seed"]])
+        counts = own.groupby(["prompt", "seed"], sort=False)["condition"].nunique()
+        whole = counts[counts == len(self.conditions)].index
+        own = own.loc[pairs.isin(whole)]
+        plan = self.evidence.plan
+        there = set(own["prompt"])
+        ids = next(s.prompts for s in plan.sets if s.name == name)
+        prompts = tuple(prompt.id for prompt in ids if prompt.id in there)
+        drawn = set(own["seed"])
+        seeds = tuple(seed for seed in plan.seeds if seed in drawn)
+        of = {}
+        for condition in self.conditions:
+            wide = own.loc[own["condition"] == condition].pivot(
+                index="prompt", columns="seed", values="value"
+            )
+            of[condition] = wide.reindex(index=list(prompts), columns=list(seeds)).to_numpy(float)
+        grid = pd.MultiIndex.from_product([prompts, seeds])
+        is_there = grid.isin(whole).reshape(len(prompts), len(seeds))
+        return Values(prompts, seeds, is_there, of)
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """A row for each set (and all together), condition and metric, with intervals and cost."""
+        rows = [
+            {**self._head(name, condition), **numbers, **self._cost(name, condition)}
+            for name, condition, numbers in self._compared()
+        ]
+        return pd.DataFrame(rows)
+
+    def _compared(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        for name in (*self.sets, *([MACRO] if len(self.sets) > 1 else [])):
+            sets = self.sets if name == MACRO else (name,)
+            for column in self.columns:
+                found = [v for one in sets if (v := self.values(one, column)) is not None]
+                if not found:
+                    continue
+                for condition in self.conditions:
+                    yield name, condition, self._numbers(column, condition, found)
+
+    def _numbers(self, column: Column, condition: str, found: list[Values]) -> dict[str, Any]:
+        own = [values.of[condition] for values in found]
+        changes = [differences(values.of[condition], values.of[PLAIN]) for values in found]
+        value = _estimate(own)
+        change = Estimate(None, None, None, 0, 0) if condition == PLAIN else _estimate(changes)
+        pairs = [discordant(one) for one in changes]
+        scorer = self._facts[column.scorer]
+        return {
+            "scorer": column.scorer,
+            "scorer_identity": json.dumps(dict(scorer.identity), sort_keys=True),
+            "metric": column.metric.name,
+            "group": column.metric.group,
+            "higher_is_better": column.metric.higher_is_better,
+            "prompts": value.prompts,
+            "seeds": len({seed for values in found for seed in values.seeds}),
+            "pictures": value.pictures,
+            "value": _number(value.value),
+            "low": _number(value.low),
+            "high": _number(value.high),
+            "note": value.note,
+            "difference": _number(change.value),
+            "difference_low": _number(change.low),
+            "difference_high": _number(change.high),
+            "difference_note": change.note,
+            "pairs": change.pictures,
+            "raised": 0 if condition == PLAIN else sum(up for up, _ in pairs),
+            "lowered": 0 if condition == PLAIN else sum(down for _, down in pairs),
+        }
+
+    @cached_property
+    def _facts(self) -> dict[str, ScorerFacts]:
+        return {scorer.name: scorer for scorer in self.evidence.scorers}
+
+    def _head(self, name: str, condition: str) -> dict[str, Any]:
+        """What a published row must say of how its pictures were made."""
+        plan = self.evidence.plan
+        methods = [asdict(method) for method in plan.condition(condition).methods]
+        return {
+            "set": name,
+            "set_sha256": "" if name == MACRO else plan.set_sha256(name),
+            "condition": condition,
+            "methods": json.dumps(methods, sort_keys=True),
+            "model": plan.model,
+            "revision": plan.revision or "",
+            "weights": plan.weights or "",
+            "scheduler": plan.scheduler.name,
+            "steps": plan.steps,
+            "guidance_scale": plan.guidance_scale,
+            "size": f"{plan.size[0]}x{plan.size[1]}",
+            "dtype": plan.dtype,
+            "device": plan.device,
+        }
+
+    def _cost(self, name: str, condition: str) -> dict[str, Any]:
+        if name == MACRO:
+            each = self.costs[self.costs["condition"] == condition]
+            means = {c: each[c].mean() for c in _COSTS}
+            return {
+                **means,
+                "peak_bytes": each["peak_bytes"].max(),
+                "failures": int(each["failures"].sum()),
+            }
+        row = self.costs[(self.costs["set"] == name) & (self.costs["condition"] == condition)]
+        return {c: row.iloc[0][c] for c in (*_COSTS, "peak_bytes", "failures")}
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """A row for each set and condition: a picture's cost, and its ratio to plain.
+
+        Ratios are of sums over the prompts and seeds that both have drawn.
+        """
+        costs = self.evidence.costs.set_index(UNIT).sort_index()
+        failed = Counter(zip(self.failures["set"], self.failures["condition"], strict=True))
+        rows = []
+        for name in self.sets:
+            plain = _of(costs, PLAIN, name)
+            for condition in self.conditions:
+                own = _of(costs, condition, name)
+                row: dict[str, Any] = {"set": name, "condition": condition}
+                for what in ("seconds", "flops"):
+                    both = own[[what]].join(plain[[what]], rsuffix="_plain", how="inner").dropna()
+                    below = both[f"{what}_plain"].sum()
+                    row[what] = own[what].mean()
+                    row[f"{what}_ratio"] = both[what].sum() / below if below else np.nan
+                row["peak_bytes"] = own["peak_bytes"].max()
+                row["failures"] = failed[name, condition]
+                rows.append(row)
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """A row for each picture that could not be drawn."""
+        rows = self.evidence.rows
+        return rows.loc[rows["error"].notna()].reset_index(drop=True)
+
+    @cached_property
+    def prompts(self) -> pd.DataFrame:
+        """A row for each prompt, metric and condition: the mean over seeds."""
+        rows = []
+        for name, column, values in self._all_values():
+            for place, prompt in enumerate(values.prompts):
+                for condition in self.conditions:
+                    own = values.of[condition][place]
+                    rows.append(
+                        {
+                            "set": name,
+                            "prompt": prompt,
+                            "text": self.text(name, prompt),
+                            "condition": condition,
+                            "scorer": column.scorer,
+                            "metric": column.metric.name,
+                            **_against_plain(own, values.of[PLAIN][place], condition),
+                        }
+                    )
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def seeds(self) -> pd.DataFrame:
+        """A row for each seed, metric and condition: the mean over prompts."""
+        rows = []
+        for name, column, values in self._all_values():
+            for place, seed in enumerate(values.seeds):
+                for condition in self.conditions:
+                    own = values.of[condition][:, place]
+                    rows.append(
+                        {
+                            "set": name,
+                            "seed": seed,
+                            "condition": condition,
+                            "scorer": column.scorer,
+                            "metric": column.metric.name,
+                            **_against_plain(own, values.of[PLAIN][:, place], condition),
+                        }
+                    )
+        return pd.DataFrame(rows)
+
+    def _all_values(self) -> Iterator[tuple[str, Column, Values]]:
+        for name in self.sets:
+            for column in self.columns:
+                values = self.values(name, column)
+                if values is not None:
+                    yield name, column, values
+
+    def text(self, name: str, prompt: str) -> str:
+        """The text of a prompt, by its set and id."""
+        return self._texts[name, prompt]
+
+    @cached_property
+    def _texts(self) -> dict[tuple[str, str], str]:
+        return {(s.name, p.id): p.text for s in self.evidence.plan.sets for p in s.prompts}
+
+    def row(self, name: str, condition: str, column: Column) -> dict[str, Any] | None:
+        """A row of `results`; None where there is none."""
+        return self._rows.get((name, condition, *column.key))
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+        records = self.results.to_dict("records")
+        return {(r["set"], r["condition"], r["scorer"], r["metric"]): r for r in records}
+
+
+_COSTS = ("seconds", "seconds_ratio", "flops", "flops_ratio")
+
+
+def pareto(costs: list[float], values: list[float]) -> list[int]:
+    """Places of the points that no other one beats: none is cheaper and at least as good.
+
+    Args:
+        costs: of each point, lower is better.
+        values: of each point, higher is better.
+
+    Returns:
+        Places in the order of their cost.
+    """
+    front: list[int] = []
+    for place in sorted(range(len(costs)), key=lambda p: (costs[p], -values[p])):
+        if not front or values[place] > values[front[-1]]:
+            front.append(place)
+    return front
+
+
+def _estimate(arrays: list[np.ndarray]) -> Estimate:
+    return estimate(arrays[0]) if len(arrays) == 1 else macro(arrays)
+
+
+def _against_plain(own: np.ndarray, plain: np.ndarray, condition: str) -> dict[str, Any]:
+    is_both = np.isfinite(own) & np.isfinite(plain)
+    has_change = condition != PLAIN and is_both.any()
+    return {
+        "pictures": int(np.isfinite(own).sum()),
+        "value": float(own[np.isfinite(own)].mean()) if np.isfinite(own).any() else np.nan,
+        "difference": float((own - plain)[is_both].mean()) if has_change else np.nan,
+    }
+
+
+def _of(costs: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
+    """The costs of a condition in a set, by prompt and seed."""
+    try:
+        return costs.loc[(condition, name)]  # type: ignore[return-value]
+    except KeyError:
+        empty = pd.MultiIndex.from_tuples([], names=["prompt", "seed"])
+        return pd.DataFrame(columns=costs.columns, index=empty, dtype=float)
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
