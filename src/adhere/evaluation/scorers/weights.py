@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,10 +95,11 @@ def read_model(kind: Any, source: Source, device: str, dtype: str = "float32") -
         dtype: such as "float32".
 
     Raises:
-        ValueError: see `read`; or weights that the class needs are not there.
+        ValueError: see `read`; or the model is of another kind, or lacks weights.
     """
     import torch
 
+    _check_kind(kind, source)
     model, report = read(
         kind,
         source,
@@ -150,6 +152,22 @@ def split(model: str | None, defaults: Mapping[str, str]) -> list[str]:
         )
     given += [""] * (len(defaults) - len(given))
     return [own or default for own, default in zip(given, defaults.values(), strict=True)]
+
+
+def _check_kind(kind: Any, source: Source) -> None:
+    """A class would read a model of another kind as far as names agree, and make up the rest."""
+    expected = getattr(getattr(kind, "config_class", None), "model_type", None)
+    try:
+        settings = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+        found = settings.get("model_type")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise ValueError(
+            f"config.json of {source.name!r} cannot be read; copy it again."
+        ) from None
+    if expected is not None and found != expected:
+        raise ValueError(
+            f"{source.name!r} is a model of the kind {found!r:.60}; expected {expected!r}."
+        )
 
 
 def _check(folder: Path, model: str) -> None:
