@@ -421,11 +421,13 @@ class Store:
 
     def _append(self, name: str, lines: Sequence[str]) -> None:
         path = self.folder / name
-        with _telling(path), open(path, "ab") as file:
+        rest = "".join(line + "\n" for line in lines).encode()
+        # A buffer would be written once more on closing, after part of it was taken back.
+        with _telling(path), open(path, "ab", buffering=0) as file:
             before = file.tell()
             try:
-                file.write("".join(line + "\n" for line in lines).encode())
-                file.flush()
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except BaseException:
                 # Part of it may be there; later lines must not be joined to it.

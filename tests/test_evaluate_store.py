@@ -1,0 +1,409 @@
+"""Runs on disk: nothing lost, nothing twice, nothing half, and never two runs in one folder."""
+
+import errno
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from adhere.evaluation.plan import Condition, Plan, Unit, plan_from_json
+from adhere.evaluation.prompts import PromptSet
+from adhere.evaluation.store import Store, failed
+from adhere.methods import AttendAndExcite
+from adhere.picture import read_recipe
+from adhere.recipe import SchedulerRecipe
+from runs import CROWD, PAIRS, PLAN, files, fill, filled, outcomes, small
+
+CHANGES = {
+    "model": "another",
+    "conditions": (
+        Condition("none"),
+        Condition.of("attend-and-excite", AttendAndExcite(stop=0.4)),
+    ),
+    "sets": (PAIRS,),
+    "seeds": (0, 1, 2),
+    "steps": 49,
+    "guidance_scale": 7.0,
+    "negative_prompt": "blurry",
+    "size": (128, 136),
+    "scheduler": SchedulerRecipe("DDIMScheduler", {"beta_start": 0.0009}),
+    "dtype": "bfloat16",
+    "device": "cuda",
+    "batch_size": 3,
+    "revision": "abc",
+    "weights": "cd" * 32,
+    "environment": {**PLAN.environment, "adhere": "0.2.0"},
+    "platform": {"pillow": "12.0.0"},
+}
+
+
+# The plan.
+
+
+def test_every_setting_is_in_the_fingerprint_and_named_where_it_differs():
+    assert set(CHANGES) == set(Plan.__dataclass_fields__)
+    for name, value in CHANGES.items():
+        changed = replace(PLAN, **{name: value})
+        assert changed.fingerprint != PLAN.fingerprint
+        said = PLAN.differences(changed)
+        assert said and all(line.startswith(name) for line in said), said
+    assert PLAN.differences(replace(PLAN)) == []
+    text = CROWD.prompts[0]
+    other = PromptSet(CROWD.name, CROWD.source, (replace(text, wanted=()), *CROWD.prompts[1:]))
+    assert PLAN.differences(replace(PLAN, sets=(PAIRS, other))) == [
+        "sets: 'crowd' is not what it was"
+    ]
+    [line] = PLAN.differences(replace(PLAN, environment=CHANGES["environment"]))
+    assert line == "environment adhere: 0.1.0, now 0.2.0"
+    assert (
+        "stop 0.5, now 0.4"
+        in PLAN.differences(replace(PLAN, conditions=CHANGES["conditions"]))[-1]
+    )
+
+
+def test_a_run_that_is_stopped_anywhere_is_balanced():
+    batches = PLAN.batches
+    assert sorted(PLAN.units) == sorted(
+        Unit(condition.name, s.name, prompt.id, seed)
+        for condition in PLAN.conditions
+        for s in PLAN.sets
+        for prompt in s.prompts
+        for seed in PLAN.seeds
+    )
+    conditions = [c.name for c in PLAN.conditions]
+    prompts = len(PAIRS.prompts) + len(CROWD.prompts)
+    for start in range(0, len(batches), len(conditions)):
+        row = batches[start : start + len(conditions)]
+        assert [batch.condition for batch in row] == conditions
+        assert len({(batch.set, batch.prompt, batch.seeds) for batch in row}) == 1
+    rows = batches[:: len(conditions)]
+    for turn, seeds in enumerate([(0, 1), (2, 3), (7,)]):
+        assert {row.seeds for row in rows[turn * prompts : (turn + 1) * prompts]} == {seeds}
+    for stop in range(1, prompts + 1):
+        shares = [
+            Fraction(sum(row.set == s.name for row in rows[:stop]), len(s.prompts))
+            for s in PLAN.sets
+        ]
+        assert abs(shares[0] - shares[1]) <= Fraction(1, 2)
+
+
+def test_a_plan_comes_back_from_its_file():
+    assert plan_from_json(PLAN.to_json()) == PLAN
+    assert plan_from_json(PLAN.to_json()).fingerprint == PLAN.fingerprint
+    assert plan_from_json(PLAN.to_json()).conditions[1].built() == (AttendAndExcite(),)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.update(steps=51), "changed by hand"),
+        (lambda d: d.update(schema=2), "schema 2"),
+        (lambda d: d.pop("seeds"), "keys"),
+        (lambda d: d["sets"][0]["prompts"][0].update(id="../../up"), "folder"),
+        (lambda d: d["conditions"][1].update(name="a/b"), "folder"),
+        (lambda d: d.update(size=["8", "8"]), "width"),
+        (lambda d: d.update(seeds=[0, 0]), "seeds"),
+        (lambda d: d.update(seeds=[]), "seeds"),
+        (lambda d: d.update(sets=7), "no plan"),
+        (lambda d: d["sets"][0]["prompts"][0]["wanted"][0].update(count="two"), "count"),
+    ],
+)
+def test_a_plan_of_a_stranger_is_not_believed(change, said, tmp_path):
+    data = json.loads(PLAN.to_json())
+    change(data)
+    (tmp_path / "plan.json").write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=said) as caught:
+        Store.open(tmp_path)
+    assert "left alone" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, "\udcff"])
+def test_a_broken_plan_is_told(text, tmp_path):
+    (tmp_path / "plan.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ValueError, match="cannot be read"):
+        Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["report", "scores", "exports", "Two", "a b", "", "-a", ".."])
+def test_names_that_cannot_be_folders_are_refused(name):
+    with pytest.raises(ValueError, match="folder"):
+        replace(PLAN, conditions=(Condition.of(name, AttendAndExcite()),))
+
+
+def test_the_plain_control_is_always_there():
+    plan = replace(PLAN, conditions=(Condition.of("mine", AttendAndExcite()),))
+    assert [c.name for c in plan.conditions] == ["none", "mine"]
+    for wrong in (Condition.of("none", AttendAndExcite()), Condition("mine")):
+        with pytest.raises(ValueError, match="plain control"):
+            replace(PLAN, conditions=(wrong,))
+
+
+# The store.
+
+
+def test_what_is_kept_comes_back(tmp_path):
+    store = filled(tmp_path / "run")
+    assert sorted(files(store.folder)) == sorted(
+        [".lock", "manifest.jsonl", "plan.json"]
+        + [f"{u.condition}/{u.set}/{u.prompt}/{u.seed}.png" for u in store.plan.units]
+    )
+    again = Store.open(store.folder)
+    assert again.plan == store.plan and again.missing() == () and again.verify() == []
+    assert [row.unit for row in again.rows()] == list(store.plan.units)
+    assert [m.unit for m in again.measurements()] == list(store.plan.units)
+    for row in again.rows():
+        assert row.recipe == read_recipe(again.path(row.unit))
+        assert row.text == again.plan.prompt(row.unit).text
+        assert row.set_sha256 == PAIRS.sha256
+
+
+def test_failures_are_rows(tmp_path):
+    store = Store.create(tmp_path / "run", small())
+    batch = store.missing()[1]
+    with store.writing():
+        store.keep([failed(store.plan, u, "bad\nluck", batch=batch.seeds) for u in batch.units])
+    rows = Store.open(store.folder).rows()
+    assert [(row.unit, row.error, row.sha256) for row in rows] == [
+        (unit, "bad", None) for unit in batch.units
+    ]
+    assert store.verify() == [] and store.measurements() == []
+    assert batch not in store.missing()
+
+
+def test_a_torn_line_at_any_place_is_healed(tmp_path):
+    whole = files(filled(tmp_path / "whole").folder)
+    store = fill(Store.create(tmp_path / "run", small()), most=2)
+    manifest = store.folder / "manifest.jsonl"
+    before, length = manifest.read_bytes(), len(manifest.read_bytes())
+    second = [len(before.split(b"\n", 2)[0]) + 1, before.rindex(b"\n", 0, length - 1) + 1]
+    for cut in (1, 10, *second, length - 1):
+        manifest.write_bytes(before[:cut])
+        torn = Store.open(store.folder)
+        assert len(torn.rows()) in (0, 2), "half a batch is none"
+        assert len(torn.missing()) == len(torn.plan.batches) - len(torn.rows()) // 2
+        fill(torn)
+        assert files(store.folder) == whole
+        assert [m.unit for m in torn.measurements()] == list(torn.plan.units)
+        text = (store.folder / "measurements.jsonl").read_text()
+        assert len(text.splitlines()) == len(torn.plan.units)
+
+
+def test_what_a_kill_leaves_is_swept(tmp_path):
+    whole = files(filled(tmp_path / "whole").folder)
+    store = fill(Store.create(tmp_path / "run", small()), most=3)
+    for left in (".manifest.jsonl.part", "none/pairs/cat-frog/.1.png.part", ".plan.json.part"):
+        (store.folder / left).write_bytes(b"half")
+    fill(Store.open(store.folder))
+    assert files(store.folder) == whole
+
+
+def test_a_kill_before_there_is_a_plan_is_no_obstacle(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".plan.json.part").write_bytes(b"half")
+    (tmp_path / "run" / ".lock").touch()
+    assert filled(tmp_path / "run").missing() == ()
+
+
+def test_rows_in_any_order_end_in_the_plans(tmp_path):
+    whole = files(filled(tmp_path / "whole").folder)
+    store = Store.create(tmp_path / "run", small())
+    with store.writing():
+        for batch in reversed(store.missing()):
+            store.keep(outcomes(store.plan, batch))
+    assert files(store.folder) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: line.replace('"steps": 50', '"steps": 49'),
+        lambda line: line.replace('"seed": 1', '"seed": 9'),
+        lambda line: line.replace('"condition": "none"', '"condition": "../.."'),
+        lambda line: line.replace('"error": null', '"error": "none of it"'),
+        lambda line: "[]",
+        lambda line: "\x00" * 20,
+    ],
+)
+def test_a_changed_manifest_is_told_by_the_line(change, tmp_path):
+    store = filled(tmp_path / "run")
+    manifest = store.folder / "manifest.jsonl"
+    lines = manifest.read_text().splitlines()
+    assert change(lines[1]) != lines[1]
+    before = files(store.folder, without=("manifest.jsonl",))
+    manifest.write_text("\n".join([lines[0], change(lines[1]), *lines[2:]]) + "\n")
+    for attempt in (
+        lambda: Store.open(store.folder).rows(),
+        lambda: fill(Store.open(store.folder)),
+    ):
+        with pytest.raises(ValueError, match="Line 2 of"):
+            attempt()
+    assert files(store.folder, without=("manifest.jsonl",)) == before
+    manifest.write_text("\n".join([*lines, lines[0]]) + "\n")
+    with pytest.raises(ValueError, match=f"Line {len(lines) + 1} .* an earlier line"):
+        Store.open(store.folder).rows()
+
+
+def test_missing_and_altered_pictures_are_found_and_drawn_again_when_forgotten(tmp_path):
+    store = filled(tmp_path / "run")
+    whole = files(store.folder)
+    gone, changed = store.plan.units[2], store.plan.units[5]
+    store.path(gone).unlink()
+    data = bytearray(store.path(changed).read_bytes())
+    data[-20] ^= 1
+    store.path(changed).write_bytes(data)
+    damaged = Store.open(store.folder).verify()
+    assert [(one.unit, one.kind) for one in damaged] == [(gone, "missing"), (changed, "altered")]
+    assert store.missing() == ()
+    with store.writing():
+        store.forget([gone, changed])
+        assert [batch.units[0] for batch in store.missing()] == [
+            store.plan.units[2],
+            store.plan.units[4],
+        ]
+        for batch in store.missing():
+            store.keep(outcomes(store.plan, batch))
+    assert files(store.folder) == whole and store.verify() == []
+
+
+def test_runs_are_never_mixed(tmp_path):
+    store = fill(Store.create(tmp_path / "run", small()), most=2)
+    before = files(store.folder, without=())
+    for changed, said in (
+        (small(steps=20), "steps: 50, now 20"),
+        (small(environment={**PLAN.environment, "adhere": "0.9.0"}), "adhere: 0.1.0, now 0.9.0"),
+    ):
+        with pytest.raises(ValueError, match="other settings") as caught:
+            Store.create(store.folder, changed)
+        assert said in str(caught.value)
+    assert files(store.folder, without=()) == before
+    assert Store.create(store.folder, small()).rows() == store.rows()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").touch()
+    with pytest.raises(ValueError, match="thesis.txt"):
+        Store.create(tmp_path / "home", small())
+    with pytest.raises(ValueError, match="is no run"):
+        Store.open(tmp_path / "home")
+
+
+def _hold(folder, begun):
+    with Store.open(folder).writing():
+        begun.set()
+        time.sleep(30)
+
+
+def test_two_processes_do_not_draw_into_one_folder(tmp_path):
+    store = fill(Store.create(tmp_path / "run", small()), most=1)
+    context = multiprocessing.get_context("fork")
+    begun = context.Event()
+    other = context.Process(target=_hold, args=(store.folder, begun))
+    other.start()
+    try:
+        assert begun.wait(20)
+        with pytest.raises(ValueError, match="Another process is drawing"):
+            fill(Store.open(store.folder))
+        assert len(store.rows()) == 2, "reading is free"
+        other.kill()
+        other.join()
+        assert fill(store).missing() == (), "a kill leaves no lock behind"
+    finally:
+        other.kill()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 192 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(place)]
+    try:
+        subprocess.run(words, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("file systems can be mounted by root only")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(tiny_disk, tmp_path):
+    whole = files(filled(tmp_path / "whole").folder)
+    run = tiny_disk / "run"
+    ballast = tiny_disk / "ballast"
+    store = Store.create(run, small())
+    # Wherever the disk becomes full: in a picture, in the measurements, in the manifest.
+    for room in (4096, 12288, 20480, 8192):
+        free = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_bsize
+        ballast.write_bytes(b"\0" * max(free - room, 0))
+        before = store.rows()
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            fill(Store.open(run))
+        assert caught.value.errno == errno.ENOSPC and str(run) in caught.value.filename
+        assert "kept" in caught.value.strerror
+        now = Store.open(run)
+        assert now.rows()[: len(before)] == before and now.verify() == []
+        assert list(run.rglob("*.part")) == []
+        ballast.unlink()
+    assert fill(Store.open(run)).verify() == []
+    assert files(run) == whole
+
+
+def test_a_file_that_cannot_grow_is_an_error_that_can_be_mended(tmp_path):
+    whole = files(filled(tmp_path / "whole").folder)
+    store = fill(Store.create(tmp_path / "run", small()), most=2)
+    before = files(store.folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, ((store.folder / "manifest.jsonl").stat().st_size + 9, hard)
+    )
+    try:
+        with pytest.raises(OSError, match="manifest.jsonl") as caught:
+            fill(store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert before.items() <= files(store.folder).items(), "no half of a line stays"
+    assert files(fill(store).folder) == whole
+
+
+def _as_nobody(folder, said):
+    os.setgid(65534)
+    os.setuid(65534)
+    for attempt in (
+        lambda: fill(Store.open(folder)),
+        lambda: Store.create(Path(folder).parent / "new", small()),
+    ):
+        try:
+            attempt()
+        except OSError as error:
+            said.put((error.errno, error.filename, error.strerror))
+        else:
+            said.put(None)
+
+
+def test_an_unwritable_folder_is_told(tmp_path):
+    if os.getuid():
+        pytest.skip("only root can become somebody else")
+    store = fill(Store.create(tmp_path / "run", small()), most=1)
+    before = files(store.folder)
+    for place in (store.folder, *store.folder.rglob("*")):
+        place.chmod(0o755 if place.is_dir() else 0o644)
+    # Folders above must be open to whoever comes.
+    for place in tmp_path.parents:
+        if not place.stat().st_mode & 0o001:
+            place.chmod(place.stat().st_mode | 0o011)
+    tmp_path.chmod(0o755)
+    context = multiprocessing.get_context("fork")
+    said = context.Queue()
+    other = context.Process(target=_as_nobody, args=(store.folder, said))
+    other.start()
+    for name in ("run", "new"):
+        code, filename, told = said.get(timeout=20)
+        assert code == errno.EACCES and name in filename and "kept" in told
+    other.join()
+    assert files(store.folder) == before
+    assert fill(store).missing() == ()
