@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adhere.evaluation.export import COCO, LAYOUTS, export
+from adhere.evaluation.export import COCO, LAYOUTS, export, tifa_result
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted, prompt_set
 from adhere.evaluation.scorers.questions import questions
@@ -51,7 +51,7 @@ def digest(path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def digests(store, prompt, condition="attend"):
+def digests(store, prompt, condition="attend", prompts="own"):
     return [
         row.sha256
         for row in store.rows()
@@ -65,7 +65,7 @@ def left(folder) -> list[str]:
 
 def test_attend_and_excite_finds_every_picture_under_its_prompt(tmp_path):
     store = run(tmp_path)
-    out = export(store, "attend-and-excite", tmp_path / "view", condition="attend")
+    out = export(store, "attend-and-excite", tmp_path / "view", condition="attend", prompts="own")
     # What the authors' script does: folders are prompts, all pictures below them are theirs.
     folders = {p.name for p in out.glob("*") if p.is_dir()}
     assert folders == {p.text for p in PROMPTS}
@@ -78,7 +78,7 @@ def test_attend_and_excite_finds_every_picture_under_its_prompt(tmp_path):
 
 def test_geneval_reads_what_each_picture_should_hold(tmp_path):
     store = run(tmp_path)
-    out = export(store, "geneval", tmp_path / "view", condition="attend")
+    out = export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
     read = {}
     for folder in sorted(os.listdir(out)):
         if not (out / folder).is_dir() or not folder.isdigit():
@@ -128,20 +128,20 @@ def test_geneval_refuses_what_its_models_cannot_name(tmp_path):
     frog = Prompt("p-0", "a frog", (Wanted("frog"),))
     store = run(tmp_path / "a", [frog])
     with pytest.raises(ValueError, match="does not know 'frog'.*owlv2"):
-        export(store, "geneval", tmp_path / "view", condition="attend")
+        export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
     gray = Prompt("p-0", "a gray car", (Wanted("car", "gray"),))
     store = run(tmp_path / "b", [gray])
     with pytest.raises(ValueError, match="does not know the colour 'gray'"):
-        export(store, "geneval", tmp_path / "view", condition="attend")
+        export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
     store = run(tmp_path / "c", [Prompt("p-0", "something", ())])
     with pytest.raises(ValueError, match="Nothing is known of what"):
-        export(store, "geneval", tmp_path / "view", condition="attend")
+        export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
     assert left(tmp_path) == ["a", "b", "c"]
 
 
 def test_tifa_finds_a_picture_for_every_id_of_its_questions(tmp_path):
     store = run(tmp_path)
-    out = export(store, "tifa", tmp_path / "view", condition="attend")
+    out = export(store, "tifa", tmp_path / "view", condition="attend", prompts="own")
     asked = json.loads((out / "questions.json").read_text())
     places = json.loads((out / "imgs.json").read_text())
     seen = {}
@@ -162,15 +162,15 @@ def test_tifa_finds_a_picture_for_every_id_of_its_questions(tmp_path):
 def test_tifa_needs_two_pictures_and_something_to_ask(tmp_path):
     store = run(tmp_path / "a", [PROMPTS[0]], seeds=(3,))
     with pytest.raises(ValueError, match="fails on a single picture"):
-        export(store, "tifa", tmp_path / "view", condition="attend")
+        export(store, "tifa", tmp_path / "view", condition="attend", prompts="own")
     store = run(tmp_path / "b", [Prompt("p-0", "something", ())])
     with pytest.raises(ValueError, match="can ask nothing"):
-        export(store, "tifa", tmp_path / "view", condition="attend")
+        export(store, "tifa", tmp_path / "view", condition="attend", prompts="own")
 
 
 def test_t2i_compbench_gets_prompts_and_numbers_from_the_names(tmp_path):
     store = run(tmp_path)
-    out = export(store, "t2i-compbench", tmp_path / "view", condition="attend")
+    out = export(store, "t2i-compbench", tmp_path / "view", condition="attend", prompts="own")
     names = os.listdir(out / "samples")
     # What the authors' scripts do: the order is the number's, the prompt is before the first "_".
     names.sort(key=lambda name: int(name.split("_")[-1].split(".")[0]))
@@ -203,31 +203,31 @@ def test_a_prompt_that_is_no_file_name_is_refused_with_the_reason(tmp_path, text
     if "longer" in reason and layout == "t2i-compbench":
         reason = "longer than 244 bytes"
     with pytest.raises(ValueError, match=reason):
-        export(store, layout, tmp_path / "view", condition="attend")
+        export(store, layout, tmp_path / "view", condition="attend", prompts="own")
     assert left(tmp_path) == ["run"]
     # Layouts that do not name files after prompts take it.
-    export(store, "tifa", tmp_path / "other", condition="attend")
+    export(store, "tifa", tmp_path / "other", condition="attend", prompts="own")
 
 
 def test_the_longest_prompt_that_fits_is_taken(tmp_path):
     text = "a cat, and a dog. " + "c" * (255 - 18)
     store = run(tmp_path, [Prompt("p-0", text, (Wanted("cat"),))])
-    out = export(store, "attend-and-excite", tmp_path / "view", condition="attend")
+    out = export(store, "attend-and-excite", tmp_path / "view", condition="attend", prompts="own")
     assert left(out) == [text]
 
 
 def test_an_underscore_would_end_the_prompt_for_t2i_compbench(tmp_path):
     store = run(tmp_path, [Prompt("p-0", "a snake_case cat", (Wanted("cat"),))])
     with pytest.raises(ValueError, match="has a '_'"):
-        export(store, "t2i-compbench", tmp_path / "view", condition="attend")
+        export(store, "t2i-compbench", tmp_path / "view", condition="attend", prompts="own")
 
 
 def test_two_prompts_of_one_text_would_share_a_folder(tmp_path):
     same = [Prompt(f"p-{n}", "a cat", (Wanted("cat"),)) for n in range(2)]
     store = run(tmp_path, same)
     with pytest.raises(ValueError, match="would share a folder"):
-        export(store, "attend-and-excite", tmp_path / "view", condition="attend")
-    out = export(store, "t2i-compbench", tmp_path / "other", condition="attend")
+        export(store, "attend-and-excite", tmp_path / "view", condition="attend", prompts="own")
+    out = export(store, "t2i-compbench", tmp_path / "other", condition="attend", prompts="own")
     assert len(left(out / "samples")) == 4
 
 
@@ -235,7 +235,9 @@ def test_two_prompts_of_one_text_would_share_a_folder(tmp_path):
 @pytest.mark.parametrize("copy", [False, True])
 def test_pictures_are_links_or_copies_and_the_run_stays_as_it_is(tmp_path, layout, copy):
     store = run(tmp_path)
-    out = export(store, layout, tmp_path / "deep" / "view", condition="attend", copy=copy)
+    out = export(
+        store, layout, tmp_path / "deep" / "view", condition="attend", prompts="own", copy=copy
+    )
     pictures = list(out.rglob("*.png"))
     assert len(pictures) == 6
     own = {path.stat().st_ino for path in store.folder.rglob("*.png")}
@@ -252,7 +254,7 @@ def test_where_there_are_no_links_pictures_are_copied(tmp_path, monkeypatch):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", no_link)
-    out = export(store, "attend-and-excite", tmp_path / "view", condition="attend")
+    out = export(store, "attend-and-excite", tmp_path / "view", condition="attend", prompts="own")
     assert len(list(out.rglob("*.png"))) == 6
 
 
@@ -264,59 +266,72 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", full)
     with pytest.raises(OSError, match="No space left"):
-        export(store, "attend-and-excite", tmp_path / "view", condition="attend")
+        export(store, "attend-and-excite", tmp_path / "view", condition="attend", prompts="own")
     assert left(tmp_path) == ["run"]
 
 
 def test_only_a_new_or_empty_folder_is_taken(tmp_path):
     store = run(tmp_path)
     (tmp_path / "empty").mkdir()
-    export(store, "tifa", tmp_path / "empty", condition="attend")
+    export(store, "tifa", tmp_path / "empty", condition="attend", prompts="own")
     with pytest.raises(ValueError, match="is not empty"):
-        export(store, "tifa", tmp_path / "empty", condition="attend")
+        export(store, "tifa", tmp_path / "empty", condition="attend", prompts="own")
     with pytest.raises(ValueError, match="is not empty"):
-        export(store, "tifa", store.folder, condition="attend")
+        export(store, "tifa", store.folder, condition="attend", prompts="own")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ValueError, match="is no folder"):
-        export(store, "tifa", tmp_path / "file", condition="attend")
+        export(store, "tifa", tmp_path / "file", condition="attend", prompts="own")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="is no folder"):
-        export(store, "tifa", tmp_path / "link", condition="attend")
+        export(store, "tifa", tmp_path / "link", condition="attend", prompts="own")
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_names_are_asked_for_where_there_are_several(tmp_path):
+def test_without_names_every_condition_and_set_has_a_view_of_its_own(tmp_path):
     store = run(tmp_path)
-    with pytest.raises(ValueError, match=r"more than one condition \(none, attend\)"):
-        export(store, "tifa", tmp_path / "view")
+    out = export(store, "attend-and-excite", tmp_path / "view")
+    assert left(out) == ["attend", "none"]
+    for name in ("attend", "none"):
+        assert left(out / name) == ["own"]
+        assert left(out / name / "own") == sorted(p.text for p in PROMPTS)
+        found = digest(out / name / "own" / "a red car" / "3.png")
+        assert found == digest(store.path(Unit(name, "own", "p-1", 3)))
+    export(store, "tifa", tmp_path / "other", prompts="own", condition=None)
+    assert left(tmp_path / "other" / "none" / "own") == ["imgs.json", "pictures", "questions.json"]
+
+
+def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
+    store = run(tmp_path)
     with pytest.raises(ValueError, match="unknown condition 'atend': did you mean 'attend'"):
         export(store, "tifa", tmp_path / "view", condition="atend")
     with pytest.raises(ValueError, match="unknown prompt set 'other'"):
         export(store, "tifa", tmp_path / "view", condition="none", prompts="other")
     with pytest.raises(ValueError, match="unknown layout 'geneva': did you mean 'geneval'"):
-        export(store, "geneva", tmp_path / "view", condition="none")
+        export(store, "geneva", tmp_path / "view")
+    with pytest.raises(ValueError, match=r"more than one condition \(none, attend\).*name it"):
+        tifa_result(store)
 
 
 def test_a_failed_altered_or_missing_picture_is_no_silent_gap(tmp_path):
     lost = Unit("attend", "own", "p-1", 11)
     store = run(tmp_path, fails={lost})
     with pytest.raises(ValueError, match="1 pictures of 'attend'.*failed.*'p-1', seed 11"):
-        export(store, "geneval", tmp_path / "view", condition="attend")
-    export(store, "geneval", tmp_path / "plain", condition="none")
+        export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
+    export(store, "geneval", tmp_path / "plain", condition="none", prompts="own")
     path = store.path(Unit("none", "own", "p-0", 3))
     path.write_bytes(b"other")
     with pytest.raises(ValueError, match="missing or altered"):
-        export(store, "geneval", tmp_path / "view", condition="none")
+        export(store, "geneval", tmp_path / "view", condition="none", prompts="own")
     path.unlink()
     with pytest.raises(ValueError, match="missing or altered"):
-        export(store, "geneval", tmp_path / "view", condition="none")
+        export(store, "geneval", tmp_path / "view", condition="none", prompts="own")
     assert left(tmp_path) == ["plain", "run"]
 
 
 def test_an_unfinished_run_is_refused_where_means_would_be_skewed(tmp_path):
     begun = run(tmp_path / "begun", only=1)
     with pytest.raises(ValueError, match="no pictures of 'attend'"):
-        export(begun, "tifa", tmp_path / "view", condition="attend")
+        export(begun, "tifa", tmp_path / "view", condition="attend", prompts="own")
     store = run(tmp_path / "half", seeds=(1, 2, 3), only=8)
     with pytest.raises(ValueError, match="as many pictures of every prompt"):
-        export(store, "attend-and-excite", tmp_path / "view", condition="attend")
+        export(store, "attend-and-excite", tmp_path / "view", condition="attend", prompts="own")

@@ -203,7 +203,7 @@ def models(folders):
 
     def model(name: str):
         if name not in made:
-            made[name] = scorer(name, ",".join(map(folders, names[name])))
+            made[name] = scorer(name, "+".join(map(folders, names[name])))
         return made[name]
 
     return model
@@ -503,7 +503,7 @@ def yes_sayer(folders, tmp_path_factory):
     with torch.no_grad():
         model.classifier[-1].bias[:] = torch.tensor([100.0, 0, 0, 0])
     model.save_pretrained(folder)
-    return scorer("tifa", f"{folder},{folders('sentences')}")
+    return scorer("tifa", f"{folder}+{folders('sentences')}")
 
 
 def test_a_model_that_always_says_yes_gets_every_yes_or_no_question(yes_sayer):
@@ -539,7 +539,7 @@ def test_the_nearest_choice_is_that_of_mean_token_features(folders):
 
 
 def test_blip_answers_too(folders):
-    judge = scorer("tifa", f"{folders('blip_vqa')},{folders('sentences')}")
+    judge = scorer("tifa", f"{folders('blip_vqa')}+{folders('sentences')}")
     (judgement,) = judge.judge(PICTURES[:1], [SINGLE], [None])
     assert judgement.values["tifa"] in (0, 1)
 
@@ -559,7 +559,7 @@ def test_a_file_of_tifas_questions_is_asked_by_caption(folders, tmp_path):
     }  # fmt: skip
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([one, {**one, "id": "y"}]))
-    judge = scorer("tifa", f"{folders('vilt')},{folders('sentences')}", questions=path)
+    judge = scorer("tifa", f"{folders('vilt')}+{folders('sentences')}", questions=path)
     assert [q.question for q in judge.questions(SINGLE)] == ["is it a dog?"]
     assert judge.questions(PAIR) == ()
     assert set(judge.score(PICTURES[:1], [PAIR])[0].values()) == {None}
@@ -822,9 +822,9 @@ def test_a_model_of_another_kind_is_refused(folders, name, toy):
 
 def test_tifa_says_which_models_it_takes(folders):
     with pytest.raises(ValueError, match="of the kind 'clip'; TIFA takes a BLIP or a ViLT"):
-        scorer("tifa", f"{folders('clip')},{folders('sentences')}")
+        scorer("tifa", f"{folders('clip')}+{folders('sentences')}")
     with pytest.raises(ValueError, match="Got 3 models"):
-        scorer("tifa", "a,b,c")
+        scorer("tifa", "a+b+c")
 
 
 def test_code_that_comes_with_a_model_is_never_run(tmp_path):

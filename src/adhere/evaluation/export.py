@@ -1,6 +1,6 @@
 """A run laid out the way official scripts read pictures.
 
-One condition and one prompt set at a time, as these scripts average over all that they find:
+Each condition and prompt set has a view of its own, as these scripts average over all they find:
 
     attend-and-excite   OUT/<prompt>/<seed>.png
     geneval             OUT/<00000>/metadata.jsonl, OUT/<00000>/samples/<0000>.png
@@ -63,6 +63,12 @@ class _View:
     pictures: Mapping[str, Row]
     files: Mapping[str, str]
 
+    def with_another(self, place: str, other: _View) -> _View:
+        """Both, the other one's places behind one that ends in "/" or is empty."""
+        pictures = {place + own: row for own, row in other.pictures.items()}
+        files = {place + own: text for own, text in other.files.items()}
+        return _View({**self.pictures, **pictures}, {**self.files, **files})
+
 
 Layout = Callable[[Sequence[Row], Callable[[Unit], Prompt]], _View]
 
@@ -76,19 +82,20 @@ def export(
     prompts: str | None = None,
     copy: bool = False,
 ) -> Path:
-    """Lays a condition and a prompt set of a run out for a script.
+    """Lays a run out for a script, a view for each condition and prompt set.
 
     Args:
         store: the run.
         layout: one of `LAYOUTS`.
         out: the folder; it must not be there, or be empty.
-        condition: its name; None where the run has only one with pictures.
-        prompts: name of the prompt set; None where the run has only one.
+        condition: its name; None for all of them.
+        prompts: name of the prompt set; None for all of them.
         copy: whether pictures are copied; False links them, which takes no room, and copies
             where the file system has no links.
 
     Returns:
-        The folder.
+        The folder: the view itself where both names are given, else one for each in
+        OUT/<condition>/<prompt set>.
 
     Raises:
         ValueError: an unknown name, a folder that holds something, a picture that is missing or
@@ -99,13 +106,16 @@ def export(
         raise unknown("layout", layout, LAYOUTS)
     own = [c.name for c in store.plan.conditions]
     sets = [s.name for s in store.plan.sets]
-    condition = _chosen("condition", condition, own)
-    prompts = _chosen("prompt set", prompts, sets)
-    rows = [r for r in store.rows() if (r.unit.condition, r.unit.set) == (condition, prompts)]
-    _check_rows(store, rows, condition, prompts)
-    view = LAYOUTS[layout](rows, store.plan.prompt)
     home = Path(out)
     _check_place(home)
+    rows = store.rows()
+    view = _View({}, {})
+    for name in own if condition is None else [_chosen("condition", condition, own)]:
+        for chosen in sets if prompts is None else [_chosen("prompt set", prompts, sets)]:
+            few = [row for row in rows if (row.unit.condition, row.unit.set) == (name, chosen)]
+            _check_rows(store, few, name, chosen)
+            place = "" if condition and prompts else f"{name}/{chosen}/"
+            view = view.with_another(place, LAYOUTS[layout](few, store.plan.prompt))
     parent = home.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{home.name[:100]}.", suffix=".part", dir=parent))
@@ -318,8 +328,8 @@ def _chosen(kind: str, name: str | None, there: Sequence[str]) -> str:
         if len(there) == 1:
             return there[0]
         raise ValueError(
-            f"The run has more than one {kind} ({', '.join(there)}), which these scripts would "
-            "average over; name one."
+            f"The run has more than one {kind} ({', '.join(there)}), and TIFA's result is of "
+            "one; name it."
         )
     if name not in there:
         raise unknown(kind, name, there)

@@ -83,7 +83,7 @@ def scorer(name: str, model: str | None = None, *, questions: Path | None = None
     Args:
         name: one of `SCORERS`.
         model: a folder, or an id on the hub such as "owner/name" or "owner/name@revision"; for
-            "mini" a file of weights; for "text-text" and "tifa" up to two with a comma between.
+            "mini" a file of weights; for "text-text" and "tifa" up to two with "+" between.
             None takes the scorer's default.
         questions: for "tifa", a file of questions in its format; None writes them by templates.
 

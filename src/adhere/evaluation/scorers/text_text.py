@@ -36,7 +36,7 @@ class TextTextScorer(Scorer):
     templates. Their BLIP is another checkpoint (LAVIS, "base_coco") than the one of the hub.
 
     Args:
-        model: a captioning BLIP, or that and a CLIP with a comma between; None takes defaults.
+        model: a captioning BLIP, or that and a CLIP with "+" between; None takes defaults.
 
     Raises:
         ValueError: there is no such model.

@@ -47,7 +47,7 @@ class TifaScorer(Scorer):
     sentence encoder finds nearest. A kind without questions is None.
 
     Args:
-        model: what answers, or that and the sentence encoder with a comma between; None takes
+        model: what answers, or that and the sentence encoder with "+" between; None takes
             defaults.
         questions_file: questions in TIFA's format, found by caption; None writes them by
             templates, see `adhere.evaluation.scorers.questions`.

@@ -138,17 +138,17 @@ def split(model: str | None, defaults: Mapping[str, str]) -> list[str]:
     """The models of a scorer that needs several.
 
     Args:
-        model: names with commas between; None or an empty name takes the default.
+        model: names with "+" between; None or an empty name takes the default.
         defaults: what each is for, and its default.
 
     Raises:
         ValueError: more names than models.
     """
-    given = [part.strip() for part in model.split(",")] if model else []
+    given = [part.strip() for part in model.split("+")] if model else []
     if len(given) > len(defaults):
         raise ValueError(
             f"Got {len(given)} models ({model!r}); this scorer takes {', '.join(defaults)}, in "
-            "this order with commas between."
+            "this order with '+' between."
         )
     given += [""] * (len(defaults) - len(given))
     return [own or default for own, default in zip(given, defaults.values(), strict=True)]
