@@ -415,6 +415,13 @@ def test_questions_follow_from_what_is_wanted():
         ("is there a wooden chair?", "yes", "material"),
         ("is there a spiky chair?", "yes", "shape"),
     ]
+    scenes = {
+        "at night": "is this at night?",
+        "floating in a river": "is something floating in a river?",
+        "snowy street": "does this show snowy street?",
+    }
+    for scene, question in scenes.items():
+        assert asked(Wanted("cat"), scene=scene)[-1] == (question, "yes", "location")
     assert asked(Wanted("mouse", count=2))[0][0] == "are there mice?"
     assert asked() == []
 

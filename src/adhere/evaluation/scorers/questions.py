@@ -82,9 +82,7 @@ def questions(prompt: Prompt) -> tuple[Question, ...]:
         if has_numbers:
             found.append(_count(wanted, counts[wanted.subject]))
     if prompt.scene:
-        placed = _PLACED.match(prompt.scene)
-        asked = f"is this {prompt.scene}?" if placed else f"does this show {prompt.scene}?"
-        found.append(Question(asked, YES_NO, "yes", "location", prompt.scene))
+        found.append(_scene(prompt.scene))
     # Two equal questions of one picture would overwrite each other in TIFA's log.
     return tuple({question.question: question for question in found}.values())
 
@@ -182,6 +180,17 @@ def _count(wanted: Wanted, count: int) -> Question:
     choices: Sequence[str] = NUMBERS if answer in NUMBERS else (*NUMBERS, answer)
     asked = f"how many {_plural(wanted.subject)} are there?"
     return Question(asked, tuple(choices), answer, "counting", answer)
+
+
+def _scene(scene: str) -> Question:
+    """A place, what happens ("floating in a river"), or whatever else the scene names."""
+    if _PLACED.match(scene):
+        asked = f"is this {scene}?"
+    elif scene.split()[0].endswith("ing"):
+        asked = f"is something {scene}?"
+    else:
+        asked = f"does this show {scene}?"
+    return Question(asked, YES_NO, "yes", "location", scene)
 
 
 def _kind_of(attribute: str) -> str:
