@@ -85,24 +85,25 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     """
     _check_packages()
     from adhere.evaluation.report.page import html, markdown
-    from adhere.evaluation.report.plots import Look, plot_cost, plot_differences
+    from adhere.evaluation.report.plots import draw_plots
     from adhere.evaluation.report.sheets import sheet, strips, webp
     from adhere.evaluation.report.tables import Tables
 
     tables = Tables(evidence)
     folder = Path(out)
-    figures: list[tuple[str, str, bytes]] = []
-    for title, name, draw in (
-        ("Presence against cost", "cost", plot_cost),
-        ("Differences to plain", "differences", plot_differences),
-    ):
-        if svg := draw(tables, Look()):
-            figures.append((title, f"figures/{name}.svg", svg.encode()))
+    plots = draw_plots(tables)
+    titles = {
+        "cost": f"{tables.primary.metric.group.capitalize()} against cost",
+        "differences": "Differences to plain",
+    }
+    figures = [
+        (titles[name], f"figures/{name}.svg", plot.wide.encode()) for name, plot in plots.items()
+    ]
     for name in tables.sets:
         if chosen := strips(tables, name):
             data = webp(sheet(chosen, tables.primary, picture))
             figures.append((f"Pictures of {name}", f"figures/{name}.webp", data))
-    page = html(tables, picture).encode()
+    page = html(tables, picture, plots).encode()
     text = markdown(tables, [(title, path) for title, path, _ in figures]).encode()
     for _, path, data in figures:
         _write(folder / path, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from adhere.evaluation.plan import PLAIN
 from adhere.evaluation.report.evidence import UNIT
-from adhere.evaluation.report.plots import Look, plot_cost, plot_differences
+from adhere.evaluation.report.plots import Plot, darkened
 from adhere.evaluation.report.repeat import command
 from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Column, Tables
@@ -26,24 +26,29 @@ _LONGEST = 300
 _DASH = "–"
 
 
-def html(tables: Tables, picture: Picture) -> str:
+def html(tables: Tables, picture: Picture, plots: Mapping[str, Plot]) -> str:
     """The page, whole: no script, and nothing that is elsewhere.
 
     Args:
         tables: the numbers.
         picture: gives the picture of a unit; None where there is none.
+        plots: by name, see `adhere.evaluation.report.plots.draw_plots`.
     """
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     template = environment.from_string(_text("page.html"))
-    plots = {name: _variants(tables, draw) for name, draw in _PLOTS.items()}
+    addresses = {name: _addresses(plot) for name, plot in plots.items()}
     sheets = [
         (name, [_shown(strip, picture, tables) for strip in strips(tables, name)])
         for name in tables.sets
     ]
     return template.render(
-        **facts(tables), style=Markup(_text("page.css")), plots=plots, sheets=sheets
+        **facts(tables), style=Markup(_text("page.css")), plots=addresses, sheets=sheets
     )
 
 
@@ -55,7 +60,11 @@ def markdown(tables: Tables, figures: Sequence[tuple[str, str]]) -> str:
         figures: titles and paths of the files that it shows, relative to its own.
     """
     environment = Environment(
-        finalize=_escaped, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        finalize=_escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     template = environment.from_string(_text("report.md.jinja"))
     return template.render(
@@ -119,24 +128,18 @@ def _title(tables: Tables) -> str:
     return f"{count} methods on {model}"
 
 
-_PLOTS = {"cost": plot_cost, "differences": plot_differences}
-
-
 def _text(name: str) -> str:
     return (files("adhere.evaluation.report") / name).read_text(encoding="utf-8")
 
 
-def _variants(tables: Tables, draw: Any) -> dict[str, str] | None:
+def _addresses(plot: Plot) -> dict[str, str]:
     """A plot for light and dark, wide and narrow, as addresses that hold it."""
-    looks = {
-        "light": Look(),
-        "dark": Look(is_dark=True),
-        "light_narrow": Look(is_narrow=True),
-        "dark_narrow": Look(is_dark=True, is_narrow=True),
+    drawn = {
+        "light": plot.wide,
+        "dark": darkened(plot.wide),
+        "light_narrow": plot.narrow,
+        "dark_narrow": darkened(plot.narrow),
     }
-    drawn = {name: draw(tables, look) for name, look in looks.items()}
-    if not drawn["light"]:
-        return None
     return {name: _address("image/svg+xml", svg.encode()) for name, svg in drawn.items()}
 
 

@@ -1,6 +1,6 @@
 """Plots of a report as SVG: presence against cost, and paired differences.
 
-Each plot is drawn for light and dark, wide and narrow, and shows nothing that a table does not.
+Each plot is drawn wide and narrow, has a dark twin, and shows nothing that a table does not.
 """
 
 from __future__ import annotations
@@ -63,6 +63,41 @@ class Look:
 def marker(number: int) -> str:
     """The sign of the condition of a number; 0 is the plain control."""
     return "o" if number == 0 else _MARKERS[(number - 1) % len(_MARKERS)]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot on light paper, as SVG.
+
+    Attributes:
+        wide: for a screen.
+        narrow: for a phone.
+    """
+
+    wide: str
+    narrow: str
+
+
+def draw_plots(tables: Tables) -> dict[str, Plot]:
+    """Every plot of a report by its name: "cost", and "differences" where there are any."""
+    drawn = {}
+    for name, draw in (("cost", plot_cost), ("differences", plot_differences)):
+        if wide := draw(tables, Look()):
+            drawn[name] = Plot(wide, draw(tables, Look(is_narrow=True)))
+    return drawn
+
+
+def darkened(svg: str) -> str:
+    """A plot that was drawn for light paper, in the colours for dark paper."""
+    light, dark = Look(), Look(is_dark=True)
+    colours = {
+        **{light.colour(number): dark.colour(number) for number in range(len(_LIGHT) + 1)},
+        light.ink: dark.ink,
+        light.faint: dark.faint,
+        light.line: dark.line,
+        light.paper: dark.paper,
+    }
+    return re.sub("|".join(colours), lambda found: colours[found[0]], svg)
 
 
 def plot_cost(tables: Tables, look: Look) -> str:

@@ -273,10 +273,11 @@ class Tables:
                 own = _of(costs, condition, name)
                 row: dict[str, Any] = {"set": name, "condition": condition}
                 for what in ("seconds", "flops"):
-                    both = own[[what]].join(plain[[what]], rsuffix="_plain", how="inner").dropna()
-                    below = both[f"{what}_plain"].sum()
+                    beside = {"own": own[what], "plain": plain[what]}
+                    both = pd.concat(beside, axis=1, join="inner").dropna()
+                    below = both["plain"].sum()
                     row[what] = own[what].mean()
-                    row[f"{what}_ratio"] = both[what].sum() / below if below else np.nan
+                    row[f"{what}_ratio"] = both["own"].sum() / below if below else np.nan
                 row["peak_bytes"] = own["peak_bytes"].max()
                 row["failures"] = failed[name, condition]
                 rows.append(row)

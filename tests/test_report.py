@@ -1,0 +1,542 @@
+"""The report: its numbers, what it does with what strangers wrote, and that it repeats."""
+
+import itertools
+import re
+import shlex
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import adhere
+from adhere.cli.arguments import parse
+from adhere.cli.evaluate_conditions import conditions
+from adhere.evaluation.plan import Condition, Plan, Unit
+from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
+from adhere.evaluation.report import pictures_of, report, write
+from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts, evidence
+from adhere.evaluation.report.page import html, markdown
+from adhere.evaluation.report.plots import (
+    Look,
+    darkened,
+    draw_plots,
+    plot_cost,
+)
+from adhere.evaluation.report.repeat import command
+from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail
+from adhere.evaluation.report.tables import MACRO, Tables, pareto
+from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
+from adhere.evaluation.scorers.cache import score
+from adhere.evaluation.statistics import estimate
+from adhere.evaluation.store import Measurement, Store, drawn, failed
+
+EVIL = '<script>alert(1)</script> | `x` "><img src=x onerror=alert(2)> ](http://evil.example)'
+PRESENT = Metric("all-present", "presence", True, "Every wanted subject is seen.", 0.0)
+MIXED = Metric("mixture", "mixing", False, "A thing is two subjects at once.")
+FAR = Metric("distance", "preservation", False, "How far from the plain picture.")
+NURSE, OTHER = "attend-and-excite", "token-reweighting"
+
+
+def prompt_set(name="pairs", count=24, text="a cat and a frog, number {}"):
+    wanted = (Wanted("cat"), Wanted("frog"))
+    prompts = (Prompt(f"p-{n:02d}", text.format(n), wanted) for n in range(count))
+    return PromptSet(name, "made here", tuple(prompts))
+
+
+def plan_of(*sets, methods=(NURSE, OTHER), seeds=4, **others):
+    chosen = tuple(Condition.of(name, adhere.METHODS[name]()) for name in methods)
+    return Plan("mini", chosen, sets or (prompt_set(),), tuple(range(seeds)), **others)
+
+
+def evidence_of(plan, errors=(), rng=0, gain=0.3):
+    """What a run would have: the first method helps, the second one does nothing."""
+    rng = np.random.default_rng(rng)
+    rows, scores, costs = [], [], []
+    luck = {}
+    for unit in plan.units:
+        noise = luck.setdefault(unit[1:], rng.random())
+        error = dict(errors).get(unit)
+        rows.append((*unit, plan.prompt(unit).text, error))
+        helped = gain if unit.condition == NURSE else 0
+        present = 0.0 if error else float(noise < 0.4 + helped)
+        mixed = np.nan if error else float(noise > 0.8 + helped / 2)
+        far = np.nan if error or unit.condition == "none" else helped + 0.1
+        values = zip((PRESENT, MIXED, FAR), (present, mixed, far), strict=True)
+        scores += [(*unit, "toy", metric.name, value) for metric, value in values]
+        if not error:
+            cost = 1.5 if unit.condition == NURSE else 1.0
+            costs.append((*unit, 2 * cost + unit.seed, 1e9 * cost, np.nan, "here"))
+    return Evidence(
+        plan,
+        pd.DataFrame(rows, columns=[*UNIT, "text", "error"]),
+        pd.DataFrame(scores, columns=[*UNIT, "scorer", "metric", "value"]),
+        pd.DataFrame(costs, columns=[*UNIT, "seconds", "flops", "peak_bytes", "worker"]),
+        (ScorerFacts("toy", {"model": "none", "scale": "0 to 1"}, (PRESENT, MIXED, FAR)),),
+    )
+
+
+def only(found, keeps):
+    """The evidence of a run that was stopped."""
+
+    def kept(frame):
+        units = frame[UNIT].itertuples(index=False, name=None)
+        return frame[[keeps(Unit(*unit)) for unit in units]].reset_index(drop=True)
+
+    return replace(
+        found, rows=kept(found.rows), scores=kept(found.scores), costs=kept(found.costs)
+    )
+
+
+def picture(unit):
+    return Image.new("RGB", (32, 32), (len(unit.condition) * 9, unit.seed * 40, 90))
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+class Page(HTMLParser):
+    """Every tag, attribute and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.texts = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_the_main_table_says_what_was_scored():
+    plan = plan_of()
+    found = evidence_of(plan)
+    tables = Tables(found)
+    row = tables.row("pairs", NURSE, tables.primary)
+    scores = found.scores[found.scores["metric"] == "all-present"]
+    wide = scores.pivot(index=["prompt", "seed"], columns="condition", values="value")
+    assert row["value"] == pytest.approx(wide[NURSE].mean())
+    assert row["difference"] == pytest.approx((wide[NURSE] - wide["none"]).mean())
+    assert row["raised"] == ((wide[NURSE] == 1) & (wide["none"] == 0)).sum() > 0
+    assert row["lowered"] == 0
+    expected = estimate(wide[NURSE].to_numpy().reshape(24, 4))
+    assert (row["low"], row["high"]) == (expected.low, expected.high)
+    assert (row["prompts"], row["seeds"], row["pictures"], row["pairs"]) == (24, 4, 96, 96)
+    assert row["flops_ratio"] == 1.5
+    assert row["seconds_ratio"] == pytest.approx((3 + 1.5) / (2 + 1.5))
+    plain = tables.row("pairs", "none", tables.primary)
+    assert np.isnan(plain["difference"]) and plain["flops_ratio"] == 1
+
+
+def test_a_method_that_changes_nothing_has_no_interval_and_says_why():
+    tables = Tables(evidence_of(plan_of()))
+    row = tables.row("pairs", OTHER, tables.primary)
+    assert row["difference"] == 0 and np.isnan(row["difference_low"])
+    assert row["difference_note"] == "all prompts alike: no interval"
+    assert row["difference_note"] in html(tables, picture, {})
+
+
+def test_what_does_not_apply_is_left_out():
+    tables = Tables(evidence_of(plan_of()))
+    distance = next(column for column in tables.columns if column.metric is FAR)
+    assert tables.row("pairs", "none", distance)["note"] == "applies to no picture"
+    assert np.isnan(tables.row("pairs", NURSE, distance)["difference"])
+    assert [column.metric for column in tables.leading] == [PRESENT, MIXED, FAR]
+
+
+def test_sets_stand_alone_and_their_average_gives_each_the_same_weight():
+    plan = plan_of(prompt_set("small", 20), prompt_set("large", 40), seeds=2)
+    tables = Tables(evidence_of(plan))
+    one, two, both = (
+        tables.row(name, NURSE, tables.primary) for name in ("small", "large", MACRO)
+    )
+    assert both["value"] == pytest.approx((one["value"] + two["value"]) / 2)
+    assert both["prompts"] == 60
+    assert both["flops_ratio"] == 1.5
+    assert MACRO not in Tables(evidence_of(plan_of())).results["set"].tolist()
+
+
+def test_the_minimum_columns_are_there():
+    columns = {
+        "condition", "methods", "model", "revision", "weights", "scheduler", "steps",
+        "guidance_scale", "dtype", "device", "set", "set_sha256", "prompts", "seeds", "metric",
+        "scorer", "scorer_identity", "value", "low", "high", "difference", "difference_low",
+        "difference_high", "seconds", "seconds_ratio", "flops_ratio", "peak_bytes", "failures",
+        "group",
+    }  # fmt: skip
+    assert columns <= set(Tables(evidence_of(plan_of())).results.columns)
+
+
+def test_a_run_that_was_stopped_compares_what_all_have_and_says_so():
+    plan = plan_of()
+    whole = evidence_of(plan)
+    # The method alone has two seeds more, all of them good.
+    part = only(whole, lambda u: u.seed < 2 or u.condition == NURSE)
+    is_late = (part.scores["seed"] >= 2) & (part.scores["metric"] == "all-present")
+    part.scores.loc[is_late, "value"] = 1.0
+    tables = Tables(part)
+    row = tables.row("pairs", NURSE, tables.primary)
+    alike = Tables(only(whole, lambda u: u.seed < 2))
+    assert row["value"] == alike.row("pairs", NURSE, alike.primary)["value"]
+    assert row["seeds"] == 2
+    for text in (html(tables, picture, {}), markdown(tables, [])):
+        assert "This run is not finished" in text
+        assert re.search(r"compares only the\s+48\s", text)
+    assert "not finished" not in html(Tables(whole), picture, {})
+
+
+def test_prompts_with_fewer_seeds_than_others_count_what_they_have():
+    part = only(evidence_of(plan_of()), lambda u: u.seed < 2 or u.prompt < "p-05")
+    tables = Tables(part)
+    row = tables.row("pairs", NURSE, tables.primary)
+    assert row["pictures"] == 24 * 2 + 5 * 2
+    shown = {strip.prompt: len(strip.pairs) for strip in strips(tables, "pairs")}
+    assert all(count == (4 if int(text[-2:]) < 5 else 2) for text, count in shown.items())
+
+
+def test_a_set_that_nothing_has_yet_is_named():
+    plan = plan_of(prompt_set("done"), prompt_set("later"), seeds=1)
+    part = only(evidence_of(plan), lambda u: u.set == "done" or u.condition == "none")
+    tables = Tables(part)
+    assert tables.sets == ("done",)
+    assert "Nothing of later can be compared yet" in html(tables, picture, {})
+
+
+def test_nothing_in_common_is_an_error():
+    part = only(evidence_of(plan_of()), lambda u: u.condition == "none")
+    with pytest.raises(ValueError, match="every condition has"):
+        Tables(part)
+
+
+def test_one_prompt_is_reported_without_an_interval():
+    tables = Tables(evidence_of(plan_of(prompt_set(count=1))))
+    assert "one prompt: no interval" in html(tables, picture, {})
+    assert "one prompt: no interval" in markdown(tables, [])
+
+
+def test_a_run_of_plain_pictures_alone_is_a_report_too(tmp_path):
+    write(evidence_of(plan_of(methods=())), picture, tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "The plain pipeline on mini" in text
+    assert "Differences to plain" not in text
+
+
+def test_failures_are_listed_and_count():
+    plan = plan_of()
+    broken = [(Unit(NURSE, "pairs", "p-03", seed), f"NonFiniteLoss: {EVIL}") for seed in range(4)]
+    tables = Tables(evidence_of(plan, broken))
+    assert len(tables.failures) == 4
+    assert tables.row("pairs", NURSE, tables.primary)["failures"] == 4
+    by_prompt = tables.prompts.set_index(["prompt", "condition", "metric"])["value"]
+    assert by_prompt["p-03", NURSE, "all-present"] == 0
+    text = html(tables, lambda unit: None if unit in dict(broken) else picture(unit), {})
+    assert "4 failed" in text
+    assert text.count("NonFiniteLoss: &lt;script&gt;") == 4
+
+
+def hostile():
+    texts = (EVIL, "=cmd|' /C calc'!A0", "a\x00b\x1b[31m\u202ec\nd", "x" * 5_000)
+    wanted = (Wanted("cat"),)
+    prompts = tuple(Prompt(f"p-{n}", text, wanted) for n, text in enumerate(texts))
+    plan = plan_of(
+        PromptSet("evil", EVIL, prompts), seeds=2, negative_prompt=f"```\n{EVIL}", revision=EVIL
+    )
+    plan = replace(plan, model=EVIL, environment={EVIL: EVIL})
+    metrics = (replace(PRESENT, name=f"$x_{EVIL}", description=EVIL), MIXED, FAR)
+    found = evidence_of(plan, [(plan.units[1], EVIL)])
+    scores = found.scores.replace({"metric": {"all-present": metrics[0].name}})
+    return replace(found, scores=scores, scorers=(ScorerFacts("toy", {EVIL: EVIL}, metrics),))
+
+
+def test_what_strangers_wrote_is_text_on_the_page():
+    tables = Tables(hostile())
+    page = Page(html(tables, picture, draw_plots(tables)))
+    assert not {"script", "iframe", "object", "embed", "link", "base", "form", "a"} & {*page.tags}
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    held = [v for _, name, v in page.attributes if name in ("src", "srcset", "href", "action")]
+    assert held and all(value.startswith("data:image/") for value in held)
+    policy = [v for tag, name, v in page.attributes if tag == "meta" and name == "content"]
+    assert any("default-src 'none'" in value for value in policy)
+    assert any(EVIL in text for text in page.texts)
+    shown = "".join(page.texts)
+    assert "\x1b" not in shown and "\u202e" not in shown and "x" * 400 not in shown
+
+
+def test_what_strangers_wrote_is_text_in_markdown():
+    text = markdown(Tables(hostile()), [("Plot", "figures/cost.svg")])
+    prose = re.sub(r"^(`{3,})sh\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "````sh" in text and "```\n<script>" in text and "<script" not in prose
+    assert "](http" not in prose.replace("\\]\\(", "")
+    assert set(re.findall(r"</?(\w+)", prose)) == {"details", "summary", "br"}
+    blocks = re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE)
+    assert len(blocks) > 5
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def test_what_strangers_wrote_is_no_formula_in_a_spreadsheet(tmp_path):
+    write(hostile(), picture, tmp_path)
+    csv = pd.read_csv(tmp_path / "prompts.csv")
+    assert not csv["text"].str.match(r"[=+@-]").any()
+    assert csv["text"].str.startswith("'=cmd").any()
+    assert pd.read_parquet(tmp_path / "prompts.parquet")["text"].str.startswith("=cmd").any()
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    plan = plan_of(prompt_set("one", 20), prompt_set("two", 20), seeds=2)
+    write(evidence_of(plan), picture, tmp_path / "a")
+    write(evidence_of(plan), picture, tmp_path / "b")
+    a, b = files(tmp_path / "a"), files(tmp_path / "b")
+    assert a == b
+    tables = {f"{n}.{e}" for n in ("results", "prompts", "seeds", "costs", "failures")
+              for e in ("csv", "parquet")}  # fmt: skip
+    figures = {f"figures/{n}" for n in ("cost.svg", "differences.svg", "one.webp", "two.webp")}
+    assert set(a) == {"index.html", "report.md", "plan.json"} | tables | figures
+    linked = set(re.findall(r"!\[.*?\]\((.*?)\)", a["report.md"].decode()))
+    assert linked == figures
+    assert a["plan.json"].decode() == plan.to_json()
+
+
+def test_tables_are_the_same_as_data(tmp_path):
+    found = evidence_of(plan_of())
+    write(found, picture, tmp_path)
+    results = Tables(found).results
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "results.parquet"), results, check_dtype=False
+    )
+    csv = pd.read_csv(tmp_path / "results.csv")
+    assert csv["difference_low"].to_numpy() == pytest.approx(
+        results["difference_low"].to_numpy(), nan_ok=True
+    )
+    assert len(pd.read_csv(tmp_path / "prompts.csv")) == 24 * 3 * 3
+    assert len(pd.read_csv(tmp_path / "seeds.csv")) == 4 * 3 * 3
+
+
+def test_the_page_shows_the_numbers_of_the_table():
+    tables = Tables(evidence_of(plan_of()))
+    row = tables.row("pairs", NURSE, tables.primary)
+    text = html(tables, picture, {})
+    assert f"<b>{100 * row['value']:.1f}</b>" in text
+    assert f"+{100 * row['difference']:.1f}" in text
+    low, high = 100 * row["difference_low"], 100 * row["difference_high"]
+    assert f"[{low:.1f}, {high:.1f}]" in text
+    assert "<b>1.50 ×</b>" in text
+    assert 'class="change better"' in text
+
+
+def test_lower_is_better_where_it_is():
+    tables = Tables(evidence_of(plan_of()))
+    mixture = next(column for column in tables.columns if column.metric is MIXED)
+    row = tables.row("pairs", NURSE, mixture)
+    assert row["difference_high"] < 0
+    assert f'class="change better">−{-100 * row["difference"]:.1f}' in html(tables, picture, {})
+
+
+@pytest.mark.parametrize("rng", range(20))
+def test_nothing_beats_the_pareto_front(rng):
+    rng = np.random.default_rng(rng)
+    costs, values = rng.integers(0, 5, (2, 8)).tolist()
+    front = pareto(costs, values)
+    for place in range(8):
+        beaten = any(
+            costs[o] <= costs[place]
+            and values[o] >= values[place]
+            and (costs[o], values[o]) != (costs[place], values[place])
+            for o in range(8)
+        )
+        twins = {p for p in range(8) if (costs[p], values[p]) == (costs[place], values[place])}
+        assert beaten == (not twins & set(front))
+    assert [costs[p] for p in front] == sorted({costs[p] for p in front})
+
+
+def test_best_worst_and_most_changed():
+    plan = plan_of(prompt_set(count=4), methods=(NURSE,))
+    found = evidence_of(plan)
+    # Prompt: how many of four seeds are right, plain and with the method.
+    right = {"p-00": (1, 4), "p-01": (3, 4), "p-02": (4, 0), "p-03": (0, 0)}
+    values = [
+        float(seed < right[prompt][condition == NURSE])
+        for condition, prompt, seed in found.scores[["condition", "prompt", "seed"]].to_numpy()
+    ]
+    found.scores["value"] = values
+    chosen = {strip.prompt[-1]: strip for strip in strips(Tables(found), "pairs")}
+    assert chosen["0"].why == ("best",)
+    assert chosen["2"].why == ("most changed", "worst")
+    assert set(chosen) == {"0", "2"}
+    assert chosen["0"].means == (0.25, 1.0)
+    assert [pair.seed for pair in chosen["0"].pairs] == [0, 1, 2, 3]
+    assert chosen["0"].pairs[1].values == (0.0, 1.0)
+
+
+def test_sheets_show_plain_beside_the_method():
+    tables = Tables(evidence_of(plan_of()))
+    chosen = strips(tables, "pairs")
+    shown = []
+    made = sheet(chosen, tables.primary, lambda unit: shown.append(unit) or picture(unit))
+    assert made.width < 1600
+    for plain, nursed in (
+        itertools.batched(shown, 2)
+        if hasattr(itertools, "batched")
+        else zip(shown[::2], shown[1::2], strict=True)
+    ):
+        assert plain.condition == "none" != nursed.condition
+        assert plain[1:] == nursed[1:]
+
+
+def test_pictures_on_the_page_are_small():
+    noise = np.random.default_rng(0).integers(0, 256, (768, 1024, 3), dtype=np.uint8)
+    data = thumbnail(Image.fromarray(noise))
+    assert len(data) < 40_000
+    text = html(Tables(evidence_of(plan_of())), lambda unit: None, {})
+    assert "failed</div>" in text and "image/webp" not in text
+    assert MOST_SIDE < 256
+
+
+def test_plots_are_whole_and_name_what_they_show():
+    plan = plan_of(prompt_set("one", 20), prompt_set("two", 20), seeds=2)
+    for plot in draw_plots(Tables(evidence_of(plan))).values():
+        for svg in (plot.wide, plot.narrow):
+            ElementTree.fromstring(svg)
+            for word in (NURSE, "one", "two", "macro average", "all-present"):
+                assert word in svg
+            assert "dc:date" not in svg and "DejaVu" not in svg
+
+
+def test_a_dark_plot_is_the_same_in_other_colours():
+    tables = Tables(evidence_of(plan_of()))
+    light, dark = plot_cost(tables, Look()), plot_cost(tables, Look(is_dark=True))
+    names = r"\b[mp][0-9a-f]{10}\b"  # of markers and clips, made from their content
+    assert re.sub(names, "", darkened(light)) == re.sub(names, "", dark)
+
+
+def lightness(colour):
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("look", [Look(), Look(is_dark=True)])
+def test_plots_can_be_read_on_their_paper(look):
+    def contrast(colour):
+        high, low = sorted((lightness(colour), lightness(look.paper)), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    assert contrast(look.ink) > 7
+    assert contrast(look.faint) > 4.5
+    assert all(contrast(look.colour(number)) > 2.2 for number in range(9))
+
+
+def test_without_operations_cost_is_in_seconds():
+    found = evidence_of(plan_of())
+    found.costs["flops"] = np.nan
+    tables = Tables(found)
+    assert "seconds, × plain" in plot_cost(tables, Look())
+    assert "seconds, × plain" not in plot_cost(Tables(evidence_of(plan_of())), Look())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "none,attend-and-excite,divide-and-bind",
+        "none,strong=attend-and-excite:step_size=40,stop=0.6,token-reweighting",
+        "none,both=attend-and-excite+token-reweighting:attend-and-excite.stop=0.25",
+        "none,attend-and-excite:refine_at=0:0.1,0.5:0.7,step_range=1:0.25,max_refinements=3",
+    ],
+)
+def test_the_command_makes_the_same_plan(text):
+    plan = replace(
+        plan_of(methods=()),
+        conditions=conditions(text),
+        seeds=(0, 1, 2, 5, 9, 10),
+        negative_prompt="it's `bad`; $(rm -rf /)",
+        size=(96, 128),
+        guidance_scale=6.25,
+        environment={"threads": "2"},
+    )
+    said = shlex.split(command(plan))
+    assert said[:4] == ["adhere", "evaluate", "run", "RUN"]
+    got = parse(said[1:])
+    assert conditions(got.methods) == plan.conditions
+    assert got.seeds == plan.seeds and got.size == plan.size
+    assert got.negative_prompt == plan.negative_prompt
+    assert (got.steps, got.guidance_scale, got.batch_size) == (50, 6.25, 4)
+    assert (got.scheduler, got.threads, got.sets) == ("ddim", 2, ["pairs.jsonl"])
+
+
+class Reddish(Scorer):
+    """A scorer of toy size: whether a picture is rather red."""
+
+    name = "reddish"
+    metrics = (replace(PRESENT, name="is-red"),)
+    identity = {"model": "none"}
+
+    def judge(self, pictures, prompts, plain):
+        reds = [np.asarray(one)[..., 0].mean() for one in pictures]
+        return [Judgement({"is-red": float(red > 100)}) for red in reds]
+
+
+def toy_store(folder, batches=None):
+    store = Store.create(folder, plan_of(prompt_set(count=3), methods=(NURSE,), seeds=2))
+    plan = store.plan
+    with store.writing():
+        for batch in plan.batches[:batches]:
+            outcomes = []
+            for unit in batch.units:
+                if unit == Unit(NURSE, "pairs", "p-01", 1):
+                    outcomes.append(failed(plan, unit, "NonFiniteLoss", batch=batch.seeds))
+                    continue
+                red = 200 if unit.condition == NURSE or unit.prompt == "p-00" else 20
+                measured = Measurement(unit, 2.0, None, 50, 0, 0, 10**9, "here")
+                shown = Image.new("RGB", (16, 16), (red, 0, 0))
+                outcomes.append(drawn(plan, unit, shown, batch=batch.seeds, measurement=measured))
+            store.keep(outcomes)
+    return store
+
+
+def test_a_report_of_a_store(tmp_path):
+    store = toy_store(tmp_path / "run")
+    with pytest.raises(ValueError, match="not scored yet"):
+        report(store, tmp_path / "report")
+    score(store, Reddish())
+    report(store, tmp_path / "report")
+    tables = Tables(evidence(store))
+    row = tables.row("pairs", NURSE, tables.primary)
+    assert row["value"] == pytest.approx(5 / 6)
+    assert row["difference"] == pytest.approx(5 / 6 - 2 / 6)
+    assert row["failures"] == 1
+    page = Page((tmp_path / "report" / "index.html").read_text())
+    assert page.tags.count("img") > 8
+    assert store.plan.fingerprint in page.texts
+    first = files(tmp_path / "report")
+    report(Store.open(tmp_path / "run"), tmp_path / "report")
+    assert files(tmp_path / "report") == first
+
+
+def test_nothing_drawn_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="Nothing is drawn"):
+        report(toy_store(tmp_path / "run", batches=0), tmp_path / "report")
+
+
+@pytest.mark.parametrize(("change", "said"), [("missing", "is missing"), ("altered", "altered")])
+def test_pictures_are_shown_as_they_were_drawn_or_not_at_all(tmp_path, change, said):
+    store = toy_store(tmp_path / "run")
+    score(store, Reddish())
+    unit = Unit("none", "pairs", "p-02", 0)
+    path = store.path(unit)
+    path.unlink() if change == "missing" else path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=said):
+        pictures_of(store)(unit)
+    with pytest.raises(ValueError, match="--repair"):
+        report(store, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
