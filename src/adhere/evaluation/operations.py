@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from adhere.adapters import UNetAdapter
@@ -81,7 +82,13 @@ def _counted(pipe: Any, call: DenoiserCall, layers: tuple[str, ...]) -> int:
         for layer in UNetAdapter(SimpleNamespace(unet=denoiser)).layers()
         if layer.name in layers
     }
-    if not layers:
+    # Counters know what the plain kernel of attention does, and not every fused one.
+    with sdpa_kernel(SDPBackend.MATH):
+        return _counted_pass(denoiser, own, modules)
+
+
+def _counted_pass(denoiser: Any, own: DenoiserCall, modules: Mapping[str, nn.Module]) -> int:
+    if not modules:
         with FlopCounterMode(display=False) as whole, torch.no_grad():
             denoiser.forward(*own.args, **own.keywords)
         return whole.get_total_flops()

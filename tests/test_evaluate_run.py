@@ -1,0 +1,465 @@
+"""Runs with a model: pictures are draw's own, and what stops a run does not change them."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from adhere.cli import main
+from adhere.cli.evaluate_conditions import conditions
+from adhere.drawing import draw
+from adhere.evaluation.plan import Condition
+from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
+from adhere.evaluation.run import Pace, affordable, draw_run, plan_run
+from adhere.evaluation.store import Store
+from adhere.loading import load
+from adhere.methods import (
+    AttendAndExcite,
+    AttentionRegulation,
+    DivideAndBind,
+    TokenReweighting,
+)
+from adhere.picture import read_recipe
+from doors import saved
+from runs import PAIRS, files, fill, small
+
+NURSED = AttendAndExcite(max_refinements=1)
+CONDITIONS = (Condition.of("nursed", NURSED), Condition.of("words", TokenReweighting()))
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load(saved(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def plan(model):
+    return plan_run(model, CONDITIONS, (PAIRS,), seeds=(0, 4), steps=2, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def whole(model, plan, tmp_path_factory):
+    """A finished run that nothing disturbed."""
+    store = Store.create(tmp_path_factory.mktemp("whole") / "run", plan)
+    assert draw_run(store, model).is_finished
+    return store
+
+
+def test_pictures_are_those_of_draw(model, whole):
+    for batch in whole.plan.batches:
+        methods = whole.plan.condition(batch.condition).built()
+        prompt = whole.plan.prompt(batch)
+        drawing = draw(model, prompt.text, method=methods or None, seeds=batch.seeds, steps=2)
+        for unit, picture, recipe in zip(
+            batch.units, drawing.pictures, drawing.recipes, strict=True
+        ):
+            stored = Image.open(whole.path(unit))
+            assert (np.asarray(stored) == np.asarray(picture)).all()
+            assert read_recipe(whole.path(unit)) == recipe
+
+
+def test_seeds_are_paired(whole):
+    units = {(u.condition, u.prompt, u.seed) for u in whole.plan.units}
+    for condition, prompt, seed in units:
+        assert ("none", prompt, seed) in units and condition in ("none", "nursed", "words")
+
+
+class Stop(Exception):
+    """Stands for whatever ends a run."""
+
+
+def test_a_run_that_stops_after_any_batch_goes_on(model, plan, whole, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    batches = len(plan.batches)
+    for turn in range(batches):
+        calls = []
+
+        def after_one(progress, calls=calls):
+            calls.append(progress)
+            if len(calls) == 2:
+                raise Stop
+
+        with pytest.raises(Stop):
+            draw_run(store, model, on_progress=after_one)
+        assert calls[0].done == 2 * turn and calls[1].done == 2 * turn + 2
+        assert calls[1].total == len(plan.units)
+    assert draw_run(store, model).is_finished
+    assert files(store.folder) == files(whole.folder)
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(tmp_path):
+    command = [sys.executable, str(ROOT / "tests" / "kills.py"), str(tmp_path), "20", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert len(rows) == 20 and rows == sorted(rows) and len(set(rows)) > 2
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    assert files(killed) == files(calm)
+    assert len(Store.open(killed).rows()) == len(Store.open(killed).plan.units)
+    units = [[m.unit for m in Store.open(run).measurements()] for run in (calm, killed)]
+    assert units[0] == units[1]
+    assert any(row.error for row in Store.open(killed).rows())
+
+
+def test_failures_of_a_picture_are_rows_and_the_run_goes_on(model, tmp_path):
+    prompts = PromptSet("s", "these tests", (Prompt("none", "and", ()), PAIRS.prompts[0]))
+    broken = Condition.of("broken", AttendAndExcite(step_size=1e38, max_refinements=0))
+    plan = plan_run(model, (broken,), (prompts,), seeds=(0, 1), steps=2)
+    store = Store.create(tmp_path / "run", plan)
+    progress = draw_run(store, model)
+    assert progress.is_finished and progress.failures == 4
+    rows = {row.unit: row for row in store.rows()}
+    assert len(rows) == 8
+    for unit, row in rows.items():
+        if unit.condition == "none":
+            assert row.error is None and row.sha256
+        else:
+            assert row.sha256 is None and not store.path(unit).exists()
+            kind = "SubjectNotFound: " if unit.prompt == "none" else "NonFiniteLoss: "
+            assert row.error.startswith(kind) and "\n" not in row.error
+            # A picture that spoils its batch is tried alone, so that it spoils no other.
+            assert len(row.recipe.batch) == (2 if unit.prompt == "none" else 1)
+    assert {m.unit for m in store.measurements()} == {u for u, r in rows.items() if r.sha256}
+
+
+def test_pace_begins_a_prompt_only_where_all_its_conditions_fit(tmp_path):
+    store = fill(Store.create(tmp_path / "run", small(batch_size=1)), most=3)
+    pending = store.missing()
+    for seconds, count in ((2.5, 0), (3.5, len(pending))):
+        pace = Pace(seconds / 60)
+        pace.begin(store, pending)
+        assert len(list(affordable(pending, pace))) == count
+        assert pace.progress().seconds_left == pytest.approx(len(pending))
+    # Inside a prompt that was begun, a batch needs room for itself alone.
+    pace = Pace(1.5 / 60)
+    pace.begin(store, pending[1:])
+    assert len(list(affordable(pending[2:], pace))) == 1
+
+
+def test_a_budget_stops_before_the_batch_that_does_not_fit(model, plan, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    progress = draw_run(store, model, minutes=0)
+    assert progress.done == 0 and not progress.is_finished
+    progress = draw_run(store, model, minutes=60)
+    assert progress.is_finished
+    assert draw_run(store, model, minutes=0).is_finished
+
+
+def test_damage_is_told_and_repaired_when_asked(model, plan, whole, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, model)
+    gone, changed = plan.units[1], plan.units[6]
+    store.path(gone).unlink()
+    store.path(changed).write_bytes(store.path(plan.units[0]).read_bytes())
+    before = files(store.folder, without=())
+    with pytest.raises(ValueError, match="2 of the pictures .* missing .*--repair"):
+        draw_run(store, model)
+    assert files(store.folder, without=()) == before
+    assert draw_run(store, model, repair=True).is_finished
+    assert files(store.folder) == files(whole.folder) and store.verify() == []
+
+
+def test_another_model_or_another_number_of_threads_is_refused(model, plan, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        with pytest.raises(ValueError, match=f"threads: {threads}, now {threads + 1}"):
+            draw_run(store, model)
+    finally:
+        torch.set_num_threads(threads)
+    with pytest.raises(ValueError, match="weights: .*never mixed"):
+        draw_run(store, load(saved("sd2"), device="cpu"))
+    assert store.rows() == []
+
+
+def test_subjects_are_those_the_set_states_where_the_prompt_has_them(model, tmp_path):
+    prompts = (
+        Prompt(
+            "stated", "a red car beside a cat and a tree", (Wanted("cat"), Wanted("car", "red"))
+        ),
+        Prompt("plural", "two cats", (Wanted("cat", count=2),)),
+        Prompt("unsaid", "a frog", ()),
+    )
+    plan = plan_run(
+        model, CONDITIONS[1:], (PromptSet("s", "tests", prompts),), seeds=(0,), steps=1
+    )
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, model)
+    found = {
+        (row.unit.condition, row.unit.prompt): (
+            row.subjects_from,
+            [(s.text, [a.text for a in s.attributes]) for s in row.recipe.subjects],
+        )
+        for row in store.rows()
+    }
+    assert found["words", "stated"] == ("prompt set", [("cat", []), ("car", ["red"])])
+    assert found["words", "plural"] == ("found", [("cats", [])])
+    assert found["words", "unsaid"] == ("found", [("frog", [])])
+    assert all(found["none", prompt.id] == ("none", []) for prompt in prompts)
+
+
+# Operations.
+
+
+def denoiser_operations(model, method, steps):
+    """All operations of the U-Net while a picture is drawn, counted while they happen."""
+    totals = []
+    unet = model.pipe.unet
+    forward = unet.forward
+
+    def counted(*args, **kwargs):
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            try:
+                return forward(*args, **kwargs)
+            finally:
+                totals.append(counter.get_total_flops())
+
+    unet.forward = counted
+    try:
+        draw(model, PAIRS.prompts[0].text, method=method, seeds=(0,), steps=steps)
+    finally:
+        del unet.forward
+    return sum(totals)
+
+
+def all_operations(model, method):
+    """All operations of drawing a picture, gradients too, counted while they happen."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        draw(model, PAIRS.prompts[0].text, method=method, seeds=(0,), steps=2)
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "pndm", "heun"])
+def test_operations_of_plain_pictures_are_counted_exactly(model, scheduler, tmp_path):
+    plan = plan_run(model, (), (PAIRS,), seeds=(0, 1), steps=3, scheduler=scheduler)
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, model)
+    calls = {"ddim": 3, "pndm": 4, "heun": 5}[scheduler]
+    one = denoiser_operations(model, None, 3) // 3
+    for taken in store.measurements():
+        assert (taken.full_forwards, taken.backwards) == (calls, 0)
+        assert taken.flops == calls * one
+
+
+def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):
+    chosen = {
+        "still": AttendAndExcite(start=0, stop=1, refine_at=()),
+        "refined": AttendAndExcite(stop=0.5, refine_at=((0.0, 0.99),), max_refinements=3),
+        "finer": DivideAndBind(stop=0.5, refine_at=(), max_refinements=0),
+        "edited": AttentionRegulation(),
+    }
+    plan = plan_run(
+        model,
+        [Condition.of(name, method) for name, method in chosen.items()],
+        (PromptSet("s", "tests", PAIRS.prompts[:1]),),
+        seeds=(0, 1),
+        steps=2,
+    )
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, model)
+    taken = {m.unit.condition: m for m in store.measurements()}
+    plain = taken["none"].flops
+    nursing = (taken["still"].flops - plain) // 2
+    assert taken["still"].truncated_forwards == taken["still"].backwards == 2
+    assert taken["refined"].truncated_forwards == 4
+    assert taken["refined"].flops == plain + 4 * nursing
+    assert taken["edited"].flops == plain and taken["edited"].full_forwards == 2
+    # What is counted here while it happens has the smoothing of maps on top, which is little.
+    added = all_operations(model, chosen["still"]) - all_operations(model, None)
+    assert 2 * nursing == pytest.approx(added, rel=0.02)
+    assert 2 * nursing <= added
+
+
+# The command.
+
+
+def test_conditions_are_said_in_words():
+    said = (
+        "none,attend-and-excite,strong=attend-and-excite:step-size=40,refine_at=0:0.05,0.2:0.5,"
+        "stop=0.6,divide-and-bind:binding=false,both=attend-and-excite+attention-regulation:"
+        "attend-and-excite.stop=0.4,token-reweighting"
+    )
+    found = {c.name: c.built() for c in conditions(said)}
+    assert list(found) == [
+        *("none", "attend-and-excite", "strong", "divide-and-bind-binding-false", "both"),
+        "token-reweighting",
+    ]
+    assert found["none"] == ()
+    assert found["strong"] == (
+        AttendAndExcite(step_size=40, refine_at=((0.0, 0.05), (0.2, 0.5)), stop=0.6),
+    )
+    assert found["divide-and-bind-binding-false"] == (DivideAndBind(binding=False),)
+    assert found["both"] == (AttendAndExcite(stop=0.4), AttentionRegulation())
+    assert [c.name for c in conditions("divide-and-bind")] == ["none", "divide-and-bind"]
+    [_, official] = conditions("o=divide-and-bind:official=true")
+    assert official.built() == (DivideAndBind.official(),)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("atend-and-excite", "did you mean 'attend-and-excite'"),
+        ("attend-and-excite:stepsize=3", "did you mean 'step_size'"),
+        ("attend-and-excite:step_size=many", "a finite number"),
+        ("attend-and-excite,,none", "empty"),
+        ("none:stop=1", "plain control"),
+        ("a=attend-and-excite+none", "plain control"),
+        ("a=attend-and-excite:3", "name=value"),
+        ("a=attend-and-excite+divide-and-bind:stop=0.4", "which two methods have"),
+    ],
+)
+def test_conditions_that_are_wrong_are_told(said, told):
+    with pytest.raises(ValueError, match=told):
+        conditions(said)
+
+
+@pytest.fixture
+def shell(tmp_path, capsys, monkeypatch):
+    """Runs a command in an empty folder; gives status, output and error lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        capsys.readouterr()
+        status = main(["evaluate", *map(str, words)])
+        printed = capsys.readouterr()
+        return status, printed.out.splitlines(), printed.err.splitlines()
+
+    return run
+
+
+BEGIN = ("run", "RUN", "--model", saved, "--sets", "mine.txt", "--steps", "2", "--seeds", "0-1")
+
+
+def begin(*more):
+    return [word() if callable(word) else word for word in BEGIN] + [
+        *("--methods", "none,token-reweighting"),
+        *more,
+    ]
+
+
+def test_the_command_draws_goes_on_and_refuses_another_run(shell, tmp_path):
+    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
+    status, out, err = shell(*begin("--minutes", "0"))
+    assert (status, err) == (0, [])
+    assert out == ["0 of 4 pictures are done; this goes on: adhere evaluate run RUN"]
+    status, out, err = shell("run", "RUN")
+    assert (status, out, err) == (0, ["4 of 4 pictures are done"], [])
+    assert shell(*begin())[:2] == (0, ["4 of 4 pictures are done"])
+    before = files(tmp_path / "RUN", without=())
+    for words, told in (
+        (begin("--guidance-scale", "3"), "guidance_scale: 7.5, now 3.0"),
+        (begin("--batch-size", "1"), "batch_size: 4, now 1"),
+        (("run", "RUN", "--steps", "3"), "--sets"),
+        (begin("--threads", "7"), "threads"),
+    ):
+        status, out, err = shell(*words)
+        assert status == 2 and len(err) == 1 and told in err[0], err
+    (tmp_path / "mine.txt").write_text("a cat and a dog\n")
+    status, _, err = shell(*begin())
+    assert status == 2 and "sets: 'own-mine' is not what it was" in err[0]
+    assert files(tmp_path / "RUN", without=()) == before
+
+
+def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
+    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
+    assert shell(*begin())[0] == 0
+    store = Store.open(tmp_path / "RUN")
+    before = files(store.folder)
+    store.path(store.plan.units[2]).unlink()
+    status, out, err = shell("verify", "RUN")
+    assert (
+        status == 2
+        and out[0]
+        == f"missing  {Path('RUN') / store.path(store.plan.units[2]).relative_to(store.folder)}"
+    )
+    for words in (("run", "RUN"), ("score", "RUN", "--scorers", "mini"), ("report", "RUN")):
+        status, _, err = shell(*words)
+        assert status == 2 and "missing or altered" in err[0] and "--repair" in err[0]
+    assert shell("run", "RUN", "--repair")[0] == 0
+    assert files(store.folder) == before
+    status, out, err = shell("verify", "RUN")
+    assert (status, err) == (0, []) and "0 are missing" in out[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("run", "RUN"), "--sets"),
+        (("run", "RUN", "--sets", "attend-and-excite-animal"), "attend-and-excite-animals"),
+        (("run", "RUN", "--sets", "gone.txt"), "gone.txt"),
+        (("run", "RUN", "--sets", "bad.jsonl"), "2"),
+        (("run", "RUN", "--sets", "dvmp", "--methods", "nursing"), "unknown method"),
+        (("run", "RUN", "--sets", "dvmp", "--scorers", "eyes"), "unknown scorer 'eyes'"),
+        (("run", "RUN", "--sets", "dvmp", "--scheduler", "dim"), "did you mean 'ddim'"),
+        (("run", "RUN", "--sets", "dvmp", "--seeds", "3-1"), "backwards"),
+        (("run", "RUN", "--sets", "dvmp", "--minuts", "3"), "did you mean --minutes"),
+        (("run", "full", "--sets", "dvmp", "--steps", "1"), "holds no run"),
+        (("score", "gone"), "is no run"),
+        (("report", "."), "is no run"),
+        (("verify", "bad.jsonl"), "is no run"),
+        (("export", "gone", "geneval", "out"), "is no run"),
+        (("prompts", "gone"), "gone"),
+        (("run",), "RUN"),
+        ((), "PART"),
+        (("draw",), "invalid choice"),
+    ],
+)
+def test_mistakes_get_one_line_and_leave_nothing(shell, tmp_path, words, told):
+    (tmp_path / "bad.jsonl").write_text('{"prompt": "a cat"}\n{"prompt": \n')
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    before = files(tmp_path)
+    status, out, err = shell(*words)
+    assert (status, out) == (2, []) and len(err) == 1 and told in err[0], err
+    assert "Traceback" not in err[0] and files(tmp_path) == before
+
+
+def test_prompts_are_listed(shell):
+    status, out, _ = shell("prompts")
+    assert status == 0 and any("dvmp" in line for line in out)
+    status, out, _ = shell("prompts", "attend-and-excite-animals")
+    assert status == 0 and any("a cat and a dog" in line for line in out)
+
+
+def _interrupted(folder, words, said):
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    sys.stderr = open("said.txt", "w")  # noqa: SIM115
+    said.send(main(["evaluate", *words]))
+
+
+def test_an_interrupt_ends_cleanly_and_says_how_to_go_on(tmp_path, shell):
+    (tmp_path / "mine.txt").write_text("a cat and a frog\na car\n")
+    words = [*begin("--batch-size", "1"), "--threads", "1"]
+    words[words.index("0-1")] = "0-200"
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe()
+    child = context.Process(target=_interrupted, args=(tmp_path, [str(w) for w in words], theirs))
+    child.start()
+    manifest = tmp_path / "RUN" / "manifest.jsonl"
+    for _ in range(600):
+        if manifest.exists() and manifest.stat().st_size:
+            break
+        time.sleep(0.1)
+    os.kill(child.pid, signal.SIGINT)
+    assert mine.poll(30) and mine.recv() == 130
+    child.join()
+    [line] = (tmp_path / "said.txt").read_text().splitlines()
+    assert line.endswith("this goes on: adhere evaluate run RUN")
+    store = Store.open(tmp_path / "RUN")
+    assert store.rows() and store.missing() and store.verify() == []
+    assert list(store.folder.rglob("*.part")) == []
