@@ -17,6 +17,7 @@ from adhere.cli.arguments import parse
 from adhere.cli.evaluate_conditions import conditions
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
+from adhere.evaluation.prompts import prompt_set as read_prompts
 from adhere.evaluation.report import pictures_of, report, write
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts, evidence
 from adhere.evaluation.report.page import html, markdown
@@ -205,6 +206,18 @@ def test_prompts_with_fewer_seeds_than_others_count_what_they_have():
     assert all(count == (4 if int(text[-2:]) < 5 else 2) for text, count in shown.items())
 
 
+def test_presence_is_what_the_exact_scorer_says_where_there_is_one():
+    found = evidence_of(plan_of(seeds=2))
+    exact = found.scores.replace({"scorer": {"toy": "mini-0123abcd"}})
+    both = replace(
+        found,
+        scores=pd.concat([found.scores, exact]),
+        scorers=(*found.scorers, replace(found.scorers[0], name="mini-0123abcd")),
+    )
+    assert Tables(both).primary.key == ("mini-0123abcd", "all-present")
+    assert Tables(found).primary.key == ("toy", "all-present")
+
+
 def test_a_set_that_nothing_has_yet_is_named():
     plan = plan_of(prompt_set("done"), prompt_set("later"), seeds=1)
     part = only(evidence_of(plan), lambda u: u.set == "done" or u.condition == "none")
@@ -223,6 +236,16 @@ def test_one_prompt_is_reported_without_an_interval():
     tables = Tables(evidence_of(plan_of(prompt_set(count=1))))
     assert "one prompt: no interval" in html(tables, picture, {})
     assert "one prompt: no interval" in markdown(tables, [])
+
+
+def test_few_prompts_have_intervals_but_no_verdict():
+    tables = Tables(evidence_of(plan_of(prompt_set(count=12), seeds=8)))
+    row = tables.row("pairs", NURSE, tables.primary)
+    assert row["difference_low"] > 0
+    text = html(tables, picture, {})
+    assert f"{100 * row['difference_high']:.1f}]†" in text
+    assert "† Fewer than 20 prompts" in text
+    assert 'class="change better"' not in text and "not clear of 0" not in text
 
 
 def test_a_run_of_plain_pictures_alone_is_a_report_too(tmp_path):
@@ -472,6 +495,12 @@ def test_the_command_makes_the_same_plan(text):
     assert got.negative_prompt == plan.negative_prompt
     assert (got.steps, got.guidance_scale, got.batch_size) == (50, 6.25, 4)
     assert (got.scheduler, got.threads, got.sets) == ("ddim", 2, ["pairs.jsonl"])
+
+
+def test_the_command_names_the_file_that_prompts_are_from(tmp_path):
+    (tmp_path / "My prompts.txt").write_text("a cat and a frog\na dog\n")
+    plan = plan_of(read_prompts(str(tmp_path / "My prompts.txt")))
+    assert parse(shlex.split(command(plan))[1:]).sets == ["My prompts.txt"]
 
 
 class Reddish(Scorer):

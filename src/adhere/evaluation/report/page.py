@@ -179,6 +179,7 @@ def _table(tables: Tables, name: str) -> dict[str, Any]:
         "prompts": max(_row_numbers(tables, name, "prompts"), default=0),
         "seeds": first["seeds"],
         "rows": rows,
+        "has_few": any(cell["is_few"] for row in rows for cell in row["cells"]),
     }
 
 
@@ -200,31 +201,34 @@ def _all_metrics(tables: Tables, name: str) -> dict[str, Any]:
                 "cells": [_cell(row, column) for row in found],
             }
         )
-    return {"name": _label(name), "rows": rows}
+    has_few = any(cell["is_few"] for row in rows for cell in row["cells"])
+    return {"name": _label(name), "rows": rows, "has_few": has_few}
 
 
 def _cell(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
     """A value and its difference to plain, each with its interval, as text."""
+    texts = ("value", "interval", "note", "difference", "difference_interval")
     if row is None or math.isnan(row["value"]):
         return {
-            "value": "",
-            "interval": "",
-            "note": "",
-            "difference": "",
-            "verdict": "",
-            "difference_interval": "",
-            "difference_note": "",
-            "pairs": "",
+            **dict.fromkeys((*texts, "difference_note", "verdict", "pairs"), ""),
+            "is_few": False,
         }
+    few, change_few = (
+        bool(row[note]) and not math.isnan(row[low])
+        for note, low in (("note", "low"), ("difference_note", "difference_low"))
+    )
     return {
         "value": percent(row["value"]),
-        "interval": _interval(row["low"], row["high"]),
-        "note": row["note"],
+        "interval": _interval(row["low"], row["high"], few),
+        "note": "" if few else row["note"],
         "difference": "" if math.isnan(row["difference"]) else _signed(row["difference"]),
-        "difference_interval": _interval(row["difference_low"], row["difference_high"]),
-        "difference_note": row["difference_note"],
+        "difference_interval": _interval(
+            row["difference_low"], row["difference_high"], change_few
+        ),
+        "difference_note": "" if change_few else row["difference_note"],
         "verdict": _verdict(row, column),
         "pairs": f"{row['raised']} raised, {row['lowered']} lowered of {row['pairs']}",
+        "is_few": few or change_few,
     }
 
 
@@ -233,7 +237,8 @@ def _verdict(row: dict[str, Any], column: Column) -> str:
     low, high = row["difference_low"], row["difference_high"]
     if math.isnan(row["difference"]):
         return ""
-    if math.isnan(low) or low <= 0 <= high:
+    # Intervals that are too narrow would call too much clear.
+    if math.isnan(low) or low <= 0 <= high or row["difference_note"]:
         return "unclear"
     return "better" if (low > 0) == column.metric.higher_is_better else "worse"
 
@@ -365,8 +370,10 @@ def _seconds(tables: Tables) -> str:
     return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
 
 
-def _interval(low: float, high: float) -> str:
-    return "" if math.isnan(low) else f"[{_number(low)}, {_number(high)}]"
+def _interval(low: float, high: float, is_few: bool) -> str:
+    """An interval, with a sign for a footnote where it is too narrow."""
+    mark = "†" if is_few else ""
+    return "" if math.isnan(low) else f"[{_number(low)}, {_number(high)}]{mark}"
 
 
 def _number(value: float) -> str:

@@ -6,21 +6,24 @@ import shlex
 from collections.abc import Sequence
 
 from adhere.evaluation.plan import PLAIN, Condition, Plan
-from adhere.evaluation.prompts import PROMPT_SETS
+from adhere.evaluation.prompts import PROMPT_SETS, PromptSet
 from adhere.loading import SCHEDULERS
 from adhere.parameters import method_named, parameters_of, said
 from adhere.recipe import MethodRecipe
+
+# How `adhere.evaluation.sets.own` begins the source of a file.
+OWN_SOURCE = "the file "
 
 
 def command(plan: Plan) -> str:
     """The line of a shell that makes a run of this plan.
 
-    Files of prompts are named after their set, and a scheduler that has no short name is left to
-    the model: the fingerprint tells whether the plan is the same.
+    Files of prompts are named without their folder, and a scheduler that has no short name is
+    left to the model: the fingerprint tells whether the plan is the same.
     """
     model = plan.model if plan.revision is None else f"{plan.model.split('@')[0]}@{plan.revision}"
     words = ["adhere", "evaluate", "run", "RUN"]
-    words += ["--sets", ",".join(_file(prompts.name) for prompts in plan.sets)]
+    words += ["--sets", ",".join(_file(prompts) for prompts in plan.sets)]
     words += ["--methods", ",".join(_condition(one) for one in plan.conditions)]
     words += ["--model", model, "--seeds", _seeds(plan.seeds)]
     words += ["--steps", str(plan.steps), "--guidance-scale", repr(plan.guidance_scale)]
@@ -35,8 +38,12 @@ def command(plan: Plan) -> str:
     return shlex.join(words)
 
 
-def _file(name: str) -> str:
-    return name if name in PROMPT_SETS else f"{name}.jsonl"
+def _file(prompts: PromptSet) -> str:
+    """The name of a built-in set, or of the file that a set of the user's says it is from."""
+    if prompts.name in PROMPT_SETS:
+        return prompts.name
+    said = prompts.source.removeprefix(OWN_SOURCE)
+    return said if said != prompts.source else f"{prompts.name.removeprefix('own-')}.jsonl"
 
 
 def _condition(condition: Condition) -> str:

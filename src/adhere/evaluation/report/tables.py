@@ -26,7 +26,7 @@ from adhere.evaluation.statistics import (
 # Stands for all sets together; no set can be called this.
 MACRO = "macro average"
 GROUPS = ("presence", "binding", "count", "mixing", "alignment", "preservation")
-_PRIMARY = ("mini", "all-present")
+_FIRST = ("mini", "owlv2")
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,19 @@ class Tables:
 
     @cached_property
     def leading(self) -> tuple[Column, ...]:
-        """The first metric of each group that has any value, in the order of the groups."""
-        found = {}
-        for column in self._having_values:
+        """The first metric of each group that has any value, in the order of the groups.
+
+        Scorers that say yes or no to each subject come before those that give a similarity.
+        """
+        found: dict[str, Column] = {}
+        for column in sorted(self._having_values, key=_rank):
             found.setdefault(column.metric.group, column)
         return tuple(found[group] for group in GROUPS if group in found)
 
     @cached_property
     def primary(self) -> Column:
-        """What plots and sheets show: the exact scorer's "all-present", or the first metric."""
-        ours = [column for column in self._having_values if column.key == _PRIMARY]
-        return [*ours, *self.leading, *self.columns][0]
+        """What plots and sheets show: presence, or the first group that there is."""
+        return [*self.leading, *self.columns][0]
 
     @cached_property
     def _having_values(self) -> tuple[Column, ...]:
@@ -356,6 +358,12 @@ class Tables:
 
 
 _COSTS = ("seconds", "seconds_ratio", "flops", "flops_ratio")
+
+
+def _rank(column: Column) -> int:
+    """Where a scorer's metrics stand among those of others; its name may end in its identity."""
+    name = column.scorer.split("-")[0]
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
 def pareto(costs: list[float], values: list[float]) -> list[int]:
