@@ -149,11 +149,26 @@ def test_a_method_that_changes_nothing_has_no_interval_and_says_why():
 
 
 def test_what_does_not_apply_is_left_out():
-    tables = Tables(evidence_of(plan_of()))
-    distance = next(column for column in tables.columns if column.metric is FAR)
-    assert tables.row("pairs", "none", distance)["note"] == "applies to no picture"
-    assert np.isnan(tables.row("pairs", NURSE, distance)["difference"])
-    assert [column.metric for column in tables.leading] == [PRESENT, MIXED, FAR]
+    found = evidence_of(plan_of())
+    found.scores.loc[found.scores["metric"] == "mixture", "value"] = np.nan
+    tables = Tables(found)
+    mixture = next(column for column in tables.columns if column.metric is MIXED)
+    assert tables.row("pairs", NURSE, mixture)["note"] == "applies to no picture"
+    assert [column.metric for column in tables.leading] == [PRESENT, FAR]
+
+
+def test_preservation_is_not_compared_to_plain_twice():
+    found = evidence_of(plan_of())
+    # A distance to the plain picture may be given for that picture too, or left out.
+    for plain in (0.0, np.nan):
+        is_own = (found.scores["metric"] == "distance") & (found.scores["condition"] == "none")
+        found.scores.loc[is_own, "value"] = plain
+        tables = Tables(found)
+        distance = next(column for column in tables.columns if column.metric is FAR)
+        assert np.isnan(tables.row("pairs", "none", distance)["value"])
+        row = tables.row("pairs", NURSE, distance)
+        assert row["value"] == pytest.approx(0.4)
+        assert np.isnan(row["difference"]) and row["raised"] == row["pairs"] == 0
 
 
 def test_sets_stand_alone_and_their_average_gives_each_the_same_weight():

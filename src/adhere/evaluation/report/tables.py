@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ from adhere.evaluation.statistics import (
 MACRO = "macro average"
 GROUPS = ("presence", "binding", "count", "mixing", "alignment", "preservation")
 _FIRST = ("mini", "owlv2")
+_NOTHING = Estimate(None, None, None, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -198,9 +199,13 @@ class Tables:
     def _numbers(self, column: Column, condition: str, found: list[Values]) -> dict[str, Any]:
         own = [values.of[condition] for values in found]
         changes = [differences(values.of[condition], values.of[PLAIN]) for values in found]
-        value = _estimate(own)
-        change = Estimate(None, None, None, 0, 0) if condition == PLAIN else _estimate(changes)
-        pairs = [discordant(one) for one in changes]
+        # Preservation compares to plain already.
+        is_of_plain = column.metric.group == "preservation"
+        has_change = condition != PLAIN and not is_of_plain
+        has_value = condition != PLAIN or not is_of_plain
+        value = _estimate(own) if has_value else replace(_NOTHING, note="plain itself")
+        change = _estimate(changes) if has_change else _NOTHING
+        pairs = [discordant(one) for one in changes] if has_change else []
         scorer = self._facts[column.scorer]
         return {
             "scorer": column.scorer,
@@ -220,8 +225,8 @@ class Tables:
             "difference_high": _number(change.high),
             "difference_note": change.note,
             "pairs": change.pictures,
-            "raised": 0 if condition == PLAIN else sum(up for up, _ in pairs),
-            "lowered": 0 if condition == PLAIN else sum(down for _, down in pairs),
+            "raised": sum(up for up, _ in pairs),
+            "lowered": sum(down for _, down in pairs),
         }
 
     @cached_property
