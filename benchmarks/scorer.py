@@ -2,6 +2,7 @@
 
 Usage:
     python benchmarks/scorer.py figures [--weights FILE] [--trained runs/mini] [--count 2000]
+    python benchmarks/scorer.py draw PICTURES     200 of the bundled model, to label
     python benchmarks/scorer.py sheet PICTURES SHEETS
     python benchmarks/scorer.py agreement PICTURES LABELS
 """
@@ -11,7 +12,11 @@ import time
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
+import adhere
+from adhere.evaluation.prompts import attend_and_excite
+from adhere.loading import load
 from adhere.mini import scorer
 from adhere.mini.train import judging
 from adhere.mini.train import scorer as stage
@@ -55,6 +60,39 @@ def figures(weights: Path | None, trained: Path | None, count: int) -> None:
         print(f"{name} ({len(pictures)}, {rate:.0f} a second): {_line(judged)}")
 
 
+def to_label() -> list[tuple[str, int, str | None, tuple[str, ...]]]:
+    """Prompt, seed, method and subjects of 200 pictures; seeds that no tuning has used."""
+    animals, mixed, objects = (
+        attend_and_excite(subset).prompts for subset in ("animals", "animals_objects", "objects")
+    )
+    chosen = [
+        *((prompt, 901, None) for prompt in animals),
+        *((prompt, 902, "attend-and-excite") for prompt in animals[::2]),
+        *((prompt, 903, None) for prompt in mixed[::3]),
+        *((prompt, 904, None) for prompt in objects[::2]),
+        *((prompt, 905, "attend-and-excite") for prompt in objects[1::3][:20]),
+    ]
+    return [
+        (prompt.text, seed, method, tuple(wanted.subject for wanted in prompt.wanted))
+        for prompt, seed, method in chosen
+    ]
+
+
+def draw(folder: Path) -> None:
+    """Draw the pictures to be labelled: number, nothing else, is their name."""
+    folder.mkdir(parents=True)
+    model = load("mini")
+    for number, (prompt, seed, method, _) in enumerate(tqdm(to_label())):
+        [picture] = adhere.draw(model, prompt, method=method, seeds=[seed], steps=25).pictures
+        picture.save(folder / f"{number:03d}.png", optimize=True)
+
+
+def sheet(pictures: Path, sheets: Path) -> None:
+    """Sheets to look at, and a file of labels to fill in."""
+    asked = {f"{number:03d}.png": job[3] for number, job in enumerate(to_label())}
+    print(judging.labelling_sheet(pictures, sheets, asked=asked))
+
+
 def agreement(pictures: Path, labels: Path, weights: Path | None) -> None:
     judged, differing = judging.agreement(
         scorer.load(weights), pictures, judging.read_labels(labels)
@@ -76,6 +114,8 @@ def main() -> None:
     verb = verbs.add_parser("figures")
     verb.add_argument("--trained", type=Path, help="folder of the trained autoencoder")
     verb.add_argument("--count", type=int, default=2000)
+    verb = verbs.add_parser("draw")
+    verb.add_argument("pictures", type=Path)
     for name in ("sheet", "agreement"):
         verb = verbs.add_parser(name)
         verb.add_argument("pictures", type=Path)
@@ -83,8 +123,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.verb == "figures":
         figures(given.weights, given.trained, given.count)
+    elif given.verb == "draw":
+        draw(given.pictures)
     elif given.verb == "sheet":
-        print(judging.labelling_sheet(given.pictures, given.sheets))
+        sheet(given.pictures, given.sheets)
     else:
         agreement(given.pictures, given.labels, given.weights)
 
