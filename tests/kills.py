@@ -1,7 +1,8 @@
 """Runs of the bundled model that are killed again and again: python kills.py FOLDER KILLS SEED.
 
 The heavy imports happen once; each run is a fork of this process. FOLDER/calm is drawn without a
-disturbance, FOLDER/killed with so many SIGKILLs at random moments.
+disturbance, FOLDER/killed-0 with so many SIGKILLs at random moments, FOLDER/killed-1 with those
+that are left where it was done before, and so on.
 """
 
 import json
@@ -19,7 +20,7 @@ from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.run import draw_run, plan_run
 from adhere.evaluation.store import Store
 from adhere.loading import load
-from adhere.methods import AttendAndExcite, TokenReweighting
+from adhere.methods import TokenReweighting
 
 PROMPTS = PromptSet(
     "pairs",
@@ -32,14 +33,13 @@ PROMPTS = PromptSet(
 )
 CONDITIONS = (
     Condition("none"),
-    Condition.of("attend-and-excite", AttendAndExcite(refine_at=())),
     Condition.of("words", TokenReweighting()),
 )
 
 
 def draw(loaded, folder):
     """What `adhere evaluate run` does between loading the model and scoring."""
-    plan = plan_run(loaded, CONDITIONS, (PROMPTS,), seeds=range(4), steps=1, batch_size=2)
+    plan = plan_run(loaded, CONDITIONS, (PROMPTS,), seeds=range(2), steps=1, batch_size=1)
     draw_run(Store.create(folder, plan), loaded)
 
 
@@ -57,25 +57,34 @@ def begun(loaded, folder):
 
 
 def main():
-    """Prints how many kills met a run that was alive, and how many rows each left."""
+    """Prints for each killed run how many rows each kill left."""
     # Forks share no pool of threads.
     torch.set_num_threads(1)
     home, kills, chance = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
     loaded = load("mini")
     started = time.monotonic()
-    assert os.waitpid(begun(loaded, home / "calm"), 0)[1] == 0
+    calm = begun(loaded, home / "calm")
+    manifest = home / "calm" / "manifest.jsonl"
+    while not manifest.exists() or not manifest.stat().st_size:
+        time.sleep(0.01)
+    first = time.monotonic() - started
+    assert os.waitpid(calm, 0)[1] == 0
     whole = time.monotonic() - started
-    rows = []
-    while len(rows) < kills:
-        child = begun(loaded, home / "killed")
-        time.sleep(chance.uniform(0, whole / 5))
+    # A run that is done before all kills are spent is followed by another one.
+    runs: list[list[int]] = [[]]
+    while sum(map(len, runs)) < kills:
+        folder = home / f"killed-{len(runs) - 1}"
+        child = begun(loaded, folder)
+        # More of them while it draws than before it does.
+        time.sleep(chance.uniform(first / 2, first + (whole - first) / 5))
         os.kill(child, signal.SIGKILL)
         if os.waitpid(child, 0)[1] != signal.SIGKILL:
-            break
-        manifest = home / "killed" / "manifest.jsonl"
-        rows.append(manifest.read_bytes().count(b"\n") if manifest.exists() else 0)
-    assert os.waitpid(begun(loaded, home / "killed"), 0)[1] == 0
-    print(json.dumps({"rows": rows, "seconds": time.monotonic() - started}))
+            runs.append([])
+            continue
+        manifest = folder / "manifest.jsonl"
+        runs[-1].append(manifest.read_bytes().count(b"\n") if manifest.exists() else 0)
+    assert os.waitpid(begun(loaded, folder), 0)[1] == 0
+    print(json.dumps(runs))
 
 
 if __name__ == "__main__":
