@@ -192,6 +192,11 @@ def test_subjects_are_those_the_set_states_where_the_prompt_has_them(model, tmp_
         Prompt(
             "stated", "a red car beside a cat and a tree", (Wanted("cat"), Wanted("car", "red"))
         ),
+        Prompt(
+            "shared",
+            "a pink old apple and a pink frog",
+            (Wanted("apple", "pink", attributes=("old",)), Wanted("frog", "pink")),
+        ),
         Prompt("plural", "two cats", (Wanted("cat", count=2),)),
         Prompt("unsaid", "a frog", ()),
     )
@@ -208,6 +213,14 @@ def test_subjects_are_those_the_set_states_where_the_prompt_has_them(model, tmp_
         for row in store.rows()
     }
     assert found["words", "stated"] == ("prompt set", [("cat", []), ("car", ["red"])])
+    assert found["words", "shared"] == (
+        "prompt set",
+        [("apple", ["pink", "old"]), ("frog", ["pink"])],
+    )
+    [apple, frog] = next(
+        row.recipe.subjects for row in store.rows() if row.unit[:3] == ("words", "s", "shared")
+    )
+    assert apple.attributes[0].token_indices < frog.attributes[0].token_indices
     assert found["words", "plural"] == ("found", [("cats", [])])
     assert found["words", "unsaid"] == ("found", [("frog", [])])
     assert all(found["none", prompt.id] == ("none", []) for prompt in prompts)
@@ -427,6 +440,19 @@ def test_mistakes_get_one_line_and_leave_nothing(shell, tmp_path, words, told):
     status, out, err = shell(*words)
     assert (status, out) == (2, []) and len(err) == 1 and told in err[0], err
     assert "Traceback" not in err[0] and files(tmp_path) == before
+
+
+def test_one_view_of_a_run_is_exported(shell, tmp_path):
+    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
+    assert shell(*begin())[0] == 0
+    one = ("--condition", "none", "--set", "own-mine", "--copy")
+    status, out, _ = shell("export", "RUN", "attend-and-excite", "view", *one)
+    assert (status, out) == (0, ["view"])
+    pictures = sorted((tmp_path / "view").rglob("*.png"))
+    assert [path.name for path in pictures] == ["0.png", "1.png"]
+    assert all(path.stat().st_nlink == 1 for path in pictures)
+    status, _, err = shell("export", "RUN", "attend-and-excite", "more", "--set", "other")
+    assert status == 2 and "own-mine" in err[0] and not (tmp_path / "more").exists()
 
 
 def test_prompts_are_listed(shell):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer, PreTrainedTokenizer
 
+import toys
 from adhere.errors import SubjectNotFound
 from adhere.mini.world.captions import TEMPLATES, phrase
 from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SCENES
@@ -353,3 +354,9 @@ def test_precision_and_recall_on_the_labelled_prompts(split: str, kind: str) -> 
     for fact, (precision, recall) in FLOORS[split, kind].items():
         right, got, want = measured[fact]
         assert right / got >= precision and right / want >= recall
+
+
+def test_a_pipeline_with_the_second_tokenizer_alone_has_one():
+    refiner = toys.refiner()
+    assert refiner.tokenizer is None
+    assert [s.text for s in find_subjects(refiner, "a cat and a frog")] == ["cat", "frog"]

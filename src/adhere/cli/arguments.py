@@ -253,6 +253,10 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
     )
     made["evaluate export"].add_argument("layout", metavar="LAYOUT", help="whose layout")
     made["evaluate export"].add_argument("out", metavar="OUT", help="a new folder")
+    add = made["evaluate export"].add_argument
+    add("--condition", action=_Once, metavar="NAME", help="one method's pictures (all of them)")
+    add("--set", action=_Once, metavar="SET", help="one prompt set (all of them)")
+    add("--copy", action="store_true", help="copy the pictures, not link them")
     made["evaluate prompts"].add_argument("set", metavar="SET", nargs="?", help="a set or a file")
     return made
 

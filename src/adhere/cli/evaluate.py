@@ -77,7 +77,7 @@ def _score(arguments: argparse.Namespace) -> None:
 
 
 def default_scorers(store: Store) -> list[str]:
-    """The exact scorer for the bundled model; others are for the user to choose.
+    """What needs no download: the exact scorer of the bundled model, and what it left as it was.
 
     Raises:
         ValueError: the run is of another model.
@@ -89,7 +89,7 @@ def default_scorers(store: Store) -> list[str]:
             f"This run is of {store.plan.model!r}, and the exact scorer knows the bundled model's "
             "pictures only; say which scorers, as in --scorers clip,owlv2."
         )
-    return ["mini"]
+    return ["mini", "pixels"]
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -100,8 +100,15 @@ def _report(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from adhere.evaluation.export import export
 
-    export(whole_store(arguments.run), arguments.layout, Path(arguments.out))
-    say(arguments.out)
+    folder = export(
+        whole_store(arguments.run),
+        arguments.layout,
+        Path(arguments.out),
+        condition=arguments.condition,
+        prompts=arguments.set,
+        copy=arguments.copy,
+    )
+    say(str(folder))
 
 
 def _verify(arguments: argparse.Namespace) -> None:

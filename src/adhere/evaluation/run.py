@@ -342,7 +342,8 @@ class Drawer:
     def _subjects(self, prompt: Prompt) -> tuple[list[Any] | None, SubjectsFrom]:
         """What the prompt set states where the prompt has those words; None to find them."""
         if prompt.wanted:
-            words = [stated_words(wanted) for wanted in prompt.wanted]
+            # The whole phrase says whose a word is that the prompt has twice.
+            words = [wanted.phrase for wanted in prompt.wanted]
             try:
                 find_subjects(self._loaded.pipe, prompt.text, words)
             except SubjectNotFound:
@@ -426,13 +427,6 @@ class Drawer:
             batch_size=len(batch.seeds),
             **{"method": None, **others},
         )
-
-
-def stated_words(wanted: Any) -> str | tuple[str, ...]:
-    """What a prompt set states of a subject, as `adhere.find_subjects` takes it."""
-    modifiers = [wanted.colour] if wanted.colour else []
-    words = (*modifiers, *wanted.attributes, wanted.subject)
-    return words if len(words) > 1 else wanted.subject
 
 
 def _passes(drawing: Drawing, number: int, turns: int) -> Passes:

@@ -70,7 +70,10 @@ def tokenizer_of(tokenizer_or_pipeline: Any) -> Any:  # noqa: ANN401
 
     if isinstance(tokenizer_or_pipeline, PreTrainedTokenizerBase):
         return tokenizer_or_pipeline
-    return getattr(tokenizer_or_pipeline, "tokenizer", tokenizer_or_pipeline)
+    # SDXL's refiner has the second one alone.
+    names = ("tokenizer", "tokenizer_2")
+    found = [getattr(tokenizer_or_pipeline, name, None) for name in names]
+    return next((one for one in found if one is not None), tokenizer_or_pipeline)
 
 
 def _write_out(tokenizer: Any, text: str) -> str:  # noqa: ANN401
