@@ -57,15 +57,24 @@ def test_attention_peaks_where_the_noun_is(pipe):
     assert max(shares["first_other"], shares["second_other"]) < 0.25
 
 
+def test_the_model_states_what_suits_it():
+    assert mini.tuned("attend-and-excite") == adhere.AttendAndExcite(
+        temperature=0.1, step_size=60.0
+    )
+    assert mini.tuned("divide-and-bind") == adhere.DivideAndBind()
+    with pytest.raises(ValueError, match="unknown method 'nursing'"):
+        mini.tuned("nursing")
+
+
 def test_nursing_brings_back_neglected_animals(pipe):
-    """Both animals of 22 pairs, 2 seeds each, 25 steps; measured: 45% plain, 66% nursed."""
+    """Both animals of 22 pairs, 2 seeds each, 25 steps; measured: 53% plain, 91% nursed."""
     prompts = attend_and_excite("animals").prompts[::3]
     texts = [prompt.text for prompt in prompts]
     wanted = [prompt for prompt in prompts for _ in range(2)]
     present = {}
-    for name, method in (("plain", None), ("nursed", adhere.AttendAndExcite())):
-        pictures = gates.pictures_of(pipe, texts, (1000, 1001), method, steps=25)
+    for name, method in (("plain", None), ("nursed", mini.tuned("attend-and-excite"))):
+        pictures = gates.pictures_of(pipe, texts, (0, 1), method, steps=25)
         seen = scorer.shipped().look(list(pictures))
         marked = [gates.marks(s, p)["all_present"] for s, p in zip(seen, wanted, strict=True)]
         present[name] = np.mean(marked)
-    assert present["nursed"] >= present["plain"] + 0.1
+    assert present["nursed"] >= present["plain"] + 0.2

@@ -6,6 +6,7 @@ siblings do: of two subjects one may be missing, and colours leak.
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
-__all__ = ["folder", "load"]
+    from adhere.methods import Method
+
+__all__ = ["folder", "load", "tuned"]
 
 
 def folder() -> Path:
@@ -33,3 +36,20 @@ def load() -> StableDiffusionPipeline:
     return StableDiffusionPipeline.from_pretrained(
         folder(), dtype=torch.float32, safety_checker=None, use_safetensors=True
     )
+
+
+def tuned(name: str) -> Method:
+    """A method with the numbers that suit this model, which its file `methods.json` states.
+
+    Papers chose theirs for Stable Diffusion, whose attention is spread over more words.
+
+    Args:
+        name: of a method; one that the file does not name has its paper's numbers.
+
+    Raises:
+        ValueError: no such method.
+    """
+    from adhere.parameters import method_named, with_parameters
+
+    stated = json.loads((folder() / "methods.json").read_text(encoding="utf-8"))
+    return with_parameters(method_named(name), stated.get(name, {}))

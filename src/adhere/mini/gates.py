@@ -250,8 +250,12 @@ def seen_and_unseen(subset: str) -> np.ndarray:
 def animals(
     pipe: Any, scorer: Scorer, seeds: Sequence[int], steps: int, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Both animals present on the benchmark's pairs, plain and under the named methods."""
-    methods = {"plain": None} | {name: adhere.METHODS[name]() for name in names}
+    """Both animals present on the benchmark's pairs: plain, tuned, and as in the papers.
+
+    Tuned is Attend-and-Excite with the numbers that the model states.
+    """
+    methods: dict[str, Any] = {"plain": None, "tuned": mini.tuned("attend-and-excite")}
+    methods |= {name: adhere.METHODS[name]() for name in names}
     marked = compare(pipe, scorer, "animals", methods, seeds, steps)
     plain = marked["plain/all_present"]
     seen = seen_and_unseen("animals")
@@ -337,7 +341,7 @@ def _of_animals(figures: dict[str, Any]) -> list[Verdict]:
             continue
         low, high = one["gain_interval"]
         said = f"{one['gain']:+.1%} ({low:+.1%} to {high:+.1%})"
-        is_gate = name == "attend-and-excite"
+        is_gate = name == "tuned"
         holds = one["gain"] >= 0.15 and low > 0
         found.append(
             (
@@ -391,10 +395,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50, help="steps a picture (default 50)")
     parser.add_argument(
         "--methods",
-        nargs="+",
+        nargs="*",
         choices=list(adhere.METHODS),
         default=list(adhere.METHODS),
-        help="which to measure, Attend-and-Excite among them (default all)",
+        help="which to measure as their papers have them (default all)",
     )
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=PARTS, help="which gates (default all)"
