@@ -3,7 +3,8 @@
 python recipes/before_after.py
 
 Not chosen by eye: the first eight animal pairs of the benchmark, in its order, whose plain picture
-at seed 0 lacks an animal, as the scorer sees it; one seed; Attend-and-Excite as published.
+at seed 0 lacks an animal, as the scorer sees it; one seed; Attend-and-Excite with the numbers that
+the model states.
 """
 
 from pathlib import Path

@@ -10,6 +10,7 @@ import adhere
 from adhere import mini
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.mini import gates, scorer
+from adhere.parameters import method_named
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,15 @@ def test_the_model_states_what_suits_it():
     assert mini.tuned("divide-and-bind") == adhere.DivideAndBind()
     with pytest.raises(ValueError, match="unknown method 'nursing'"):
         mini.tuned("nursing")
+
+
+def test_by_name_the_bundled_model_gets_its_own_numbers():
+    drawing = adhere.draw("mini", "a cat and a frog", steps=2)
+    assert drawing.trace.methods == (mini.tuned("attend-and-excite"),)
+    assert method_named("attend-and-excite", model="other") == adhere.AttendAndExcite()
+    assert method_named("attend-and-excite", official=True, model="mini") == (
+        adhere.AttendAndExcite.official()
+    )
 
 
 def test_nursing_brings_back_neglected_animals(pipe):

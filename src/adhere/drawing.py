@@ -124,8 +124,9 @@ def draw(
         model: "mini" (bundled), a folder, a hub id, what `adhere.loading.load` gave, or a
             text-to-image pipeline of yours.
         prompt: what to draw.
-        method: what nurses: the name of a method, with its paper's numbers; a method; a list of
-            these, of which one may move latents; None for the plain pipeline.
+        method: what nurses: the name of a method, with its paper's numbers, or on "mini" with
+            those of `adhere.mini.tuned`; a method; a list of these, of which one may move
+            latents; None for the plain pipeline.
         subjects: what the picture must hold; None finds it, see `adhere.find_subjects`.
         seeds: from 0 to 2**63 - 1; each picture has a random generator of its own on the CPU,
             so that it depends on no other one, nor on the device.
@@ -149,7 +150,7 @@ def draw(
         ValueError: an argument out of range, or an unknown name.
         AdhereError: what `adhere.nurse` raises; `NonFiniteLoss` also for a picture of NaN.
     """
-    methods = _methods(method)
+    methods = _methods(method, _name_of(model))
     seeds = _checked_seeds(seeds)
     _check_numbers(prompt, negative_prompt, steps, guidance_scale, batch_size)
     loaded = _loaded(model, dtype, device)
@@ -310,12 +311,19 @@ def _draw_batch(
     )
 
 
-def _methods(method: str | Method | Sequence[str | Method] | None) -> tuple[Method, ...]:
+def _name_of(model: Model) -> str | None:
+    if isinstance(model, Loaded):
+        return model.source.name
+    return os.fspath(model) if isinstance(model, str | os.PathLike) else None
+
+
+def _methods(
+    method: str | Method | Sequence[str | Method] | None, model: str | None
+) -> tuple[Method, ...]:
     if method is None or method == "none":
         return ()
-    if isinstance(method, Sequence) and not isinstance(method, str):
-        return checked([method_named(m) if isinstance(m, str) else m for m in method])
-    return checked(method_named(method) if isinstance(method, str) else method)
+    given = [method] if isinstance(method, str) or not isinstance(method, Sequence) else method
+    return checked([method_named(m, model=model) if isinstance(m, str) else m for m in given])
 
 
 def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

@@ -18,12 +18,13 @@ _WORDS_FOR_TRUTH = {
 }  # fmt: skip
 
 
-def method_named(name: str, *, official: bool = False) -> Method:
-    """A method with the numbers of its paper.
+def method_named(name: str, *, official: bool = False, model: str | None = None) -> Method:
+    """A method with the numbers of its paper, or with those that suit the bundled model.
 
     Args:
         name: one of `METHODS`.
         official: the authors' behaviour where it differs.
+        model: what it will nurse; "mini" states numbers of its own, see `adhere.mini.tuned`.
 
     Raises:
         ValueError: no such method; the nearest name is suggested.
@@ -31,7 +32,13 @@ def method_named(name: str, *, official: bool = False) -> Method:
     if name not in METHODS:
         raise unknown("method", name, [*METHODS, "none"])
     kind: Any = METHODS[name]
-    return kind.official() if official else kind()
+    if official:
+        return kind.official()
+    if model == "mini":
+        from adhere import mini
+
+        return mini.tuned(name)
+    return kind()
 
 
 def with_parameters(method: Method, values: Mapping[str, object]) -> Method:

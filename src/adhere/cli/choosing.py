@@ -30,7 +30,8 @@ def chosen_methods(arguments: argparse.Namespace) -> list[Method]:
             f"Got the methods {', '.join(names)}; none goes with no other: leave it out, or give "
             "it alone for a plain picture."
         )
-    methods = [method_named(name, official=arguments.official) for name in names]
+    model = arguments.model or MINI
+    methods = [method_named(name, official=arguments.official, model=model) for name in names]
     for said, text in arguments.settings:
         number, name = _owner(methods, said, arguments.options)
         methods[number] = with_parameters(methods[number], {name: text})

@@ -9,6 +9,7 @@ from pathlib import Path
 from adhere.cli.choosing import check_prompt, chosen_model, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw
+from adhere.loading import MINI
 from adhere.methods import METHODS, Method
 from adhere.parameters import method_named
 from adhere.picture import (
@@ -32,7 +33,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_prompt(arguments.prompt)
     names = arguments.methods or list(METHODS)
     methods: dict[str, Method | None] = {"plain": None}
-    methods |= {name: method_named(name) for name in names if name != "none"}
+    chosen = arguments.model or MINI
+    methods |= {name: method_named(name, model=chosen) for name in names if name != "none"}
     model = chosen_model(arguments)
     options = sampling(arguments)
     if any(methods.values()):

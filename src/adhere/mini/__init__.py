@@ -51,5 +51,6 @@ def tuned(name: str) -> Method:
     """
     from adhere.parameters import method_named, with_parameters
 
+    # Read by `adhere.draw` and the shell, so that what they draw first is what the model can do.
     stated = json.loads((folder() / "methods.json").read_text(encoding="utf-8"))
     return with_parameters(method_named(name), stated.get(name, {}))
