@@ -355,7 +355,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["flops", "time"])
     parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--latents", type=int, default=64)
+    parser.add_argument("--latents", type=int, default=32)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
