@@ -30,6 +30,7 @@ def test_a_window_lies_in_the_loop(method):
         (AttendAndExcite, "max_refinements", -1),
         (AttendAndExcite, "pieces", "median"),
         (DivideAndBind, "step_range", (-1.0, 0.5)),
+        (DivideAndBind, "temperature", 0.0),
         (DivideAndBind, "max_refinements_first", -1),
         (DivideAndBind, "max_refinements", -1),
         (DivideAndBind, "pieces", "median"),

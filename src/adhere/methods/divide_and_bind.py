@@ -60,6 +60,7 @@ class DivideAndBind(LatentMethod):
         stop: fraction of the loop from which on they do not.
         refine_at: pairs (fraction of the loop, total variation that the weakest subject is to
             reach there, in the unit of `variation`).
+        temperature: of the softmax over tokens.
         max_refinements_first: how many updates the threshold of the first step may cost.
         max_refinements: how many those of later steps may.
         binding: whether attributes are bound at all.
@@ -81,6 +82,7 @@ class DivideAndBind(LatentMethod):
     start: float = 0.0
     stop: float = 0.5
     refine_at: tuple[tuple[float, float], ...] = ((0.0, 0.025), (0.2, 0.1), (0.4, 0.15))
+    temperature: float = 0.01
     max_refinements_first: int = 100
     max_refinements: int = 50
     binding: bool = True
@@ -105,6 +107,7 @@ class DivideAndBind(LatentMethod):
     def __post_init__(self) -> None:
         expect_window(self.start, self.stop)
         expect_decay(self.step_range)
+        expect(self.temperature > 0, f"temperature {self.temperature}", "one above 0")
         for name in ("max_refinements_first", "max_refinements"):
             count = getattr(self, name)
             expect(count >= 0, f"{name} {count}", "at least 0")
@@ -154,16 +157,17 @@ class DivideAndBind(LatentMethod):
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """(B,), minus the variation of the weakest subject, with what binding takes off."""
-        own = maps.normalised()
+        own = maps.normalised(temperature=self.temperature)
         bound = self.reads_finer_levels(subjects)
-        fine = maps.normalised(_shrunk(maps)) if bound else own
+        fine = maps.normalised(_shrunk(maps), self.temperature) if bound else own
         weight = self._binding_weight(step) if bound else 0.0
         samples = zip(own, fine, subjects, strict=True)
         return torch.stack([self._loss(*sample, weight) for sample in samples])
 
     def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
         """(B,), the total variation of the weakest subject."""
-        samples = zip(maps.normalised(), subjects, strict=True)
+        own = maps.normalised(temperature=self.temperature)
+        samples = zip(own, subjects, strict=True)
         return torch.stack([self._variations(*sample).amin() for sample in samples])
 
     def step_size_at(self, step: Step) -> float:

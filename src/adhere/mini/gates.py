@@ -294,9 +294,20 @@ def measure(
     steps: int,
     names: Sequence[str],
     parts: Sequence[str] = PARTS,
+    first: int = 0,
 ) -> dict[str, Any]:
-    """The figures of gates, and those of the named methods on the animal pairs."""
-    some, twice = range(seeds), range(2 * seeds)
+    """The figures of gates, and those of the named methods on the animal pairs.
+
+    Args:
+        pipe: the pipeline.
+        scorer: what looks at its pictures.
+        seeds: how many a prompt; twice as many for single subjects.
+        steps: of sampling.
+        names: methods to measure as their papers have them.
+        parts: which gates.
+        first: the first seed.
+    """
+    some, twice = range(first, first + seeds), range(first, first + 2 * seeds)
     ways: dict[str, Callable[[], Any]] = {
         "localisation": lambda: localisation(pipe),
         "singles": lambda: singles(pipe, scorer, twice, steps),
@@ -306,8 +317,8 @@ def measure(
         "seconds": lambda: speed(pipe),
     }
     figures: dict[str, Any] = {
-        "protocol": f"{steps} steps, guidance 7.5; seeds 0 to {seeds - 1} for pairs, "
-        f"0 to {2 * seeds - 1} for singles",
+        "protocol": f"{steps} steps, guidance 7.5; seeds {some[0]} to {some[-1]} for pairs, "
+        f"{twice[0]} to {twice[-1]} for singles",
     }
     figures |= {part: ways[part]() for part in parts}
     return json.loads(json.dumps(figures, default=float))
@@ -392,6 +403,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m adhere.mini.gates")
     parser.add_argument("--model", type=Path, help="a pipeline folder; default the bundled one")
     parser.add_argument("--seeds", type=int, default=4, help="seeds a prompt (default 4)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first (default 0)")
     parser.add_argument("--steps", type=int, default=50, help="steps a picture (default 50)")
     parser.add_argument(
         "--methods",
@@ -413,7 +425,15 @@ def main() -> None:
         pipe = StableDiffusionPipeline.from_pretrained(
             options.model, dtype=torch.float32, use_safetensors=True
         )
-    figures = measure(pipe, shipped(), options.seeds, options.steps, options.methods, options.only)
+    figures = measure(
+        pipe,
+        shipped(),
+        options.seeds,
+        options.steps,
+        options.methods,
+        options.only,
+        options.first_seed,
+    )
     for name, figure, threshold, holds in verdicts(figures):
         sys.stdout.write(f"{'ok  ' if holds else 'FAIL'}  {name:34}{figure:>28}  {threshold}\n")
     if options.out:
