@@ -16,6 +16,7 @@ from adhere.mini.train.specimens import Label, Labels, pack, specimen, unpack
 
 SEED = 77
 COLOURS = tuple(world.COLOURS)
+LABELLED = Path(__file__).parents[1] / "benchmarks/labelled"
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,14 @@ def test_presence_count_and_colour_on_held_out_scenes(judge):
     assert figures["colour"] >= 0.97
     assert figures["overlap"] >= 0.8
     assert figures["false_mixtures"] <= 0.02
+
+
+def test_it_agrees_with_an_eye_on_generated_pictures(judge):
+    """200 pictures of the bundled model, labelled without having seen the scorer's verdict."""
+    labels = judging.read_labels(LABELLED / "labels.jsonl")
+    assert len(labels) == 200
+    figures, _ = judging.agreement(judge, LABELLED, labels)
+    assert figures["asked"] >= 0.92
 
 
 def test_mixtures_are_kept_out_on_degraded_specimens(judge):
