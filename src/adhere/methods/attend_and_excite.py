@@ -23,9 +23,10 @@ from adhere.methods.base import (
     decayed,
     expect,
     expect_decay,
-    expect_one_of,
+    expect_fractions,
     expect_window,
 )
+from adhere.values import fit
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,11 @@ class AttendAndExcite(LatentMethod):
 }"""  # noqa: E501
 
     def __post_init__(self) -> None:
+        fit(self, AttendAndExcite)
+        expect(self.step_size >= 0, f"step_size {self.step_size}", "at least 0")
         expect_window(self.start, self.stop)
         expect_decay(self.step_range)
-        expect_one_of("pieces", self.pieces, ("mean", "max", "last"))
+        expect_fractions("refine_at", self.refine_at)
         expect(self.temperature > 0, f"temperature {self.temperature}", "one above 0")
         count = self.max_refinements
         expect(count >= 0, f"max_refinements {count}", "at least 0")
@@ -87,6 +90,11 @@ class AttendAndExcite(LatentMethod):
     def official(cls) -> AttendAndExcite:
         """The authors' behaviour, step for step."""
         return cls(updates_on_exit=True, nurses_repeats=True)
+
+    def sees(self, maps: AttentionMaps) -> Tensor:
+        """Attention after this method's softmax, (B, H, W, T), smoothed if its peaks are."""
+        normalised = maps.normalised(temperature=self.temperature)
+        return smooth(normalised.movedim(-1, 1)).movedim(1, -1) if self.smoothed else normalised
 
     def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
         """For each sample the highest attention of each of its subjects, in 0…1."""

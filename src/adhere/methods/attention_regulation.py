@@ -19,6 +19,7 @@ from torch import Tensor
 
 from adhere.methods.base import AttentionMethod, LayerContext, Step, expect, expect_window
 from adhere.regulation import Goal, fold, make_bumps, regulate
+from adhere.values import fit
 
 if TYPE_CHECKING:
     from adhere.subjects import Subject
@@ -89,8 +90,14 @@ class AttentionRegulation(AttentionMethod):
 }"""  # noqa: E501
 
     def __post_init__(self) -> None:
+        fit(self, AttentionRegulation)
         expect_window(self.start, self.stop)
-        expect(0 <= self.quantile <= 1, f"quantile {self.quantile}", "one in 0…1")
+        for name in ("quantile", "peak", "share", "memory", "decay"):
+            value = getattr(self, name)
+            expect(0 <= value <= 1, f"{name} {value}", "one in 0…1")
+        for name in ("rate", "peak_weight", "share_weight", "size_weight"):
+            value = getattr(self, name)
+            expect(value >= 0, f"{name} {value}", "at least 0")
         expect(self.iterations >= 1, f"iterations {self.iterations}", "at least 1")
 
     @classmethod

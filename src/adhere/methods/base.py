@@ -9,16 +9,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from adhere.attention.maps import AttentionMaps
-    from adhere.subjects import Subject
+from adhere.attention.maps import AttentionMaps, smooth
+from adhere.subjects.subject import Subject
 
-Subjects = Sequence[Sequence["Subject"]]
+Subjects = Sequence[Sequence[Subject]]
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,25 @@ class LatentMethod(Method):
     @abstractmethod
     def step_size_at(self, step: Step) -> float:
         """The factor of the gradient at this turn; 0 where the latents are left alone."""
+
+    def sees(self, maps: AttentionMaps) -> Tensor:
+        """Attention as this method looks at it, (B, H, W, T): the heat maps that a trace keeps.
+
+        By default after the softmax over tokens that the family begins with, and smoothed. A
+        method with a softmax of its own says so here.
+        """
+        return smooth(maps.normalised().movedim(-1, 1)).movedim(1, -1)
+
+    def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
+        """For each sample the highest attention of each of its subjects, (S,), for the trace.
+
+        By default of the mean of a word's tokens in what the method sees. A method whose
+        thresholds compare peaks gives those that it compares.
+        """
+        return [
+            torch.stack([own[..., list(s.token_indices)].mean(-1).amax() for s in mine])
+            for own, mine in zip(self.sees(maps), subjects, strict=True)
+        ]
 
     def threshold_at(self, step: Step) -> float | None:
         """What must be attained at this turn before the loop goes on, or None."""
@@ -165,6 +183,14 @@ class WeightedSum(LatentMethod):
     def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
         """What the first that moves holds against its thresholds, (B,)."""
         return self._leader.attained(maps, subjects)
+
+    def sees(self, maps: AttentionMaps) -> Tensor:
+        """What the first that moves sees, (B, H, W, T)."""
+        return self._leader.sees(maps)
+
+    def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
+        """Those of the first that moves, (S,) for each sample."""
+        return self._leader.peaks(maps, subjects)
 
     def step_size_at(self, step: Step) -> float:
         """That of the first that moves."""
@@ -280,14 +306,18 @@ def expect_decay(step_range: tuple[float, float]) -> None:
     expect(holds, f"step_range {step_range}", "two numbers from 0 on")
 
 
-def expect_one_of(name: str, got: str, choices: Sequence[str]) -> None:
-    """Refuses a word that is none of the choices of a method.
+def expect_fractions(name: str, pairs: Sequence[tuple[float, float]]) -> None:
+    """Refuses pairs that name their turn by anything but a fraction of the loop.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: a first number of a pair is not within 0…1.
     """
-    *others, last = (repr(choice) for choice in choices)
-    expect(got in choices, f"{name} {got!r}", f"{', '.join(others)} or {last}")
+    for fraction, _ in pairs:
+        expect(
+            0 <= fraction <= 1,
+            f"{name} at {fraction:g}",
+            "fractions of the loop, not steps: 0 <= fraction <= 1 in each pair",
+        )
 
 
 def checked(given: Any) -> tuple[Method, ...]:

@@ -25,10 +25,11 @@ from adhere.methods.base import (
     decayed,
     expect,
     expect_decay,
-    expect_one_of,
+    expect_fractions,
     expect_window,
     turn,
 )
+from adhere.values import fit
 
 if TYPE_CHECKING:
     from adhere.subjects import Subject
@@ -105,15 +106,16 @@ class DivideAndBind(LatentMethod):
 }"""
 
     def __post_init__(self) -> None:
+        fit(self, DivideAndBind)
+        expect(self.step_size >= 0, f"step_size {self.step_size}", "at least 0")
         expect_window(self.start, self.stop)
         expect_decay(self.step_range)
+        expect_fractions("refine_at", self.refine_at)
+        expect_fractions("binding_weights", self.binding_weights)
         expect(self.temperature > 0, f"temperature {self.temperature}", "one above 0")
         for name in ("max_refinements_first", "max_refinements"):
             count = getattr(self, name)
             expect(count >= 0, f"{name} {count}", "at least 0")
-        expect_one_of("variation", self.variation, ("mean", "sum", "last-row"))
-        expect_one_of("divergence", self.divergence, ("clipped", "normalised"))
-        expect_one_of("pieces", self.pieces, ("mean", "max", "last"))
 
     @classmethod
     def official(cls, *, binding: bool = True) -> DivideAndBind:
@@ -154,6 +156,19 @@ class DivideAndBind(LatentMethod):
     def reads_finer_levels(self, subjects: Subjects) -> bool:
         """Whether there are attributes to bind, which are read from finer levels."""
         return self.binding and any(subject.attributes for own in subjects for subject in own)
+
+    def sees(self, maps: AttentionMaps) -> Tensor:
+        """Attention after this method's softmax and smoothed, (B, H, W, T)."""
+        normalised = maps.normalised(temperature=self.temperature)
+        return smooth(normalised.movedim(-1, 1)).movedim(1, -1)
+
+    def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
+        """The peak of each map whose variation is compared with thresholds, (S,) a sample."""
+        own = maps.normalised(temperature=self.temperature)
+        return [
+            torch.stack([self._map(one, s.token_indices).amax() for s in mine])
+            for one, mine in zip(own, subjects, strict=True)
+        ]
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
         """(B,), minus the variation of the weakest subject, with what binding takes off."""

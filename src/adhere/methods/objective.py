@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from adhere.attention.maps import AttentionMaps
-from adhere.methods.base import LatentMethod, Step, Subjects, decayed, expect_decay, expect_window
+from adhere.methods.base import (
+    LatentMethod,
+    Step,
+    Subjects,
+    decayed,
+    expect,
+    expect_decay,
+    expect_window,
+)
+from adhere.values import fit
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,9 @@ class Objective(LatentMethod):
     name = "objective"
 
     def __post_init__(self) -> None:
+        fit(self, Objective)
+        expect(callable(self.function), f"function {self.function!r}", "one of maps and subjects")
+        expect(self.step_size >= 0, f"step_size {self.step_size}", "at least 0")
         expect_window(self.start, self.stop)
         expect_decay(self.step_range)
 

@@ -22,9 +22,9 @@ from adhere.methods.base import (
     Step,
     Subjects,
     expect,
-    expect_one_of,
     expect_window,
 )
+from adhere.values import fit
 
 if TYPE_CHECKING:
     from adhere.subjects import Subject
@@ -66,8 +66,8 @@ class TokenReweighting(AttentionMethod):
     bibtex = ""
 
     def __post_init__(self) -> None:
+        fit(self, TokenReweighting)
         expect_window(self.start, self.stop)
-        expect_one_of("mode", self.mode, ("row", "words", "hard", "none"))
         expect(self.alpha > 0, f"alpha {self.alpha}", "one above 0")
         expect(self.beta >= 0, f"beta {self.beta}", "at least 0")
         expect(self.specials > 0, f"specials {self.specials}", "one above 0")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from adhere.attention.maps import AttentionMaps
 from adhere.methods.base import LatentMethod, Step, Subjects, expect_window
+from adhere.values import fit
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Watch(LatentMethod):
     name = "watch"
 
     def __post_init__(self) -> None:
+        fit(self, Watch)
         expect_window(self.start, self.stop)
 
     def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
