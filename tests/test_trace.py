@@ -8,6 +8,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import toys
+from adhere.methods.attend_and_excite import AttendAndExcite
+from adhere.methods.divide_and_bind import DivideAndBind
 from adhere.methods.token_reweighting import TokenReweighting
 from adhere.methods.watch import Watch
 from adhere.nursing import nurse
@@ -46,6 +48,46 @@ def test_the_first_loss_is_what_the_weakest_peak_lacks(trace):
     for sample in range(2):
         expected = 1 - trace.weakest(sample)[0]
         assert float(trace.loss[0, sample]) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        AttendAndExcite(temperature=0.1),
+        AttendAndExcite(smoothed=False, pieces="max"),
+        AttendAndExcite(temperature=0.1) + DivideAndBind(),
+        Watch() + AttendAndExcite(temperature=0.1),
+    ],
+    ids=["temperature", "rough", "sum", "watched sum"],
+)
+def test_peaks_are_those_that_thresholds_compare(method, monkeypatch):
+    compared, attained = [], type(method).attained
+
+    def noted(*given):
+        compared.append(attained(*given))
+        return compared[-1]
+
+    monkeypatch.setattr(type(method), "attained", noted)
+    pipe, both = toys.sd(), Subject("cat and a frog", (2, 5))
+    with nurse(pipe, method, prompt=PROMPT, subjects=[both, FROG]) as trace:
+        toys.run(pipe)
+    assert trace.weakest()[0] == pytest.approx(float(compared[0].detach()), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", [AttendAndExcite, DivideAndBind])
+def test_heat_maps_have_the_softmax_of_their_method(kind):
+    pipe = toys.sd()
+    flattest = []
+    for temperature in (0.01, 10.0):
+        method = kind(temperature=temperature, refine_at=())
+        with nurse(pipe, method, prompt=PROMPT, subjects=[CAT, FROG]) as trace:
+            toys.run(pipe)
+        assert float(trace.heat_map("cat", step=0).max()) == pytest.approx(
+            trace.steps[0].peaks[0][0], abs=1e-3
+        )
+        flattest.append(trace.weakest()[0])
+    # A wide softmax leaves each of 75 tokens the same share.
+    assert flattest[1] == pytest.approx(1 / 75, abs=1e-3) and flattest[0] > 2 / 75
 
 
 def test_heat_maps(trace):

@@ -222,9 +222,9 @@ class _Block:
             else:
                 is_watched = mover.watches(step) and not is_repeat
         self._edit(call, step)
-        if is_watched and reader is not None:
+        if is_watched and mover is not None and reader is not None:
             # The tap opened last meets attention first, before an edit has changed it.
-            self._watch(call, step, reader)
+            self._watch(call, step, mover, reader)
         if self.shift is None:
             return None
         moved = call.sample.clone()
@@ -313,7 +313,7 @@ class _Block:
         if seen.any():
             self.shift = seen / input_scale(self.scheduler, call.timestep)
 
-    def _watch(self, call: DenoiserCall, step: Step, reader: Reader) -> None:
+    def _watch(self, call: DenoiserCall, step: Step, mover: LatentMethod, reader: Reader) -> None:
         """Read the maps in the pipeline's own pass."""
         first = len(call.sample) - len(self.ends)
         rows: dict[str, Tensor] = {}
@@ -328,8 +328,8 @@ class _Block:
                 return
             with uncast(call.sample.device):
                 maps = reader.maps(rows, heads, call.sample.shape[-2:], self.ends)
-                smoothed, peaks = notes(maps, self.trace.subjects)
-                self.trace.steps.append(StepRecord.watched(step, peaks, smoothed))
+                seen, peaks = notes(mover, maps, self.trace.subjects)
+                self.trace.steps.append(StepRecord.watched(step, peaks, seen))
 
         self.taps.callback(note)
         self._tap(reader.modules, read)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adhere.adapters import UNetAdapter
 from adhere.adapters.call import DenoiserCall
 from adhere.adapters.unet import Layer
-from adhere.attention.maps import AttentionMaps, TokenRange, smooth
+from adhere.attention.maps import AttentionMaps, TokenRange
 from adhere.attention.tap import recording, uncast
 from adhere.errors import NonFiniteLoss, UnsupportedPipeline
 from adhere.methods.base import LatentMethod, Step, Subjects
@@ -156,8 +156,9 @@ def nurse_latents(
             their_ends = tuple(ends[b] for b in places)
             their_subjects = [subjects[b] for b in places]
             maps = reader.maps(probabilities, heads, sample.shape[-2:], their_ends)
-            for b, smoothed, peaks in zip(places, *notes(maps, their_subjects), strict=True):
-                final[b] = smoothed, peaks
+            noted = notes(method, maps, their_subjects)
+            for b, seen, peaks in zip(places, *noted, strict=True):
+                final[b] = seen, peaks
                 initial.setdefault(b, peaks)
             attained = None if threshold is None else method.attained(maps, their_subjects)
             return Reading(method.loss(maps, their_subjects, step), attained)
@@ -186,20 +187,18 @@ def nurse_latents(
         )
 
 
-def notes(maps: AttentionMaps, subjects: Subjects) -> tuple[list[Tensor], list[tuple[float, ...]]]:
-    """What the trace keeps of maps: for each sample smoothed maps, and its subjects' peaks.
+def notes(
+    method: LatentMethod, maps: AttentionMaps, subjects: Subjects
+) -> tuple[list[Tensor], list[tuple[float, ...]]]:
+    """What the trace keeps of maps, as the method sees them.
 
     Returns:
-        Maps (H, W, T), normalised and smoothed, in half precision on the CPU; and for each
-        subject the highest value of the mean of its tokens' maps.
+        For each sample its maps (H, W, T), in half precision on the CPU; and the peaks of its
+        subjects.
     """
-    normalised = maps.detach().normalised().cpu()
-    smoothed = smooth(normalised.movedim(-1, 1)).movedim(1, -1)
-    peaks = [
-        tuple(float(own[..., list(s.token_indices)].mean(-1).amax()) for s in mine)
-        for own, mine in zip(smoothed, subjects, strict=True)
-    ]
-    return list(smoothed.half()), peaks
+    maps = maps.detach()
+    peaks = [tuple(own.tolist()) for own in method.peaks(maps, subjects)]
+    return list(method.sees(maps).half().cpu()), peaks
 
 
 @contextmanager

@@ -27,9 +27,9 @@ class StepRecord:
     Attributes:
         step: where the loop was.
         loss: (B,) after the last pass of the step; NaN where nothing was minimised.
-        peaks: for each sample the highest attention of each subject, in its order: of the first
-            pass of the step, before anything was moved.
-        maps: (B, H, W, T), normalised and smoothed attention of the last pass, half precision.
+        peaks: for each sample the highest attention of each subject, in its order, as the method
+            sees it: of the first pass of the step, before anything was moved.
+        maps: (B, H, W, T), attention of the last pass as the method sees it, half precision.
         refinements: (B,), updates for a threshold's sake.
         truncated_forwards: passes of the denoiser up to the last layer read.
         backwards: gradients taken.
