@@ -231,7 +231,7 @@ def test_two_prompts_of_one_text_would_share_a_folder(tmp_path):
     assert len(left(out / "samples")) == 4
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "tifa-result"])
 @pytest.mark.parametrize("copy", [False, True])
 def test_pictures_are_links_or_copies_and_the_run_stays_as_it_is(tmp_path, layout, copy):
     store = run(tmp_path)
@@ -315,7 +315,7 @@ def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
 def test_a_failed_altered_or_missing_picture_is_no_silent_gap(tmp_path):
     lost = Unit("attend", "own", "p-1", 11)
     store = run(tmp_path, fails={lost})
-    with pytest.raises(ValueError, match="1 pictures of 'attend'.*failed.*'p-1', seed 11"):
+    with pytest.raises(ValueError, match="1 pictures failed .*'attend'.*'p-1', seed 11"):
         export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
     export(store, "geneval", tmp_path / "plain", condition="none", prompts="own")
     path = store.path(Unit("none", "own", "p-0", 3))

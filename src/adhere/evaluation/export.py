@@ -5,6 +5,7 @@ Each condition and prompt set has a view of its own, as these scripts average ov
     attend-and-excite   OUT/<prompt>/<seed>.png
     geneval             OUT/<00000>/metadata.jsonl, OUT/<00000>/samples/<0000>.png
     tifa                OUT/imgs.json, OUT/questions.json, OUT/pictures/<id>.png
+    tifa-result         OUT/result.json, what TIFA's script would write of adhere's own answers
     t2i-compbench       OUT/samples/<prompt>_<000000>.png, OUT/pictures.json
 
 Pictures are linked where the file system can, else copied. A view is made beside its place and
@@ -14,7 +15,6 @@ moved there whole, so that no script ever sees half of one.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,13 +22,14 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from adhere.evaluation.plan import Unit
 from adhere.evaluation.scorers.cache import scored
-from adhere.evaluation.scorers.questions import as_tifa, questions
+from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
+from adhere.evaluation.scorers.questions import questions as by_templates
 from adhere.evaluation.scorers.tifa import result
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.store import Row, Store
@@ -70,7 +71,8 @@ class _View:
         return _View({**self.pictures, **pictures}, {**self.files, **files})
 
 
-Layout = Callable[[Sequence[Row], Callable[[Unit], Prompt]], _View]
+Layout = Callable[[Store, Sequence[Row]], _View]
+"""What lays rows of one condition and set out."""
 
 
 def export(
@@ -80,6 +82,7 @@ def export(
     *,
     condition: str | None = None,
     prompts: str | None = None,
+    questions: Path | None = None,
     copy: bool = False,
 ) -> Path:
     """Lays a run out for a script, a view for each condition and prompt set.
@@ -90,6 +93,7 @@ def export(
         out: the folder; it must not be there, or be empty.
         condition: its name; None for all of them.
         prompts: name of the prompt set; None for all of them.
+        questions: for "tifa", a file of questions in its format; None writes them by templates.
         copy: whether pictures are copied; False links them, which takes no room, and copies
             where the file system has no links.
 
@@ -98,24 +102,35 @@ def export(
         OUT/<condition>/<prompt set>.
 
     Raises:
-        ValueError: an unknown name, a folder that holds something, a picture that is missing or
-            altered or failed, or prompts that the layout cannot hold. Nothing is left then.
+        ValueError: an unknown name, a folder that holds something, a picture of the run that is
+            missing or altered, one of the view that failed, or prompts that the layout cannot
+            hold. Nothing is left then.
         OSError: the folder cannot be written to, or the disk is full. Nothing is left then.
     """
     if layout not in LAYOUTS:
         raise unknown("layout", layout, LAYOUTS)
+    lay_out = LAYOUTS[layout]
+    if questions is not None:
+        if layout != "tifa":
+            raise ValueError(
+                f"The layout {layout!r} has no questions; only 'tifa' takes a file of them."
+            )
+        lay_out = partial(tifa, ask=asking(questions))
     own = [c.name for c in store.plan.conditions]
     sets = [s.name for s in store.plan.sets]
     home = Path(out)
     _check_place(home)
+    store.check_whole()
     rows = store.rows()
     view = _View({}, {})
     for name in own if condition is None else [_chosen("condition", condition, own)]:
         for chosen in sets if prompts is None else [_chosen("prompt set", prompts, sets)]:
             few = [row for row in rows if (row.unit.condition, row.unit.set) == (name, chosen)]
-            _check_rows(store, few, name, chosen)
+            if not few:
+                raise ValueError(f"The run has no pictures of {name!r} on {chosen!r} yet.")
             place = "" if condition and prompts else f"{name}/{chosen}/"
-            view = view.with_another(place, LAYOUTS[layout](few, store.plan.prompt))
+            view = view.with_another(place, lay_out(store, few))
+    _check_drawn([*view.pictures.values()])
     parent = home.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{home.name[:100]}.", suffix=".part", dir=parent))
@@ -150,30 +165,40 @@ def tifa_result(
         See `adhere.evaluation.scorers.tifa.result`; ids are `<prompt id>#<seed>`.
 
     Raises:
-        ValueError: an unknown name; not scored by TIFA, or by several models.
+        ValueError: an unknown name; not all of it is scored by TIFA, or it is by several models.
     """
     condition = _chosen("condition", condition, [c.name for c in store.plan.conditions])
     prompts = _chosen("prompt set", prompts, [s.name for s in store.plan.sets])
+    rows = [row for row in store.rows() if row.unit[:2] == (condition, prompts)]
+    return _tifa_result(store, rows)
+
+
+def _tifa_result(store: Store, rows: Sequence[Row]) -> dict[str, Any]:
     own = [one for one in scored(store) if one.scorer == "tifa"]
     if len(own) != 1:
         raise ValueError(
-            f"The run has TIFA's scores by {len(own)} models, and needs them by one; score it "
-            "with `adhere evaluate score` and tifa, or move the other file out of its folder "
-            "'scores'."
+            f"The run has TIFA's scores by {len(own)} models or files of questions, and needs "
+            "them by one; score it with `adhere evaluate score` and tifa, or move the other file "
+            "out of its folder 'scores'."
+        )
+    judgements = own[0].judgements
+    left = [row for row in rows if row.unit not in judgements]
+    if left:
+        raise ValueError(
+            f"TIFA has not scored {len(left)} of {len(rows)} pictures yet, and a gap would shift "
+            "the mean; `adhere evaluate score` with tifa scores them."
         )
     return result(
-        {
-            f"{unit.prompt}#{unit.seed}": (
-                store.plan.prompt(unit).text,
-                judgement.details.get("questions", ()),
-            )
-            for unit, judgement in own[0].judgements.items()
-            if (unit.condition, unit.set) == (condition, prompts)
-        }
+        {_identity(row): (row.text, judgements[row.unit].details["questions"]) for row in rows}
     )
 
 
-def attend_and_excite(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+def _identity(row: Row) -> str:
+    """TIFA takes one picture an id."""
+    return f"{row.unit.prompt}#{row.unit.seed}"
+
+
+def attend_and_excite(store: Store, rows: Sequence[Row]) -> _View:
     """`<prompt>/<seed>.png`; the script scores the folder's name, so it must be the prompt.
 
     Raises:
@@ -193,7 +218,7 @@ def attend_and_excite(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) 
     return _View({f"{row.text}/{row.unit.seed}.png": row for row in rows}, {})
 
 
-def geneval(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+def geneval(store: Store, rows: Sequence[Row]) -> _View:
     """A numbered folder for each prompt, with what its picture should hold.
 
     Raises:
@@ -206,7 +231,7 @@ def geneval(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
         by_prompt.setdefault(row.unit.prompt, []).append(row)
     index = []
     for number, own in enumerate(by_prompt.values()):
-        prompt = prompt_of(own[0].unit)
+        prompt = store.plan.prompt(own[0].unit)
         files[f"{number:05d}/metadata.jsonl"] = json.dumps(_metadata(prompt)) + "\n"
         for sample, row in enumerate(own):
             place = f"{number:05d}/samples/{sample:04d}.png"
@@ -217,8 +242,13 @@ def geneval(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
     return _View(pictures, files)
 
 
-def tifa(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+def tifa(store: Store, rows: Sequence[Row], ask: Ask = by_templates) -> _View:
     """Questions and pictures by `<prompt id>#<seed>`: the script takes one picture an id.
+
+    Args:
+        store: the run.
+        rows: of the view.
+        ask: gives the questions of a prompt.
 
     Raises:
         ValueError: fewer than two pictures, on which the script fails, or prompts that want
@@ -228,14 +258,14 @@ def tifa(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
     pictures: dict[str, Row] = {}
     places: dict[str, str] = {}
     for row in rows:
-        prompt = prompt_of(row.unit)
-        own = questions(prompt)
+        prompt = store.plan.prompt(row.unit)
+        own = ask(prompt)
         if not own:
             raise ValueError(
                 f"Nothing is known of what the prompt {prompt.id!r} wants, so TIFA can ask "
                 "nothing; state its subjects in the prompt file."
             )
-        name = f"{row.unit.prompt}#{row.unit.seed}"
+        name = _identity(row)
         places[name] = f"pictures/{row.unit.prompt}-{row.unit.seed}.png"
         pictures[places[name]] = row
         asked += as_tifa(name, prompt, own)
@@ -244,7 +274,18 @@ def tifa(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
     return _View(pictures, {"imgs.json": _json(places), "questions.json": _json(asked)})
 
 
-def t2i_compbench(rows: Sequence[Row], prompt_of: Callable[[Unit], Prompt]) -> _View:
+def tifa_results(store: Store, rows: Sequence[Row]) -> _View:
+    """What TIFA's own script would write, by the answers that the scorer "tifa" has got.
+
+    A picture that failed has every answer wrong.
+
+    Raises:
+        ValueError: see `tifa_result`.
+    """
+    return _View({}, {"result.json": _json(_tifa_result(store, rows))})
+
+
+def t2i_compbench(store: Store, rows: Sequence[Row]) -> _View:
     """`samples/<prompt>_<000000>.png`, numbered from 0 without gaps; all seeds of a prompt follow.
 
     Raises:
@@ -270,6 +311,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "attend-and-excite": attend_and_excite,
         "geneval": geneval,
         "tifa": tifa,
+        "tifa-result": tifa_results,
         "t2i-compbench": t2i_compbench,
     }
 )
@@ -336,27 +378,16 @@ def _chosen(kind: str, name: str | None, there: Sequence[str]) -> str:
     return name
 
 
-def _check_rows(store: Store, rows: Sequence[Row], condition: str, prompts: str) -> None:
-    if not rows:
-        raise ValueError(f"The run has no pictures of {condition!r} on {prompts!r} yet.")
+def _check_drawn(rows: Sequence[Row]) -> None:
+    """Refuses pictures that failed."""
     failures = [row for row in rows if row.sha256 is None]
     if failures:
+        first = failures[0].unit
         raise ValueError(
-            f"{len(failures)} pictures of {condition!r} on {prompts!r} failed (first: prompt "
-            f"{failures[0].unit.prompt!r}, seed {failures[0].unit.seed}), and a gap would be left "
-            "out of the script's mean; `adhere evaluate run` with --repair draws them again."
+            f"{len(failures)} pictures failed (first: {first.condition!r} on {first.set!r}, "
+            f"prompt {first.prompt!r}, seed {first.seed}), and a gap would be left out of the "
+            "script's mean; `adhere evaluate run` with --repair draws them again."
         )
-    for row in rows:
-        path = store.path(row.unit)
-        try:
-            is_whole = hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            is_whole = False
-        if not is_whole:
-            raise ValueError(
-                f"The picture {str(path)!r} is missing or altered since it was drawn; "
-                "`adhere evaluate run` with --repair draws it again."
-            )
 
 
 def _check_distinct(rows: Sequence[Row]) -> None:

@@ -279,10 +279,17 @@ class Store:
         measured = self._read(MEASUREMENTS, self._measurement, self._measured)
         return [m for m in measured if m.unit in done]
 
-    def missing(self) -> tuple[Batch, ...]:
-        """The batches that are still to be drawn, in order."""
+    def missing(self, also: Sequence[Unit] = ()) -> tuple[Batch, ...]:
+        """The batches that are still to be drawn, in order.
+
+        Args:
+            also: pictures that are there, whose batches are to be drawn once more.
+        """
+        again = {self._batch_of[unit] for unit in also}
         done = {row.unit for row in self.rows()}
-        return tuple(batch for batch in self.plan.batches if batch.units[0] not in done)
+        return tuple(
+            batch for batch in self.plan.batches if batch in again or batch.units[0] not in done
+        )
 
     def verify(self) -> list[Damage]:
         """Which pictures are not there any more, or not as they were drawn, in order."""
@@ -298,6 +305,22 @@ class Store:
             if hashlib.sha256(data).hexdigest() != row.sha256:
                 found.append(Damage(row.unit, "altered"))
         return found
+
+    def check_whole(self) -> None:
+        """Makes sure that the pictures are as they were drawn.
+
+        Raises:
+            ValueError: one is missing or altered.
+        """
+        damaged = self.verify()
+        if damaged:
+            first = damaged[0]
+            raise ValueError(
+                f"{len(damaged)} of the pictures in {str(self.folder)!r} are missing or altered "
+                f"since they were drawn (first: {self.path(first.unit)} is {first.kind}). "
+                "`adhere evaluate verify` lists them, and `adhere evaluate run` with --repair "
+                "draws them again."
+            )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

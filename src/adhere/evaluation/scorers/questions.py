@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -61,6 +61,10 @@ class Question:
     element: str
 
 
+Ask = Callable[[Prompt], tuple[Question, ...]]
+"""What gives the questions of a prompt."""
+
+
 def questions(prompt: Prompt) -> tuple[Question, ...]:
     """The questions of a prompt, in the order of its words; none where nothing is wanted.
 
@@ -87,6 +91,34 @@ def questions(prompt: Prompt) -> tuple[Question, ...]:
     return tuple({question.question: question for question in found}.values())
 
 
+def asking(file: Path | None) -> Ask:
+    """What gives the questions of prompts: a file's, or by default those of the templates.
+
+    Args:
+        file: questions in TIFA's format, found by caption.
+
+    Returns:
+        A function. It raises a ValueError for a prompt that the file asks nothing of: a gap
+        would go unseen.
+
+    Raises:
+        ValueError: see `read_questions`.
+    """
+    if file is None:
+        return questions
+    asked = read_questions(file)
+
+    def ask(prompt: Prompt) -> tuple[Question, ...]:
+        if prompt.text not in asked:
+            raise ValueError(
+                f"{str(file)!r} has no question with the caption {prompt.text!r}; add some, or "
+                "leave the file out for adhere's own questions."
+            )
+        return asked[prompt.text]
+
+    return ask
+
+
 def questions_hash(prompts: PromptSet) -> str:
     """SHA-256 over the questions of a set, by which two runs can tell that they are the same."""
     content = [[asdict(question) for question in questions(p)] for p in prompts.prompts]
@@ -107,6 +139,21 @@ def as_tifa(identity: str, prompt: Prompt, asked: Iterable[Question]) -> list[di
         }
         for one in asked
     ]
+
+
+def set_as_tifa(prompts: PromptSet) -> list[dict[str, object]]:
+    """The questions of a set as a file of TIFA's, under the ids of its prompts.
+
+    Raises:
+        ValueError: nothing is known of what any prompt wants.
+    """
+    entries = [entry for p in prompts.prompts for entry in as_tifa(p.id, p, questions(p))]
+    if not entries:
+        raise ValueError(
+            f"Nothing is known of what the prompts of {prompts.name!r} want, so nothing can be "
+            "asked; state their subjects in the prompt file."
+        )
+    return entries
 
 
 def read_questions(path: Path) -> dict[str, tuple[Question, ...]]:

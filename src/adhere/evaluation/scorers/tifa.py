@@ -20,8 +20,7 @@ from adhere.evaluation.scorers.questions import (
     TYPES,
     Question,
     as_tifa,
-    questions,
-    read_questions,
+    asking,
 )
 from adhere.evaluation.scorers.weights import (
     best_device,
@@ -79,7 +78,7 @@ class TifaScorer(Scorer):
         answering, comparing = split(model, MODELS)
         self._answerer = Answerer(answering)
         self._nearest = SentenceEncoder(comparing)
-        self._asked = None if questions_file is None else read_questions(questions_file)
+        self._ask = asking(questions_file)
         asked = FORM
         if questions_file is not None:
             asked = f"file sha256:{hashlib.sha256(questions_file.read_bytes()).hexdigest()}"
@@ -93,10 +92,12 @@ class TifaScorer(Scorer):
         }
 
     def questions(self, prompt: Prompt) -> tuple[Question, ...]:
-        """What is asked of a picture of this prompt; none where there are no questions."""
-        if self._asked is None:
-            return questions(prompt)
-        return self._asked.get(prompt.text, ())
+        """What is asked of a picture of this prompt; none where nothing is known to be wanted.
+
+        Raises:
+            ValueError: the file of questions has none for it.
+        """
+        return self._ask(prompt)
 
     def judge(
         self,
