@@ -3,10 +3,12 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +72,15 @@ def test_pictures_are_those_of_draw(model, whole):
             assert read_recipe(whole.path(unit)) == recipe
 
 
-def test_seeds_are_paired(whole):
-    units = {(u.condition, u.prompt, u.seed) for u in whole.plan.units}
-    for condition, prompt, seed in units:
-        assert ("none", prompt, seed) in units and condition in ("none", "nursed", "words")
+def test_a_method_that_moves_nothing_gives_the_plain_picture_of_its_seed(model, tmp_path):
+    still = Condition.of("still", AttendAndExcite(step_size=0, refine_at=()))
+    plan = plan_run(model, (still,), (PAIRS,), seeds=(0, 4), steps=2)
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, model)
+    pictures = {unit: np.asarray(Image.open(store.path(unit))) for unit in plan.units}
+    for unit, picture in pictures.items():
+        assert (picture == pictures[unit._replace(condition="none")]).all()
+    assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures) // 2
 
 
 class Stop(Exception):
@@ -136,6 +143,53 @@ def test_failures_of_a_picture_are_rows_and_the_run_goes_on(model, tmp_path):
     assert {m.unit for m in store.measurements()} == {u for u, r in rows.items() if r.sha256}
 
 
+@contextmanager
+def hungry(model, when):
+    """The denoiser asks for more memory than any machine has, where `when()` says so."""
+
+    def ask(*_):
+        if when():
+            torch.empty(2**60, dtype=torch.uint8)
+
+    # The nursing pass is no call of the whole denoiser, which would run its hooks.
+    handle = model.pipe.unet.conv_in.register_forward_pre_hook(ask)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_what_does_not_fit_into_memory_is_a_row_and_is_drawn_when_it_fits(
+    model, plan, whole, tmp_path
+):
+    store = Store.create(tmp_path / "run", plan)
+    # Plain pictures need no gradient.
+    with hungry(model, torch.is_grad_enabled):
+        progress = draw_run(store, model)
+    assert progress.is_finished and progress.failures == 4
+    for row in store.rows():
+        assert (row.error is None) == (row.unit.condition != "nursed")
+        if row.error is not None:
+            assert row.error == "MemoryError: out of memory; a smaller batch or picture fits"
+            assert row.sha256 is None and not store.path(row.unit).exists()
+            assert len(row.recipe.batch) == 2
+    assert {m.unit.condition for m in store.measurements()} == {"none", "words"}
+    told = []
+    assert draw_run(store, model, repair=True, on_progress=told.append).failures == 0
+    assert [(one.done, one.failures) for one in told] == [(8, 0), (10, 0), (12, 0)]
+    assert files(store.folder) == files(whole.folder)
+
+
+def test_a_run_of_which_nothing_fits_into_memory_is_told(model, plan, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    with hungry(model, lambda: True):
+        with pytest.raises(ValueError, match="even without a method; give a smaller --batch-size"):
+            draw_run(store, model)
+        with pytest.raises(ValueError, match="even without a method"):
+            plan_run(model, (), (PAIRS,), steps=2)
+    assert store.rows() == []
+
+
 def test_pace_begins_a_prompt_only_where_all_its_conditions_fit(tmp_path):
     store = fill(Store.create(tmp_path / "run", small(batch_size=1)), most=3)
     pending = store.missing()
@@ -171,6 +225,21 @@ def test_damage_is_told_and_repaired_when_asked(model, plan, whole, tmp_path):
     assert files(store.folder, without=()) == before
     assert draw_run(store, model, repair=True).is_finished
     assert files(store.folder) == files(whole.folder) and store.verify() == []
+
+
+def test_a_machine_that_cannot_repair_loses_nothing(model, plan, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, model)
+    store.path(plan.units[1]).unlink()
+    before = files(store.folder, without=())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        with pytest.raises(ValueError, match="threads: .*never mixed"):
+            draw_run(store, model, repair=True)
+    finally:
+        torch.set_num_threads(threads)
+    assert files(store.folder, without=()) == before
 
 
 def test_another_model_or_another_number_of_threads_is_refused(model, plan, tmp_path):
@@ -369,10 +438,15 @@ def test_the_command_draws_goes_on_and_refuses_another_run(shell, tmp_path):
     (tmp_path / "mine.txt").write_text("a cat and a frog\n")
     status, out, err = shell(*begin("--minutes", "0"))
     assert (status, err) == (0, [])
-    assert out == ["0 of 4 pictures are done; this goes on: adhere evaluate run RUN"]
+    assert out[0] == "0 of 4 pictures are done; this goes on: adhere evaluate run RUN"
+    # Nothing at hand knows what this model draws.
+    whole = [
+        "4 of 4 pictures are done",
+        "not scored; say which scorers, as in: adhere evaluate run RUN --scorers clip,owlv2",
+    ]
     status, out, err = shell("run", "RUN")
-    assert (status, out, err) == (0, ["4 of 4 pictures are done"], [])
-    assert shell(*begin())[:2] == (0, ["4 of 4 pictures are done"])
+    assert (status, out, err) == (0, whole, [])
+    assert shell(*begin())[:2] == (0, whole)
     before = files(tmp_path / "RUN", without=())
     for words, told in (
         (begin("--guidance-scale", "3"), "guidance_scale: 7.5, now 3.0"),
@@ -415,7 +489,7 @@ def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
         (("run", "RUN"), "--sets"),
         (("run", "RUN", "--sets", "attend-and-excite-animal"), "attend-and-excite-animals"),
         (("run", "RUN", "--sets", "gone.txt"), "gone.txt"),
-        (("run", "RUN", "--sets", "bad.jsonl"), "2"),
+        (("run", "RUN", "--sets", "bad.jsonl"), "bad.jsonl, line 2"),
         (("run", "RUN", "--sets", "dvmp", "--methods", "nursing"), "unknown method"),
         (("run", "RUN", "--sets", "dvmp", "--scorers", "eyes"), "unknown scorer 'eyes'"),
         (("run", "RUN", "--sets", "dvmp", "--scheduler", "dim"), "did you mean 'ddim'"),
@@ -426,7 +500,11 @@ def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
         (("report", "."), "is no run"),
         (("verify", "bad.jsonl"), "is no run"),
         (("export", "gone", "geneval", "out"), "is no run"),
+        (("run", "RUN", "--sets", "dvmp", "--scorers", "clip=full"), "has no config.json"),
+        (("run", "RUN", "--sets", "dvmp", "--questions", "bad.jsonl"), "--scorers tifa"),
+        (("score", "gone", "--scorers", "tifa", "--questions", "gone"), "is no run"),
         (("prompts", "gone"), "gone"),
+        (("prompts", "--tifa"), "without a set"),
         (("run",), "RUN"),
         ((), "PART"),
         (("draw",), "invalid choice"),
@@ -440,6 +518,37 @@ def test_mistakes_get_one_line_and_leave_nothing(shell, tmp_path, words, told):
     status, out, err = shell(*words)
     assert (status, out) == (2, []) and len(err) == 1 and told in err[0], err
     assert "Traceback" not in err[0] and files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "extra"),
+    [
+        ("ray", ("--ray", "local"), "adhere[ray]"),
+        ("skimage", ("--model", "mini"), "adhere[evaluate]"),
+        ("jinja2", ("--model", "mini"), "adhere[evaluate]"),
+    ],
+)
+def test_a_missing_extra_is_told_before_anything_is_drawn(
+    shell, tmp_path, monkeypatch, package, words, extra
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    status, out, [line] = shell("run", "RUN", "--sets", "dvmp", *words)
+    assert (status, out) == (2, []) and f"pip install '{extra}'" in line
+    assert not (tmp_path / "RUN").exists()
+
+
+def test_scores_are_told_with_all_that_they_depend_on(shell, tmp_path):
+    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
+    assert shell(*begin())[0] == 0
+    status, out, err = shell("score", "RUN", "--scorers", "pixels,mini")
+    assert (status, err) == (0, [])
+    assert out[0].startswith("pixels: model none, revision scikit-image ")
+    assert "precision" in out[0] and "scale" in out[0]
+    assert out[1] == ("  none, 2 pictures: pixel-difference 0.000, structural-similarity 1.000")
+    assert re.fullmatch(r"  token-reweighting, 2 pictures: pixel-difference 0\.\d{3}, .*", out[2])
+    assert out[3].startswith("mini: model adhere mini scorer, revision sha256:")
+    assert [line.split(",")[0] for line in out[4:]] == ["  none", "  token-reweighting"]
+    assert shell("score", "RUN", "--scorers", "pixels,mini")[1] == out
 
 
 def test_one_view_of_a_run_is_exported(shell, tmp_path):

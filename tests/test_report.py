@@ -530,8 +530,8 @@ class Reddish(Scorer):
         return [Judgement({"is-red": float(red > 100)}) for red in reds]
 
 
-def toy_store(folder, batches=None):
-    store = Store.create(folder, plan_of(prompt_set(count=3), methods=(NURSE,), seeds=2))
+def toy_store(folder, batches=None, prompts=3):
+    store = Store.create(folder, plan_of(prompt_set(count=prompts), methods=(NURSE,), seeds=2))
     plan = store.plan
     with store.writing():
         for batch in plan.batches[:batches]:
@@ -573,10 +573,13 @@ def test_nothing_drawn_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "said"), [("missing", "is missing"), ("altered", "altered")])
-def test_pictures_are_shown_as_they_were_drawn_or_not_at_all(tmp_path, change, said):
-    store = toy_store(tmp_path / "run")
+@pytest.mark.parametrize("prompt", ["p-02", "p-04"], ids=["shown", "not shown"])
+def test_a_run_is_reported_as_it_was_drawn_or_not_at_all(tmp_path, change, said, prompt):
+    store = toy_store(tmp_path / "run", prompts=5)
     score(store, Reddish())
-    unit = Unit("none", "pairs", "p-02", 0)
+    unit = Unit("none", "pairs", prompt, 0)
+    shown = {p.plain for strip in strips(Tables(evidence(store)), "pairs") for p in strip.pairs}
+    assert (unit in shown) == (prompt == "p-02")
     path = store.path(unit)
     path.unlink() if change == "missing" else path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ValueError, match=said):

@@ -24,7 +24,8 @@ from transformers import (
 )
 
 import scorer_toys as toys
-from adhere.evaluation.export import tifa_result
+from adhere.cli import main
+from adhere.evaluation.export import export, tifa_result
 from adhere.evaluation.plan import Plan
 from adhere.evaluation.prompts import PROMPT_SETS, Prompt, PromptSet, Wanted, prompt_set
 from adhere.evaluation.scorers import SCORERS, cache, scorer
@@ -40,7 +41,7 @@ from adhere.evaluation.scorers.questions import (
 )
 from adhere.evaluation.scorers.tifa import SentenceEncoder, result, shares
 from adhere.evaluation.scorers.weights import find
-from adhere.evaluation.store import Store, drawn
+from adhere.evaluation.store import Store, drawn, failed
 from adhere.mini import world
 from adhere.mini.scorer import SHIPPED, Finding, Sighting
 
@@ -502,15 +503,20 @@ def test_the_share_of_each_kind_of_a_picture():
 
 
 @pytest.fixture(scope="module")
-def yes_sayer(folders, tmp_path_factory):
-    """A ViLT that answers every question with "yes"."""
+def yes(folders, tmp_path_factory):
+    """A ViLT that answers every question with "yes", and a sentence encoder."""
     folder = tmp_path_factory.mktemp("yes")
     shutil.copytree(folders("vilt"), folder, dirs_exist_ok=True)
     model = ViltForQuestionAnswering.from_pretrained(folder)
     with torch.no_grad():
         model.classifier[-1].bias[:] = torch.tensor([100.0, 0, 0, 0])
     model.save_pretrained(folder)
-    return scorer("tifa", f"{folder}+{folders('sentences')}")
+    return f"{folder}+{folders('sentences')}"
+
+
+@pytest.fixture(scope="module")
+def yes_sayer(yes):
+    return scorer("tifa", yes)
 
 
 def test_a_model_that_always_says_yes_gets_every_yes_or_no_question(yes_sayer):
@@ -568,8 +574,8 @@ def test_a_file_of_tifas_questions_is_asked_by_caption(folders, tmp_path):
     path.write_text(json.dumps([one, {**one, "id": "y"}]))
     judge = scorer("tifa", f"{folders('vilt')}+{folders('sentences')}", questions=path)
     assert [q.question for q in judge.questions(SINGLE)] == ["is it a dog?"]
-    assert judge.questions(PAIR) == ()
-    assert set(judge.score(PICTURES[:1], [PAIR])[0].values()) == {None}
+    with pytest.raises(ValueError, match="no question with the caption 'a cat and"):
+        judge.score(PICTURES[:1], [PAIR])
     assert judge.identity["templates"].startswith("file sha256:")
     with pytest.raises(ValueError, match="only 'tifa' takes a file"):
         scorer("pixels", questions=path)
@@ -613,12 +619,82 @@ def test_tifas_own_result_comes_from_a_scored_run(yes_sayer, tmp_path):
         for batch in store.missing():
             picture = Image.new("RGB", (16, 16))
             store.keep([drawn(store.plan, u, picture, batch=batch.seeds) for u in batch.units])
+    first = store.plan.batches[0].units
+    with pytest.raises(ValueError, match="by 0 models"):
+        export(store, "tifa-result", tmp_path / "result")
     cache.score(store, yes_sayer)
     found = tifa_result(store)
+    out = export(store, "tifa-result", tmp_path / "result")
+    assert json.loads((out / "none" / "own" / "result.json").read_text()) == found
+    assert [path.name for path in out.rglob("*.*")] == ["result.json"]
+    store.path(first[0]).unlink()
+    with pytest.raises(ValueError, match="missing or altered"):
+        export(store, "tifa-result", tmp_path / "other")
     assert found["tifa_average"] == 1 and found["tifa_stdev"] == 0
     assert set(found["caption_scores"]) == {"p-0#1", "p-0#2"}
     assert found["question_details"]["p-0#1"]["is there a cat?"]["free_form_vqa"] == "yes"
-    json.dumps(found)
+
+
+def test_tifas_result_of_a_run_that_went_on_has_no_gap(yes_sayer, tmp_path):
+    sets = (PromptSet("own", "test", (Prompt("p-0", "a cat", (Wanted("cat"),)),)),)
+    plan = Plan("mini", (), sets, (1, 2, 3), size=(16, 16), batch_size=1)
+    store = Store.create(tmp_path / "run", plan)
+    with store.writing():
+        for batch in store.missing():
+            if batch.seeds == (2,):
+                cache.score(store, yes_sayer)
+            lost = failed(store.plan, batch.units[0], "no memory", batch=batch.seeds)
+            picture = Image.new("RGB", (16, 16))
+            whole = drawn(store.plan, batch.units[0], picture, batch=batch.seeds)
+            store.keep([lost if batch.seeds == (3,) else whole])
+    with pytest.raises(ValueError, match="not scored 2 of 3 pictures yet"):
+        tifa_result(store)
+    cache.score(store, yes_sayer)
+    # A picture that failed has no right answer, and is no gap either.
+    assert tifa_result(store)["caption_scores"] == {"p-0#1": 1, "p-0#2": 1, "p-0#3": 0}
+
+
+def test_tifas_own_files_go_in_and_out_by_the_shell(yes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("a cat\ntwo dogs\n")
+    store = Store.create("RUN", Plan("mini", (), (prompt_set("mine.txt"),), (1, 2), size=(16, 16)))
+    with store.writing():
+        for batch in store.missing():
+            picture = Image.new("RGB", (16, 16))
+            store.keep([drawn(store.plan, u, picture, batch=batch.seeds) for u in batch.units])
+
+    def shell(*words):
+        capsys.readouterr()
+        status = main(["evaluate", *words])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    status, asked, _ = shell("prompts", "mine.txt", "--tifa")
+    entries = json.loads(asked)
+    assert status == 0 and {e["id"] for e in entries} == {"prompt-000", "prompt-001"}
+    # Theirs may ask anything; this one asks less of the first prompt, and the opposite.
+    entries = [e for e in entries if e["caption"] == "two dogs"] + [
+        {**entries[0], "question": "is there no cat?", "answer": "no"}
+    ]
+    (tmp_path / "theirs.json").write_text(json.dumps(entries))
+    (tmp_path / "few.json").write_text(json.dumps(entries[:1]))
+    tifa = ("score", "RUN", "--scorers", f"tifa={yes}", "--questions")
+    status, out, err = shell(*tifa, "few.json")
+    assert status == 2 and "no question with the caption 'a cat'" in err
+    assert not list(store.folder.glob("scores/*.jsonl"))
+    status, out, err = shell(*tifa, "theirs.json")
+    assert status == 0 and "templates file sha256:" in out
+    assert shell("export", "RUN", "tifa-result", "result")[0] == 0
+    found = json.loads((tmp_path / "result/none/own-mine/result.json").read_text())
+    assert found["caption_scores"]["prompt-000#1"] == 0
+    assert set(found["question_details"]["prompt-000#2"]) == {"is there no cat?"}
+    assert shell("export", "RUN", "tifa", "view", "--questions", "theirs.json")[0] == 0
+    view = tmp_path / "view" / "none" / "own-mine"
+    assert {e["question"] for e in json.loads((view / "questions.json").read_text())} == {
+        e["question"] for e in entries
+    }
+    status, _, err = shell("export", "RUN", "geneval", "other", "--questions", "theirs.json")
+    assert status == 2 and "only 'tifa'" in err and not (tmp_path / "other").exists()
 
 
 # VQAScore.

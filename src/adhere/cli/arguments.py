@@ -248,6 +248,13 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
             type=names,
             help="which, separated by commas, as NAME or NAME=MODEL (mini for the bundled model)",
         )
+    for verb in (run, made["evaluate score"], made["evaluate export"]):
+        verb.add_argument(
+            "--questions",
+            action=_Once,
+            metavar="FILE",
+            help="TIFA's, in its own format (written from what each prompt wants)",
+        )
     made["evaluate report"].add_argument(
         "--out", action=_Once, metavar="FOLDER", help="where it goes (RUN/report)"
     )
@@ -257,7 +264,9 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
     add("--condition", action=_Once, metavar="NAME", help="one method's pictures (all of them)")
     add("--set", action=_Once, metavar="SET", help="one prompt set (all of them)")
     add("--copy", action="store_true", help="copy the pictures, not link them")
-    made["evaluate prompts"].add_argument("set", metavar="SET", nargs="?", help="a set or a file")
+    add = made["evaluate prompts"].add_argument
+    add("set", metavar="SET", nargs="?", help="a set or a file")
+    add("--tifa", action="store_true", help="print its questions in TIFA's own format")
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,44 +21,17 @@ def run(arguments: argparse.Namespace) -> None:
 
         run_all(arguments)
         return
+    if arguments.part == "score":
+        from adhere.cli.evaluate_score import run as score
+
+        score(arguments)
+        return
     {
-        "score": _score,
         "report": _report,
         "export": _export,
         "verify": _verify,
         "prompts": _prompts,
     }[arguments.part](arguments)
-
-
-def whole_store(folder: str) -> Store:
-    """A run whose pictures are as they were drawn.
-
-    Raises:
-        ValueError: it is no run, or a picture is missing or altered.
-    """
-    from adhere.evaluation.run import check_whole
-    from adhere.evaluation.store import Store
-
-    store = Store.open(folder)
-    check_whole(store)
-    return store
-
-
-def score_with(store: Store, scorers: list[str]) -> None:
-    """Scores a run.
-
-    Args:
-        store: the run.
-        scorers: names, each with "=model" behind it where it is to load another one.
-    """
-    from adhere.cli.evaluate_progress import counting
-    from adhere.evaluation.scorers import scorer
-    from adhere.evaluation.scorers.cache import score
-
-    for one in scorers:
-        name, _, model = one.partition("=")
-        with counting(f"score {name}", "picture") as on_progress:
-            score(store, scorer(name, model or None), on_progress)
 
 
 def report_on(store: Store, out: str | None = None) -> None:
@@ -70,42 +44,24 @@ def report_on(store: Store, out: str | None = None) -> None:
     say(str(folder / "report.md"))
 
 
-def _score(arguments: argparse.Namespace) -> None:
-    hush(arguments.debug)
-    store = whole_store(arguments.run)
-    score_with(store, arguments.scorers or default_scorers(store))
-
-
-def default_scorers(store: Store) -> list[str]:
-    """What needs no download: the exact scorer of the bundled model, and what it left as it was.
-
-    Raises:
-        ValueError: the run is of another model.
-    """
-    from adhere.loading import MINI
-
-    if store.plan.model != MINI:
-        raise ValueError(
-            f"This run is of {store.plan.model!r}, and the exact scorer knows the bundled model's "
-            "pictures only; say which scorers, as in --scorers clip,owlv2."
-        )
-    return ["mini", "pixels"]
-
-
 def _report(arguments: argparse.Namespace) -> None:
+    from adhere.evaluation.store import Store
+
     hush(arguments.debug)
-    report_on(whole_store(arguments.run), arguments.out)
+    report_on(Store.open(arguments.run), arguments.out)
 
 
 def _export(arguments: argparse.Namespace) -> None:
     from adhere.evaluation.export import export
+    from adhere.evaluation.store import Store
 
     folder = export(
-        whole_store(arguments.run),
+        Store.open(arguments.run),
         arguments.layout,
         Path(arguments.out),
         condition=arguments.condition,
         prompts=arguments.set,
+        questions=Path(arguments.questions) if arguments.questions else None,
         copy=arguments.copy,
     )
     say(str(folder))
@@ -130,7 +86,14 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _prompts(arguments: argparse.Namespace) -> None:
-    from adhere.evaluation.prompts import describe
+    from adhere.evaluation.prompts import describe, prompt_set
+    from adhere.evaluation.scorers.questions import set_as_tifa
 
-    for line in describe(arguments.set).splitlines():
+    if not arguments.tifa:
+        text = describe(arguments.set)
+    elif arguments.set is None:
+        raise ValueError("Got --tifa without a set; say whose questions, as in dvmp --tifa.")
+    else:
+        text = json.dumps(set_as_tifa(prompt_set(arguments.set)), indent=1)
+    for line in text.splitlines():
         say(line)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 
 from adhere.cli.choosing import BATCH_SIZE, STEPS, hush
-from adhere.cli.evaluate import default_scorers, report_on, score_with
+from adhere.cli.evaluate import report_on
 from adhere.cli.evaluate_conditions import conditions
 from adhere.cli.evaluate_progress import drawing_bar
+from adhere.cli.evaluate_score import (
+    check,
+    check_questions,
+    default_scorers,
+    loaded,
+    score_with,
+)
 from adhere.cli.progress import say
+from adhere.evaluation.cluster import draw_on_cluster, needed_ray
 from adhere.evaluation.plan import Plan
 from adhere.evaluation.prompts import prompt_set
+from adhere.evaluation.report import check_packages
 from adhere.evaluation.run import Progress, draw_run, loaded_for, plan_run
 from adhere.evaluation.store import PLAN, Store
 from adhere.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
@@ -32,16 +40,18 @@ def run(arguments: argparse.Namespace) -> None:
     """Draws what is missing, scores it where a scorer is at hand, and writes the report."""
     check_writable(arguments.run)
     hush(arguments.debug)
-    _check_scoring(arguments)
-    store, loaded = _opened(arguments)
+    scorers = _scorers(arguments)
+    _check_later(arguments, scorers)
+    store, model = _opened(arguments)
+    check_questions(store.plan, arguments.questions)
     go_on = _go_on(arguments)
-    if arguments.scorers is None and store.plan.model == MINI:
-        arguments.scorers = default_scorers(store)
     try:
-        progress = _draw(arguments, store, loaded)
+        progress = _draw(arguments, store, model)
         say(_told(progress, go_on))
-        if arguments.scorers and progress.done:
-            score_with(store, arguments.scorers)
+        if not scorers:
+            say(f"not scored; say which scorers, as in: {go_on} --scorers clip,owlv2")
+        elif progress.done:
+            score_with(store, scorers, arguments.questions)
             report_on(store)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -49,18 +59,40 @@ def run(arguments: argparse.Namespace) -> None:
         ) from None
 
 
-def _draw(arguments: argparse.Namespace, store: Store, loaded: Loaded | None) -> Progress:
+def _scorers(arguments: argparse.Namespace) -> list[str]:
+    """Which scorers follow the drawing; none for a model that nothing at hand knows."""
+    if arguments.scorers is not None:
+        return arguments.scorers
+    is_there = (Path(arguments.run) / PLAN).exists()
+    return default_scorers(
+        Store.open(arguments.run).plan.model if is_there else arguments.model or MINI
+    )
+
+
+def _check_later(arguments: argparse.Namespace, scorers: list[str]) -> None:
+    """Refuses before hours of drawing what would fail only during or after them.
+
+    Each scorer is loaded for that, and let go.
+    """
+    check(scorers, arguments.questions)
+    if arguments.ray is not None:
+        needed_ray()
+    if scorers:
+        check_packages()
+    for one in scorers:
+        loaded(one, arguments.questions)
+
+
+def _draw(arguments: argparse.Namespace, store: Store, model: Loaded | None) -> Progress:
     with drawing_bar() as on_progress:
         if arguments.ray is None:
             return draw_run(
                 store,
-                loaded or loaded_for(store.plan, arguments.device),
+                model or loaded_for(store.plan, arguments.device),
                 minutes=arguments.minutes,
                 repair=arguments.repair,
                 on_progress=on_progress,
             )
-        from adhere.evaluation.cluster import draw_on_cluster
-
         return draw_on_cluster(
             store,
             arguments.ray,
@@ -92,9 +124,9 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
         # A run goes on with its own number of threads, whatever this machine would take.
         arguments.threads = arguments.threads or _threads(Store.open(arguments.run).plan)
     _set_threads(arguments.threads)
-    loaded = load(arguments.model or MINI, dtype=arguments.dtype, device=arguments.device)
+    model = load(arguments.model or MINI, dtype=arguments.dtype, device=arguments.device)
     plan = plan_run(
-        loaded,
+        model,
         chosen,
         sets,
         seeds=arguments.seeds or (0, 1, 2, 3),
@@ -105,7 +137,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
         scheduler=arguments.scheduler,
         batch_size=arguments.batch_size or BATCH_SIZE,
     )
-    return Store.create(arguments.run, plan), loaded
+    return Store.create(arguments.run, plan), model
 
 
 def _go_on(arguments: argparse.Namespace) -> str:
@@ -116,22 +148,9 @@ def _go_on(arguments: argparse.Namespace) -> str:
             words += [f"--{name}", getattr(arguments, name)]
     if arguments.scorers is not None:
         words += ["--scorers", ",".join(arguments.scorers)]
+    if arguments.questions is not None:
+        words += ["--questions", arguments.questions]
     return shlex.join(words)
-
-
-def _check_scoring(arguments: argparse.Namespace) -> None:
-    """Refuses before hours of drawing what would fail only after them."""
-    from adhere.evaluation.scorers import SCORERS
-
-    for one in arguments.scorers or ():
-        name = one.partition("=")[0]
-        if name not in SCORERS:
-            raise unknown("scorer", name, SCORERS)
-    for package in ("pandas", "pyarrow", "scipy", "matplotlib", "jinja2"):
-        if find_spec(package) is None:
-            raise ValueError(
-                f"The report needs {package}; install it with pip install 'adhere[evaluate]'."
-            )
 
 
 def _check_names(arguments: argparse.Namespace) -> None:

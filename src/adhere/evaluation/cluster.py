@@ -15,7 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adhere.evaluation.plan import Batch, Plan
-from adhere.evaluation.run import Drawer, OnProgress, Pace, Progress, affordable, begin, loaded_for
+from adhere.evaluation.run import (
+    Drawer,
+    OnProgress,
+    Pace,
+    Progress,
+    handed_out,
+    loaded_for,
+    to_draw,
+)
 from adhere.evaluation.store import Outcome, Store
 
 LOCAL = "local"
@@ -48,13 +56,12 @@ def draw_on_cluster(
         How far the run is now.
 
     Raises:
-        ValueError: what `draw_run` raises; no such cluster; a cluster with no room for a worker.
-        ImportError: ray is not installed.
-        RuntimeError: the same batch has lost three workers.
+        ValueError: what `draw_run` raises; ray is not installed; no such cluster; a cluster with
+            no room for a worker; one batch has lost three workers.
     """
     pace = Pace(minutes)
     with store.writing():
-        pending = begin(store, repair)
+        pending = to_draw(store, repair)
         pace.begin(store, pending)
         pace.tell(on_progress)
         if pending:
@@ -63,7 +70,8 @@ def draw_on_cluster(
                 pace.workers = max(count, 1)
                 crew = _Crew(ray, store.plan, count)
                 try:
-                    for batch, outcomes, seconds in crew.work(affordable(pending, pace)):
+                    work = crew.work(handed_out(store, pending, pace))
+                    for batch, outcomes, seconds in work:
                         store.keep(outcomes)
                         pace.note(batch, outcomes, seconds)
                         pace.tell(on_progress)
@@ -109,10 +117,9 @@ class _Crew:
         """Each batch with what became of it and the seconds that it took, as they come.
 
         Raises:
-            RuntimeError: workers are lost again and again.
-            ValueError: no worker finds room on the cluster.
+            ValueError: no worker finds room on the cluster, or workers are lost again and again.
         """
-        gone = (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError)
+        gone = _losses(self._ray)
         idle: list[int] = []
         while True:
             while idle and (job := self._next(batches)) is not None:
@@ -128,7 +135,7 @@ class _Crew:
                 outcomes = self._ray.get(future)
             except self._ray.exceptions.RayTaskError as error:
                 # The worker's own error, as it would have been raised here.
-                raise error.as_instanceof_cause() from error
+                raise error.cause from error
             except gone as lost:
                 self._mourn(job, lost)
                 self._hire(number)
@@ -166,7 +173,7 @@ class _Crew:
         losses = self._deaths_at_birth if job is None else job.losses + 1
         if losses >= _MOST_LOSSES:
             while_at = "it began" if job is None else f"it drew {job.batch}"
-            raise RuntimeError(
+            raise ValueError(
                 f"Workers were lost {losses} times while {while_at}: {_first_line(error)}. There "
                 "may be too little memory. The batches finished before are kept."
             ) from error
@@ -197,15 +204,38 @@ class _Worker:
         return self._drawer.draw(batch)
 
 
-@contextmanager
-def _cluster(address: str, plan: Plan, workers: int | None) -> Iterator[Any]:
-    """Ray, connected to a cluster; disconnected afterwards unless it was connected before."""
+def needed_ray() -> Any:
+    """The package.
+
+    Raises:
+        ValueError: it is not installed.
+    """
     try:
         import ray
     except ImportError as error:
-        raise ImportError(
+        raise ValueError(
             "Drawing on a cluster needs Ray; install it with pip install 'adhere[ray]'."
         ) from error
+    return ray
+
+
+def _losses(ray: Any) -> tuple[type[Exception], ...]:
+    """Errors that say that a worker is gone, and nothing of what it was at."""
+    found = ray.exceptions
+    return (
+        found.RayActorError,
+        found.ObjectLostError,
+        found.WorkerCrashedError,
+        found.NodeDiedError,
+        # Ray ends a worker before its machine is out of memory.
+        found.OutOfMemoryError,
+    )
+
+
+@contextmanager
+def _cluster(address: str, plan: Plan, workers: int | None) -> Iterator[Any]:
+    """Ray, connected to a cluster; disconnected afterwards unless it was connected before."""
+    ray = needed_ray()
     was_connected = ray.is_initialized()
     if not was_connected:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -82,7 +83,7 @@ def plan_run(
         The plan. A picture of a few steps was drawn to find it.
 
     Raises:
-        ValueError: an argument out of range, or an unknown name.
+        ValueError: an argument out of range, an unknown name, or too little memory.
     """
     for condition in conditions:
         condition.built()
@@ -91,21 +92,21 @@ def plan_run(
         raise ValueError(f"Got {steps} steps; this model takes from 1 to {most}.")
     seeds = tuple(seeds)
     rough = Plan("", tuple(conditions), tuple(sets), seeds, batch_size=batch_size)
-    recipe = draw(
-        loaded,
-        rough.prompt(rough.units[0]).text,
-        method=None,
-        seeds=seeds[:batch_size],
-        steps=min(steps, _WARM_UP_STEPS),
-        guidance_scale=guidance_scale,
-        negative_prompt=negative_prompt,
-        size=size,
-        scheduler=scheduler,
-        batch_size=batch_size,
-    ).recipes[0]
-    return replace(
-        rough, steps=steps, negative_prompt=negative_prompt, **_settings(loaded, recipe)
-    )
+    with _enough_memory():
+        drawing = draw(
+            loaded,
+            rough.prompt(rough.units[0]).text,
+            method=None,
+            seeds=seeds[:batch_size],
+            steps=min(steps, _WARM_UP_STEPS),
+            guidance_scale=guidance_scale,
+            negative_prompt=negative_prompt,
+            size=size,
+            scheduler=scheduler,
+            batch_size=batch_size,
+        )
+    settings = _settings(loaded, drawing.recipes[0])
+    return replace(rough, steps=steps, negative_prompt=negative_prompt, **settings)
 
 
 def loaded_for(plan: Plan, device: str | None = None) -> Loaded:
@@ -148,7 +149,8 @@ def draw_run(
 
     Raises:
         ValueError: another process is drawing into the folder; a picture is missing or altered
-            and `repair` is False; the model, a version or the number of threads is not the plan's.
+            and `repair` is False; the model, a version or the number of threads is not the
+            plan's; not even a plain batch fits into memory.
         OSError: the folder cannot be written to, or the disk is full; all finished batches stay.
         AdhereError: what concerns every picture, such as `UnsupportedPipeline`. A picture that
             comes out as NaN, does not fit into memory, or whose prompt has no subject, is a
@@ -156,12 +158,12 @@ def draw_run(
     """
     pace = Pace(minutes)
     with store.writing():
-        pending = begin(store, repair)
+        pending = to_draw(store, repair)
         pace.begin(store, pending)
         pace.tell(on_progress)
         if pending:
             drawer = Drawer(loaded, store.plan)
-            for batch in affordable(pending, pace):
+            for batch in handed_out(store, pending, pace):
                 started = time.monotonic()
                 outcomes = drawer.draw(batch)
                 store.keep(outcomes)
@@ -170,36 +172,32 @@ def draw_run(
     return pace.progress()
 
 
-def begin(store: Store, repair: bool) -> tuple[Batch, ...]:
+def to_draw(store: Store, repair: bool) -> tuple[Batch, ...]:
     """The batches that are to be drawn, once it is seen that the others are whole.
+
+    Args:
+        store: the run, which is left as it is.
+        repair: whether what is missing, altered or failed is to be drawn once more.
 
     Raises:
         ValueError: a picture is missing or altered, and `repair` is False.
     """
-    if repair:
-        damaged = [one.unit for one in store.verify()]
-        failures = [row.unit for row in store.rows() if row.error is not None]
-        store.forget([*damaged, *failures])
-    else:
-        check_whole(store)
-    return store.missing()
+    if not repair:
+        store.check_whole()
+        return store.missing()
+    damaged = [one.unit for one in store.verify()]
+    failures = [row.unit for row in store.rows() if row.error is not None]
+    return store.missing(also=[*damaged, *failures])
 
 
-def check_whole(store: Store) -> None:
-    """Makes sure that the pictures of a run are as they were drawn.
+def handed_out(store: Store, pending: Sequence[Batch], pace: Pace) -> Iterator[Batch]:
+    """The batches that the budget has room for, in order, to whoever has a model to draw with.
 
-    Raises:
-        ValueError: one is missing or altered.
+    Rows of what is drawn once more go when the first batch is asked for: a machine that cannot
+    draw the run is to lose none of them.
     """
-    damaged = store.verify()
-    if damaged:
-        first = damaged[0]
-        raise ValueError(
-            f"{len(damaged)} of the pictures in {str(store.folder)!r} are missing or altered "
-            f"since they were drawn (first: {store.path(first.unit)} is {first.kind}). "
-            "`adhere evaluate verify` lists them, and `adhere evaluate run` with --repair draws "
-            "them again."
-        )
+    store.forget([batch.units[0] for batch in pending])
+    yield from affordable(pending, pace)
 
 
 class Pace:
@@ -227,7 +225,9 @@ class Pace:
             self._left[batch.condition] += len(batch.seeds)
         self._total = len(store.plan.units)
         self._done = self._total - sum(self._left.values())
-        self._failures = sum(row.error is not None for row in store.rows())
+        again = {unit for batch in pending for unit in batch.units}
+        failures = {row.unit for row in store.rows() if row.error is not None}
+        self._failures = len(failures - again)
 
     def note(self, batch: Batch, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Learns from a batch that was drawn just now."""
@@ -290,7 +290,8 @@ class Drawer:
         worker: who draws, for the measurements.
 
     Raises:
-        ValueError: the model, a version or the number of threads is not the plan's.
+        ValueError: the model, a version or the number of threads is not the plan's, or a plain
+            batch does not fit into memory.
     """
 
     def __init__(self, loaded: Loaded, plan: Plan, worker: str = "") -> None:
@@ -298,7 +299,7 @@ class Drawer:
         self._methods = {c.name: c.built() for c in plan.conditions}
         self._scheduler = scheduler_from_recipe(plan.scheduler, loaded.pipe.scheduler)  # type: ignore[attr-defined]
         # The first picture of a process also pays for choosing kernels, which is nobody's cost.
-        with FirstCall(loaded.pipe) as first:
+        with FirstCall(loaded.pipe) as first, _enough_memory():
             warm_up = self._draw(plan.batches[0], steps=min(plan.steps, _WARM_UP_STEPS))
         differences = plan.differences(replace(plan, **_settings(loaded, warm_up.recipes[0])))
         if differences:
@@ -463,9 +464,28 @@ def _platform(loaded: Loaded) -> dict[str, str]:
     return found
 
 
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Tells apart what concerns every picture: not even a plain batch fits.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise ValueError(
+            "A batch of this run does not fit into memory even without a method; give a smaller "
+            "--batch-size or --size."
+        ) from error
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
-    is_cpu = "can't allocate memory" in str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_cpu
+    """Each kind of device says it in its own way, and only CUDA by a class."""
+    is_said = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_said
 
 
 def _empty_cache() -> None:

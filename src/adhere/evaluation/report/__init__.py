@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from adhere.evaluation.report.evidence import Evidence
     from adhere.evaluation.report.sheets import Picture
 
-__all__ = ["report", "write"]
+__all__ = ["check_packages", "report", "write"]
 
 _NEEDS = ("pandas", "pyarrow", "scipy", "matplotlib", "jinja2")
 
@@ -38,13 +38,15 @@ def report(store: Store, out: str | os.PathLike[str]) -> None:
         out: made where it is missing; files of an earlier report are replaced.
 
     Raises:
-        ValueError: nothing is drawn or scored yet, a picture that is to be shown is missing or
-            altered, a file of the run was changed, or a package is missing.
+        ValueError: nothing is drawn or scored yet, a picture is missing or altered, also one
+            that is not shown, a file of the run was changed, or a package is missing.
         OSError: the folder cannot be written to, or the disk is full.
     """
-    _check_packages()
+    check_packages()
     from adhere.evaluation.report.evidence import evidence
 
+    # Numbers of pictures that nobody can look at any more are no evidence.
+    store.check_whole()
     write(evidence(store), pictures_of(store), out)
 
 
@@ -83,7 +85,7 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
         ValueError: nothing can be compared yet.
         OSError: the folder cannot be written to, or the disk is full.
     """
-    _check_packages()
+    check_packages()
     from adhere.evaluation.report.page import html, markdown
     from adhere.evaluation.report.plots import draw_plots
     from adhere.evaluation.report.sheets import sheet, strips, webp
@@ -116,13 +118,18 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     _write(folder / "index.html", page)
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Makes sure that what a report is made with is installed.
+
+    Raises:
+        ValueError: a package is missing.
+    """
     from importlib.util import find_spec
 
     missing = [name for name in _NEEDS if find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"The report needs {' and '.join(missing)}; install with pip install "
+            f"The report needs {' and '.join(missing)}; install it with pip install "
             "'adhere[evaluate]'."
         )
 

@@ -1,0 +1,124 @@
+"""`adhere evaluate score`: scorers from the words of `--scorers`, and what they said."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import mean
+
+from adhere.cli.choosing import hush
+from adhere.cli.evaluate_progress import counting
+from adhere.cli.progress import say
+from adhere.evaluation.plan import Plan
+from adhere.evaluation.scorers import SCORERS, Scorer, scorer
+from adhere.evaluation.scorers.cache import score, scored
+from adhere.evaluation.scorers.questions import asking
+from adhere.evaluation.store import Store
+from adhere.loading import MINI
+from adhere.names import unknown
+
+TIFA = "tifa"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Scores a run whose pictures are as they were drawn."""
+    hush(arguments.debug)
+    store = Store.open(arguments.run)
+    store.check_whole()
+    names = arguments.scorers or default_scorers(store.plan.model)
+    if not names:
+        raise ValueError(
+            f"This run is of {store.plan.model!r}, and the exact scorer knows the bundled model's "
+            "pictures only; say which scorers, as in --scorers clip,owlv2."
+        )
+    check(names, arguments.questions)
+    check_questions(store.plan, arguments.questions)
+    try:
+        score_with(store, names, arguments.questions)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "interrupted; what was scored is kept, and the same command goes on"
+        ) from None
+
+
+def default_scorers(model: str) -> list[str]:
+    """What needs no download and knows a model's pictures; nothing but for the bundled one.
+
+    Those are its exact scorer, and how much of the plain picture was left as it was.
+    """
+    return ["mini", "pixels"] if model == MINI else []
+
+
+def check(scorers: Sequence[str], questions: str | None) -> None:
+    """Refuses what is wrong with the words alone.
+
+    Args:
+        scorers: names, each with "=model" behind it where it is to load another one.
+        questions: a file for "tifa"; None for none.
+
+    Raises:
+        ValueError: an unknown scorer, or questions that none of them asks.
+    """
+    names = [one.partition("=")[0] for one in scorers]
+    for name in names:
+        if name not in SCORERS:
+            raise unknown("scorer", name, SCORERS)
+    if questions is not None and TIFA not in names:
+        raise ValueError(
+            f"Got --questions {questions!r} without a scorer that asks them; give --scorers tifa."
+        )
+
+
+def check_questions(plan: Plan, questions: str | None) -> None:
+    """Makes sure that a file of questions has some for every prompt of a run.
+
+    Raises:
+        ValueError: it has none for one, or is no such file.
+    """
+    if questions is not None:
+        ask = asking(Path(questions))
+        for prompts in plan.sets:
+            for prompt in prompts.prompts:
+                ask(prompt)
+
+
+def loaded(one: str, questions: str | None) -> Scorer:
+    """A scorer as `--scorers` has it; the arguments are those of `check`.
+
+    Raises:
+        ValueError: see `adhere.evaluation.scorers.scorer`.
+    """
+    name, _, model = one.partition("=")
+    file = Path(questions) if questions is not None and name == TIFA else None
+    return scorer(name, model or None, questions=file)
+
+
+def score_with(store: Store, scorers: Sequence[str], questions: str | None) -> None:
+    """Scores a run, and says what each scorer is and what it gave."""
+    for one in scorers:
+        chosen = loaded(one, questions)
+        with counting(f"score {chosen.name}", "picture") as on_progress:
+            score(store, chosen, on_progress)
+        for line in _told(store, chosen):
+            say(line)
+
+
+def _told(store: Store, chosen: Scorer) -> Iterator[str]:
+    """All that the numbers depend on, and the mean over pictures of each condition."""
+    identity = ", ".join(f"{key} {value}" for key, value in chosen.identity.items())
+    yield f"{chosen.name}: {identity}"
+    own = next(
+        one
+        for one in scored(store)
+        if (one.scorer, one.identity) == (chosen.name, dict(chosen.identity))
+    )
+    for condition in store.plan.conditions:
+        said = [j.values for unit, j in own.judgements.items() if unit.condition == condition.name]
+        means = []
+        for metric in chosen.metrics:
+            found = [v for values in said if (v := values.get(metric.name)) is not None]
+            if found:
+                means.append(f"{metric.name} {mean(found):.3f}")
+        if means:
+            yield f"  {condition.name}, {len(said):,} pictures: {', '.join(means)}"
