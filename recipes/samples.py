@@ -1,0 +1,74 @@
+"""Draw the model card's sheets: every subject alone, then pairs, plain and nursed.
+
+python recipes/samples.py
+
+Nothing is chosen by eye: the seeds are the first ones, the pairs every sixth of the benchmark's.
+"""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+import adhere
+from adhere.evaluation.prompts import attend_and_excite
+from adhere.loading import Loaded, load
+from adhere.mini import world
+from adhere.sheet import make_sheet
+
+PICTURES = Path(__file__).parents[1] / "docs/pictures"
+SEEDS = (0, 1)
+
+
+def singles(model: Loaded) -> None:
+    """All 24 subjects, one picture each."""
+    kinds = {"animals": world.ANIMALS, "objects": world.OBJECTS}
+    drawn = [
+        [
+            adhere.draw(model, f"a {name}", method=None, seeds=SEEDS[:1]).pictures[0]
+            for name in tqdm(names, kind, disable=None)
+        ]
+        for kind, names in kinds.items()
+    ]
+    make_sheet(
+        drawn,
+        rows=[
+            (kind, *(", ".join(names[i : i + 3]) for i in range(0, len(names), 3)))
+            for kind, names in kinds.items()
+        ],
+        columns=[""] * len(world.ANIMALS),
+        title="Every subject alone, plain, seed 0",
+        cell=128,
+    ).save(PICTURES / "mini-singles.png", optimize=True)
+
+
+def pairs(model: Loaded, subset: str) -> None:
+    """Eleven pairs of a set, plain and nursed, on two seeds."""
+    prompts = [prompt.text for prompt in attend_and_excite(subset).prompts[::6]]
+    ways = {"plain": None, "nursed": "attend-and-excite"}
+    drawn = {
+        name: [
+            adhere.draw(model, text, method=method, seeds=SEEDS).pictures
+            for text in tqdm(prompts, f"{subset}, {name}", disable=None)
+        ]
+        for name, method in ways.items()
+    }
+    make_sheet(
+        [[of_seeds[i] for of_seeds in drawn[name]] for i in range(len(SEEDS)) for name in ways],
+        rows=[(name, f"seed {seed}") for seed in SEEDS for name in ways],
+        columns=[text.removeprefix("a ").replace(" and a ", ", ") for text in prompts],
+        title="Every sixth pair of the benchmark",
+        cell=128,
+    ).save(PICTURES / f"mini-{subset}.png", optimize=True)
+
+
+def main() -> None:
+    """Draw all three sheets."""
+    model = load("mini")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    singles(model)
+    for subset in ("animals", "objects"):
+        pairs(model, subset)
+
+
+if __name__ == "__main__":
+    main()
