@@ -55,11 +55,7 @@ def localisation(pipe: Any, count: int = 256, timestep: int = 500) -> dict[str, 
     for number, (scene, prompt, names) in enumerate(
         tqdm(two_subject_scenes(count), "localisation", disable=None)
     ):
-        picture = torch.from_numpy(world.draw(scene, 128)).permute(2, 0, 1)[None]
-        latents = pipe.vae.encode(picture.float() / 127.5 - 1).latent_dist.mean
-        latents = latents * pipe.vae.config.scaling_factor
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(number))
-        maps = _maps_of(pipe, latents, noise, timestep, prompt)
+        maps = maps_of_scene(pipe, scene, prompt, number, timestep)
         boxes = {t.subject: b for t, b in zip(scene.things, world.boxes(scene), strict=True)}
         for place, index in enumerate((2, 5)):
             row, column = divmod(int(maps[..., index].argmax()), maps.shape[1])
@@ -76,10 +72,25 @@ def localisation(pipe: Any, count: int = 256, timestep: int = 500) -> dict[str, 
     }
 
 
-def _maps_of(
-    pipe: Any, latents: torch.Tensor, noise: torch.Tensor, timestep: int, prompt: str
+@torch.no_grad()
+def maps_of_scene(
+    pipe: Any,
+    scene: world.Scene,
+    prompt: str,
+    number: int,
+    timestep: int,
+    temperature: float = 0.01,
 ) -> torch.Tensor:
-    """The normalised, smoothed maps (H, W, T) of one pass over noised latents."""
+    """The normalised, smoothed maps (H, W, T) of one pass over a drawn and noised scene.
+
+    Args:
+        pipe: reads it.
+        scene: what is drawn.
+        prompt: what the pass is told.
+        number: seed of the noise.
+        timestep: how noisy the scene is.
+        temperature: of the softmax over tokens.
+    """
     from adhere.adapters import adapter_for
     from adhere.attention.maps import AttentionMaps, smooth
     from adhere.attention.tap import recording
@@ -87,6 +98,10 @@ def _maps_of(
     adapter = adapter_for(pipe)
     factor = adapter.objective_factor()
     layers = {x.name: x.module for x in adapter.layers() if x.factor == factor}
+    picture = torch.from_numpy(world.draw(scene, 128)).permute(2, 0, 1)[None]
+    latents = pipe.vae.encode(picture.float() / 127.5 - 1).latent_dist.mean
+    latents = latents * pipe.vae.config.scaling_factor
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(number))
     times = torch.tensor([timestep])
     noisy = pipe.scheduler.add_noise(latents, noise, times)
     hidden, _ = pipe.encode_prompt(prompt, "cpu", 1, False)
@@ -101,7 +116,7 @@ def _maps_of(
         adapter.token_range(),
         factor,
     )
-    return smooth(maps.normalised().movedim(-1, 1)).movedim(1, -1)[0]
+    return smooth(maps.normalised(temperature=temperature).movedim(-1, 1)).movedim(1, -1)[0]
 
 
 def pictures_of(
