@@ -1,11 +1,15 @@
 """The same run on Ray: a real cluster on this machine, two workers, one of them killed."""
 
 import os
+import shutil
 import signal
+import threading
+from contextlib import suppress
 
 import pytest
 import torch
 
+from adhere.cli import main
 from adhere.evaluation.cluster import draw_on_cluster
 from adhere.evaluation.plan import Condition
 from adhere.evaluation.run import draw_run, plan_run
@@ -13,7 +17,7 @@ from adhere.evaluation.store import Store
 from adhere.loading import load
 from adhere.methods import TokenReweighting
 from doors import saved
-from runs import PAIRS, files
+from runs import PAIRS, files, fill
 
 pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")
@@ -64,6 +68,46 @@ def test_two_workers_of_which_one_is_killed_draw_the_same_run(model, tmp_path):
     assert {m.flops for m in there.measurements()} == {m.flops for m in here.measurements()}
     # A finished run needs no cluster.
     assert draw_on_cluster(there, "192.0.2.1:6379").is_finished
+
+
+@pytest.mark.slow
+def test_a_workers_own_error_is_told_as_it_is_here(model, tmp_path, capsys):
+    folder = shutil.copytree(saved(), tmp_path / "model")
+    plan = plan_run(load(folder, device="cpu"), (), (PAIRS,), seeds=(0,), steps=1)
+    store = Store.create(tmp_path / "run", plan)
+    shutil.rmtree(folder)
+    words = ["evaluate", "run", str(store.folder), "--ray", "local", "--workers", "1"]
+    capsys.readouterr()
+    assert main(words) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"adhere: unknown model '{folder}'") and "Traceback" not in line
+    assert store.rows() == []
+
+
+@pytest.mark.slow
+def test_a_run_whose_workers_are_always_lost_ends_and_keeps_what_it_has(model, tmp_path, capsys):
+    plan = plan_run(model, (), (PAIRS,), seeds=range(3), steps=1, batch_size=1)
+    store = fill(Store.create(tmp_path / "run", plan), most=2)
+    before = files(store.folder, without=())
+    is_over = threading.Event()
+
+    def kill():
+        while not is_over.wait(0.05):
+            for worker in workers():
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    capsys.readouterr()
+    killer.start()
+    try:
+        status = main(["evaluate", "run", str(store.folder), "--ray", "local", "--workers", "1"])
+    finally:
+        is_over.set()
+        killer.join()
+    [line] = capsys.readouterr().err.splitlines()
+    assert status == 2 and "Workers were lost 3 times" in line
+    assert files(store.folder, without=()) == before
 
 
 def test_a_cluster_that_is_not_there_is_told(model, tmp_path):

@@ -245,11 +245,15 @@ def _cluster(address: str, plan: Plan, workers: int | None) -> Iterator[Any]:
                 options["num_cpus"] = workers * _threads(plan)
         try:
             ray.init(address=address, **options)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-            raise ValueError(
-                f"No Ray cluster answers at {address!r} ({_first_line(error)}); start one with "
-                "`ray start --head`, or give `local`."
-            ) from error
+        # A machine that is too slow to start is a bare Exception to Ray.
+        except Exception as error:
+            if address == LOCAL:
+                said = f"Ray did not start here ({_first_line(error)}); this machine may be busy "
+                said += "or short of memory: try again, or draw without --ray."
+            else:
+                said = f"No Ray cluster answers at {address!r} ({_first_line(error)}); start one "
+                said += "with `ray start --head`, or give `local`."
+            raise ValueError(said) from error
     try:
         yield ray
     finally:

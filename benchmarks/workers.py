@@ -1,0 +1,68 @@
+"""How much faster workers on Ray draw than one: pictures a second of the same run, as a ratio.
+
+    python benchmarks/workers.py                    two workers of one thread against one
+    python benchmarks/workers.py --steps 2 --seeds 2    at toy size
+
+The run is one of the bundled model, drawn by one worker and then by several. Seconds are counted
+from when every worker has begun, so that starting Ray and loading models, which a long run pays
+once, are not in them. On a machine with fewer cores than threads, or busy with other work, the
+ratio says nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from adhere.evaluation.cluster import draw_on_cluster
+from adhere.evaluation.plan import Plan
+from adhere.evaluation.prompts import prompt_set
+from adhere.evaluation.run import Progress, plan_run
+from adhere.evaluation.store import Store
+from adhere.loading import load
+
+
+def pictures_a_second(plan: Plan, workers: int, folder: Path) -> float:
+    """Of a run drawn anew, once every worker has come to its first batch."""
+    told: list[tuple[float, int]] = []
+
+    def on_progress(progress: Progress) -> None:
+        told.append((time.monotonic(), progress.done))
+
+    draw_on_cluster(Store.create(folder, plan), "local", workers=workers, on_progress=on_progress)
+    # The first of what is told is the beginning; workers begin one after the other.
+    (began, first), (ended, last) = told[workers], told[-1]
+    return (last - first) / (ended - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Pictures a second on Ray, as a ratio.")
+    parser.add_argument("--workers", type=int, default=2, help="how many against one (2)")
+    parser.add_argument("--threads", type=int, default=1, help="of each worker (1)")
+    parser.add_argument("--steps", type=int, default=25, help="of sampling (25)")
+    parser.add_argument("--seeds", type=int, default=8, help="of each of 30 prompts (8)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    plan = plan_run(
+        load("mini", device="cpu"),
+        (),
+        (prompt_set("multi-object"),),
+        seeds=range(arguments.seeds),
+        steps=arguments.steps,
+    )
+    rates = {}
+    with tempfile.TemporaryDirectory() as home:
+        for count in (1, arguments.workers):
+            rates[count] = pictures_a_second(plan, count, Path(home) / str(count))
+            print(f"{count} workers of {arguments.threads} threads: {rates[count]:.2f} a second")
+    ratio = rates[arguments.workers] / rates[1]
+    print(f"{ratio:.2f} times as many pictures a second, on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
