@@ -6,12 +6,14 @@ import pytest
 import torch
 
 import toys
+from adhere.drawing import _scheduler_of as scheduler_of
 from adhere.drawing import draw, redraw
 from adhere.errors import NoAttentionRecorded, NonFiniteLoss, SubjectNotFound, UnsupportedPipeline
 from adhere.loading import SCHEDULERS, load
 from adhere.methods import METHODS, AttendAndExcite, AttentionRegulation
 from adhere.methods.objective import Objective
 from adhere.recipe import from_json
+from adhere.request import check_schedule
 from adhere.subjects import Subject
 from doors import PROMPT, saved
 
@@ -237,3 +239,81 @@ def test_the_global_generator_is_left_alone(model):
     before = torch.get_rng_state()
     draw(model, PROMPT, method=AttentionRegulation.official(), **QUICK)
     assert (torch.get_rng_state() == before).all()
+
+
+MISUSES = {
+    "negative prompt": ({"negative_prompt": 3}, "The negative prompt is int"),
+    "a prompt in a list": ({"prompt": ["a cat"]}, "The prompt is list; expected one text"),
+    "half a character": ({"prompt": "a caf\udcc3"}, r"holds '\\udcc3' at its character 6"),
+    "half a negative one": ({"negative_prompt": "\udcc3"}, "The negative prompt holds"),
+    "one side": ({"size": 128}, "Got size 128; give a width and a height"),
+    "a pair of one": ({"size": (128,)}, r"Got size \(128,\); give a width and a height"),
+    "size in words": ({"size": "32x32"}, "Got size '32x32'; give a width and a height"),
+    "size in fractions": ({"size": (32.0, 32.0)}, r"Got size 32.0x32.0; give"),
+    "batch in words": ({"batch_size": "4"}, "Got batch size '4'"),
+    "half a batch": ({"batch_size": 2.5}, "Got batch size 2.5"),
+    "no batch": ({"batch_size": None}, "Got batch size None"),
+    "guidance in words": ({"guidance_scale": "7"}, "Got guidance scale '7'"),
+    "guidance as truth": ({"guidance_scale": True}, "Got guidance scale True"),
+    "steps in words": ({"steps": "3"}, "Got '3' steps"),
+    "seeds in words": ({"seeds": "12"}, "Got seed '12'"),
+    "no seeds": ({"seeds": None}, "Got seed None"),
+    "a scheduler's number": ({"scheduler": 5}, "Got 5 as the scheduler"),
+    "no model": ({"model": None}, "Got None as the model"),
+    "a method's number": ({"method": 3}, "Got 3 as a method"),
+    "none and another": ({"method": ["none", "attend-and-excite"]}, "the method none beside"),
+    "bytes": ({"subjects": [b"cat"]}, "b'cat' names no subject"),
+    "half a pair": ({"subjects": [("cat", None)]}, r"\('cat', None\) names no subject"),
+    "half a name": ({"subjects": ["caf\udcc3"]}, "The name of a subject holds"),
+    "a subject's number": ({"subjects": 3}, "The subjects are 3; expected a list"),
+}
+
+
+@pytest.mark.parametrize("misuse", MISUSES)
+def test_a_misuse_is_named_before_anything_is_sampled(model, misuse):
+    given, message = MISUSES[misuse]
+    with pytest.raises(ValueError, match=message):
+        draw(**{"model": model, "prompt": PROMPT, "steps": 3, "on_step": pytest.fail} | given)
+
+
+def test_a_plain_picture_is_not_given_subjects_it_has_not(model):
+    for method in (None, "none", ["none"]):
+        with pytest.raises(SubjectNotFound, match="'dog' is not in the prompt"):
+            draw(model, PROMPT, method=method, subjects=["dog"], steps=3)
+
+
+def test_numbers_of_other_kinds_leave_a_recipe_that_is_read(model):
+    method = AttendAndExcite(step_size=np.float32(5), max_refinements=np.int64(1))
+    drawing = draw(
+        model,
+        PROMPT,
+        method=method,
+        seeds=np.int64(3),
+        guidance_scale=np.float32(7.5),
+        size=[np.int64(32), 32],
+        batch_size=np.int64(2),
+        steps=np.int64(3),
+        negative_prompt=None,
+    )
+    [recipe] = drawing.recipes
+    assert from_json(recipe.to_json()) == recipe
+    assert (recipe.seed, recipe.guidance_scale, recipe.width) == (3, 7.5, 32)
+    assert recipe.methods[0].parameters["step_size"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "steps"),
+    [("dpm++2m", 1000), ("dpm++2m-sde", 1000), ("unipc", 999), ("ddim", 1000), ("lcm", 51)],
+)
+def test_steps_that_a_scheduler_cannot_take_are_named(model, scheduler, steps):
+    with pytest.raises(ValueError, match=f"Got {steps} steps, which .*Scheduler cannot take"):
+        draw(model, PROMPT, scheduler=scheduler, steps=steps, on_step=pytest.fail)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_steps_that_a_scheduler_can_take_are_taken(model, scheduler):
+    for steps in (1, 2, 50):
+        with scheduler_of(model.pipe, scheduler):
+            before = vars(model.pipe.scheduler).copy()
+            check_schedule(model.pipe.scheduler, steps)
+            assert vars(model.pipe.scheduler).keys() == before.keys()

@@ -502,6 +502,48 @@ def test_a_batch_that_does_not_fit_the_prompts_is_named():
     nursed(pipe)
 
 
+OTHER = "a red dog"
+
+
+@pytest.mark.parametrize(
+    ("told", "drawn", "images"),
+    [
+        (PROMPT, [PROMPT, OTHER], 1),
+        ([PROMPT, OTHER], [PROMPT, OTHER] * 2, 1),
+        ([PROMPT, OTHER], PROMPT, 2),
+        ([PROMPT, PROMPT, OTHER], PROMPT, 3),
+    ],
+)
+@pytest.mark.parametrize("guidance_scale", [7.5, 1.0])
+def test_other_prompts_than_the_pipelines_are_named(told, drawn, images, guidance_scale):
+    pipe = toys.sd()
+    others = {"num_images_per_prompt": images, "guidance_scale": guidance_scale}
+    with (
+        pytest.raises(UnsupportedPipeline, match="other prompts than the"),
+        nurse(pipe, Watch(), prompt=told),
+    ):
+        toys.run(pipe, drawn, **others)
+
+
+@pytest.mark.parametrize("told", [PROMPT, [PROMPT, PROMPT]])
+def test_one_prompt_may_be_said_twice(told):
+    pipe = toys.sd()
+    with nurse(pipe, Watch(), prompt=told) as trace:
+        toys.run(pipe, [PROMPT, PROMPT], seeds=[0, 1])
+    assert trace.prompts == (PROMPT, PROMPT)
+
+
+def test_torch_still_has_the_call_that_is_covered():
+    """`nurse` sets the first of these names on the denoiser; its call falls back on the second."""
+    module, met = torch.nn.Identity(), []
+    assert module._call_impl(3) == 3, "torch.nn.Module has no _call_impl any more"
+    vars(module)["_compiled_call_impl"] = met.append
+    module(3)
+    assert met == [3], "torch.nn.Module no longer calls _compiled_call_impl"
+    del vars(module)["_compiled_call_impl"]
+    assert module(3) == 3 and met == [3]
+
+
 def test_pipelines_of_other_kinds_are_named():
     with pytest.raises(UnsupportedPipeline, match="no unet"):
         nursed(object())
@@ -559,6 +601,22 @@ def test_what_is_not_finite_is_named():
         return always().loss(maps, subjects, None) * 1e38 * 1e38 * 0
 
     refused(pipe, NonFiniteLoss, "loss is", Objective(steep))
+
+
+@pytest.mark.parametrize("method", [AttentionRegulation(), TokenReweighting(), Watch()])
+def test_latents_that_are_not_finite_are_named_by_every_method(method):
+    for bad in (float("nan"), float("inf")):
+        noise = torch.zeros((1, 4, 8, 8))
+        noise[0, 0, 0, 0] = bad
+        refused(toys.sd(), NonFiniteLoss, "latents hold NaN .* step 0", method, latents=noise)
+
+
+def test_steps_out_of_all_range_are_named():
+    far = always(step_size=3e38 * 1e30)
+    refused(toys.sd(), NonFiniteLoss, r"A step of size 3e\+68 took the latents to NaN", far)
+    # Finite latents of which the model makes nothing finite, at the last step of all.
+    last = always(step_size=1e37, start=0.67)
+    refused(toys.sd(), NonFiniteLoss, "predictions hold NaN or infinity at step 2", last)
 
 
 def test_a_loss_that_does_not_depend_on_the_maps_is_named():

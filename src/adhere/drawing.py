@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
-import operator
 import os
 import platform
 import time
@@ -33,23 +31,21 @@ from adhere.methods.base import checked
 from adhere.nursing import nurse
 from adhere.parameters import method_named, parameters_of, with_parameters
 from adhere.picture import save_picture
-from adhere.recipe import (
-    LARGEST_BATCH,
-    LARGEST_SEED,
-    LONGEST_TEXT,
-    MethodRecipe,
-    ModelRecipe,
-    Recipe,
+from adhere.recipe import MethodRecipe, ModelRecipe, Recipe
+from adhere.request import (
+    check_schedule,
+    checked_batch_size,
+    checked_prompts,
+    checked_scale,
+    checked_seeds,
+    checked_size,
+    checked_steps,
 )
-from adhere.subjects import Subject, tokens
+from adhere.subjects import Subject, find_subjects, tokens
 from adhere.trace import Trace
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-
-MOST_SEEDS = 1_000
-# A side this many times the one that the model was trained at is a slip of the keyboard.
-_LARGEST_FACTOR = 8
 
 Model = Union[str, "os.PathLike[str]", "DiffusionPipeline", Loaded]
 OnStep = Callable[[int, int], None]
@@ -104,10 +100,10 @@ def draw(
     *,
     method: str | Method | Sequence[str | Method] | None = "attend-and-excite",
     subjects: Sequence[str | int | Sequence[str] | Subject] | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: int | Sequence[int] = (0,),
     steps: int = 50,
     guidance_scale: float | None = None,
-    negative_prompt: str = "",
+    negative_prompt: str | None = None,
     size: tuple[int, int] | None = None,
     scheduler: str | Any = None,  # noqa: ANN401
     dtype: str | None = None,
@@ -127,9 +123,10 @@ def draw(
         method: what nurses: the name of a method, with its paper's numbers, or on "mini" with
             those of `adhere.mini.tuned`; a method; a list of these, of which one may move
             latents; None for the plain pipeline.
-        subjects: what the picture must hold; None finds it, see `adhere.find_subjects`.
-        seeds: from 0 to 2**63 - 1; each picture has a random generator of its own on the CPU,
-            so that it depends on no other one, nor on the device.
+        subjects: what the picture must hold; None finds it, see `adhere.find_subjects`. For a
+            plain picture they are checked, and nothing more.
+        seeds: one or several, from 0 to 2**63 - 1; each picture has a random generator of its
+            own on the CPU, so that it depends on no other one, nor on the device.
         steps: of sampling.
         guidance_scale: of classifier-free guidance; None takes the pipeline's default.
         negative_prompt: what guidance leads away from.
@@ -151,17 +148,21 @@ def draw(
         AdhereError: what `adhere.nurse` raises; `NonFiniteLoss` also for a picture of NaN.
     """
     methods = _methods(method, _name_of(model))
-    seeds = _checked_seeds(seeds)
-    _check_numbers(prompt, negative_prompt, steps, guidance_scale, batch_size)
+    prompt, negative_prompt = checked_prompts(prompt, negative_prompt)
+    seeds, steps = checked_seeds(seeds), checked_steps(steps)
+    guidance_scale, batch_size = checked_scale(guidance_scale), checked_batch_size(batch_size)
     loaded = _loaded(model, dtype, device)
     pipe = loaded.pipe
-    width, height = _checked_size(pipe, size)
+    width, height = checked_size(pipe, size)
+    if subjects is not None and not methods:
+        # A plain picture needs none; a wrong one would be passed over in silence.
+        find_subjects(pipe, prompt, subjects)
     if guidance_scale is None:
         guidance_scale = float(_default(pipe, "guidance_scale", 7.5))
     batches = [seeds[i : i + batch_size] for i in range(0, len(seeds), batch_size)]
     done: list[Drawing] = []
     with _scheduler_of(pipe, scheduler), _without_progress_bar(pipe):
-        _check_steps(pipe, steps)
+        check_schedule(pipe.scheduler, steps)
         shared = Recipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -320,46 +321,12 @@ def _name_of(model: Model) -> str | None:
 def _methods(
     method: str | Method | Sequence[str | Method] | None, model: str | None
 ) -> tuple[Method, ...]:
-    if method is None or method == "none":
-        return ()
     given = [method] if isinstance(method, str) or not isinstance(method, Sequence) else method
+    if list(given) in ([None], ["none"]):
+        return ()
+    if "none" in given:
+        raise ValueError("Got the method none beside others; give it alone, or leave it out.")
     return checked([method_named(m, model=model) if isinstance(m, str) else m for m in given])
-
-
-def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    given = tuple(seeds)
-    if not 0 < len(given) <= MOST_SEEDS:
-        raise ValueError(f"Got {len(given)} seeds; give from 1 to {MOST_SEEDS}.")
-    for seed in given:
-        # Integers of NumPy are seeds too.
-        is_whole = hasattr(seed, "__index__") and not isinstance(seed, bool | np.bool_)
-        if not is_whole or not 0 <= seed <= LARGEST_SEED:
-            raise ValueError(f"Got seed {seed!r}; give whole numbers from 0 to 2**63 - 1.")
-    checked = tuple(operator.index(seed) for seed in given)
-    if len(set(checked)) < len(checked):
-        raise ValueError(f"Got a seed twice in {list(checked)}; each seed is one picture.")
-    return checked
-
-
-def _check_numbers(
-    prompt: str,
-    negative_prompt: str,
-    steps: int,
-    guidance_scale: float | None,
-    batch_size: int,
-) -> None:
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError("The prompt is empty; say what the picture should hold.")
-    if max(len(prompt), len(negative_prompt)) > LONGEST_TEXT:
-        raise ValueError(f"A prompt is longer than {LONGEST_TEXT} characters; shorten it.")
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"Got {steps!r} steps; give a whole number from 1 on.")
-    if guidance_scale is not None and not 0 <= guidance_scale < math.inf:
-        raise ValueError(f"Got guidance scale {guidance_scale!r}; give a number from 0 on.")
-    if not 1 <= batch_size <= LARGEST_BATCH:
-        raise ValueError(
-            f"Got batch size {batch_size!r}; give a whole number from 1 to {LARGEST_BATCH}."
-        )
 
 
 def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -> Loaded:
@@ -373,6 +340,10 @@ def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -
         )
     elif isinstance(model, Loaded):
         loaded = model
+    elif not callable(model) or not hasattr(model, "config"):
+        raise ValueError(
+            f"Got {model!r} as the model; give 'mini', a folder, an id on the hub or a pipeline."
+        )
     else:
         # The weights of an object may have changed since they were read from anywhere.
         name = str(model.config.get("_name_or_path") or "")
@@ -386,32 +357,6 @@ def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -
             "U-Net. Call one that needs pictures too inside adhere.nurse(pipe, …)."
         )
     return loaded
-
-
-def _checked_size(pipe: DiffusionPipeline, size: tuple[int, int] | None) -> tuple[int, int]:
-    multiple = int(getattr(pipe, "vae_scale_factor", 8))
-    trained = pipe.unet.config.sample_size  # type: ignore[attr-defined]
-    rows, columns = (trained, trained) if isinstance(trained, int) else trained
-    native = columns * multiple, rows * multiple
-    if size is None:
-        return native
-    largest = _LARGEST_FACTOR * max(native)
-    # Pipelines of diffusers ask for multiples of 8 whatever their autoencoder's own factor is.
-    multiple = math.lcm(multiple, 8)
-    for side in size:
-        if side < multiple or side % multiple or side > largest:
-            raise ValueError(
-                f"Got size {size[0]}x{size[1]}; give a width and a height that are multiples of "
-                f"{multiple}, at most {largest} (this model's own size is "
-                f"{native[0]}x{native[1]})."
-            )
-    return size
-
-
-def _check_steps(pipe: DiffusionPipeline, steps: int) -> None:
-    most = pipe.scheduler.config.get("num_train_timesteps", 1_000)  # type: ignore[attr-defined]
-    if steps > most:
-        raise ValueError(f"Got {steps} steps; this model has {most} timesteps to take them from.")
 
 
 def _default(pipe: DiffusionPipeline, name: str, otherwise: float) -> float:
@@ -429,6 +374,11 @@ def _scheduler_of(
     own = pipe.scheduler  # type: ignore[attr-defined]
     if isinstance(scheduler, str):
         scheduler = scheduler_named(scheduler, own)
+    elif scheduler is not None and not hasattr(scheduler, "set_timesteps"):
+        raise ValueError(
+            f"Got {scheduler!r} as the scheduler; give a short name such as 'euler', or a "
+            "scheduler of diffusers."
+        )
     try:
         if scheduler is not None:
             pipe.scheduler = scheduler  # type: ignore[attr-defined]

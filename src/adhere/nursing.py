@@ -1,4 +1,4 @@
-"""`nurse`: hooks into an unmodified pipeline, nurses every step, and leaves no trace behind.
+"""`nurse`: stands before an unmodified pipeline's denoiser, and leaves no trace behind.
 
 One step: before the denoiser runs, the latents are found in its real input, moved by the method,
 and the shift is added to the input of every branch; when the scheduler steps, the shift is added
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from adhere.adapters import UNetAdapter, adapter_for
 from adhere.adapters.call import DenoiserCall
 from adhere.attention.editing import attend
 from adhere.attention.tap import AttentionCall, Handler, check_read, tapped, uncast
-from adhere.errors import AlreadyNursed, SubjectNotFound, UnsupportedPipeline
+from adhere.errors import AlreadyNursed, NonFiniteLoss, SubjectNotFound, UnsupportedPipeline
 from adhere.methods.base import (
     AttentionMethod,
     LatentMethod,
@@ -32,6 +32,7 @@ from adhere.methods.base import (
 from adhere.passes import Reader, eager, notes, nurse_latents
 from adhere.schedulers import evaluations, ignores_sample, input_scale, keeping_sample
 from adhere.subjects import Subject, find_subjects, tokens
+from adhere.texts import check_prompt
 from adhere.trace import StepRecord, Trace
 
 _NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
@@ -71,7 +72,11 @@ def nurse(
     """
     adapter = adapter_for(pipe)
     methods = checked(method)
+    if not isinstance(prompt, Iterable):
+        raise ValueError(f"Got {prompt!r} as the prompt; give the text that the pipeline gets.")
     prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+    for text in prompts:
+        check_prompt(text)
     tokenizer = adapter.tokenizer
     texts = tuple(_spelled_out(pipe, tokenizer, text) for text in prompts)
     found = _all_subjects(tokenizer, texts, subjects, is_single=isinstance(prompt, str))
@@ -101,12 +106,17 @@ def _around_calls(
     before: Callable[[tuple, dict], tuple[tuple, dict] | None],
     after: Callable[[bool], None],
 ) -> Iterator[None]:
-    """Inside the block, every call of a module has its arguments changed before it runs."""
+    """Inside the block, every call of a module has its arguments changed before it runs.
+
+    A module's call runs `_compiled_call_impl` where it has one, which is how PyTorch itself
+    compiles a module in place; without, `_call_impl`. Both names are PyTorch's own, not part of
+    what it promises, and a test fails by their names if they go. Forward hooks, which are
+    promised, would not do: a module compiled in place would compile them too, and those after
+    the call do not run after an interrupt, whose open taps would then see the text encoder.
+    """
     compiled = vars(module).get("_compiled_call_impl")
     own = module._call_impl if compiled is None else compiled
 
-    # Hooks would not do: a module compiled in place would compile them too, and those after the
-    # call do not run after an interrupt, whose open taps would then see the text encoder.
     def call(*args: Any, **kwargs: Any) -> Any:
         is_done = False
         try:
@@ -212,6 +222,8 @@ class _Block:
         call = DenoiserCall(args, kwargs)
         self._follow(call)
         step = self._step(call)
+        latents = call.sample[:, : self.adapter.latent_channels]
+        _check_finite("latents hold", latents, step.index)
         self.trace.full_forwards += 1
         mover, reader, is_watched = self.mover, self.reader, False
         if mover is not None and reader is not None and not self.is_nursed:
@@ -251,6 +263,8 @@ class _Block:
             model_output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any
         ) -> Any:
             shift, self.shift, self.is_nursed = self.shift, None, False
+            index = self.calls // evaluations(self.scheduler)
+            _check_finite("denoiser's predictions hold", model_output, index)
             self.calls += 1
             if shift is None:
                 return own(model_output, timestep, sample, *args, **kwargs)
@@ -287,6 +301,7 @@ class _Block:
         latents = call.sample[:, : self.adapter.latent_channels].nan_to_num()
         is_whole = rows % (branches * prompts) == 0
         if is_whole and torch.equal(latents[:samples], latents[rows - samples :]):
+            self._check_texts(call.text[rows - samples :], samples // prompts)
             return samples // prompts
         raise UnsupportedPipeline(
             f"The denoiser got {rows} rows for {prompts} prompt(s) in {branches} branch(es), and "
@@ -294,6 +309,31 @@ class _Block:
             "pipeline gets; pipelines with three branches (InstructPix2Pix, PAG) are not "
             "supported."
         )
+
+    def _check_texts(self, texts: Tensor, images: int) -> None:
+        """Refuse a pipeline that draws other prompts than these, as far as can be seen.
+
+        Args:
+            texts: (B, T, width), what the text encoder made of each sample's prompt.
+            images: how many of them each prompt is to have.
+        """
+        groups = texts.unflatten(0, (len(self.prompts), images))
+        is_one = all(
+            # A text encoder may round the rows of a batch differently.
+            torch.allclose(own, own[:1].expand_as(own), rtol=1e-2, atol=1e-3)
+            for own in groups
+        )
+        is_apart = all(
+            own == other or not torch.equal(text[0], next_text[0])
+            for own, other, text, next_text in zip(
+                self.words, self.words[1:], groups, groups[1:], strict=False
+            )
+        )
+        if not (is_one and is_apart):
+            raise UnsupportedPipeline(
+                f"The pipeline draws {len(texts)} pictures of other prompts than the "
+                f"{len(self.prompts)} that nurse got; give both the same prompts, in one order."
+            )
 
     def _total(self) -> int:
         """Calls of the denoiser in this run."""
@@ -376,6 +416,15 @@ class _Block:
         self.tapped.update(modules)
         self.taps.enter_context(eager())
         self.taps.enter_context(tapped(modules, meet))
+
+
+def _check_finite(what: str, values: Tensor, step: int) -> None:
+    """Refuse numbers that would spoil all that follows, before they do."""
+    if not values.isfinite().all():
+        raise NonFiniteLoss(
+            f"The {what} NaN or infinity at step {step}; they should be finite. Use float32 or "
+            "bfloat16 weights, or a smaller step_size."
+        )
 
 
 def _repeated(values: tuple, times: int) -> tuple:

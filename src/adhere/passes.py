@@ -19,7 +19,7 @@ from adhere.adapters.call import DenoiserCall
 from adhere.adapters.unet import Layer
 from adhere.attention.maps import AttentionMaps, TokenRange
 from adhere.attention.tap import recording, uncast
-from adhere.errors import NonFiniteLoss, UnsupportedPipeline
+from adhere.errors import UnsupportedPipeline
 from adhere.methods.base import LatentMethod, Step, Subjects
 from adhere.trace import StepRecord
 from adhere.updates import Reading, move
@@ -111,7 +111,7 @@ def nurse_latents(
         The shift of the denoiser's input, (B, C, h, w) in at least float32; and the record.
 
     Raises:
-        NonFiniteLoss: latents, loss or gradient hold NaN or infinity.
+        NonFiniteLoss: the loss, its gradient or the moved latents hold NaN or infinity.
         NoAttentionRecorded: a layer did not use PyTorch's attention.
     """
     started = time.perf_counter()
@@ -135,11 +135,6 @@ def nurse_latents(
         own = call.take(slice(len(call.sample) - len(subjects), None)).for_autograd()
         sample = own.sample
         latents = sample[:, :channels].to(torch.promote_types(sample.dtype, torch.float32))
-        if not latents.isfinite().all():
-            raise NonFiniteLoss(
-                f"The latents hold NaN or infinity at step {step.index}, before nursing touched "
-                "them there. Use float32 or bfloat16 weights, or a smaller step_size."
-            )
 
         def evaluate(moving: Tensor, chosen: Tensor) -> Reading:
             # A copy each time: T2I-Adapter's residuals are a list that the denoiser empties.

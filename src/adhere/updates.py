@@ -111,7 +111,7 @@ def move(
         The moved latents, and what it took.
 
     Raises:
-        NonFiniteLoss: the loss or its gradient is NaN or infinite.
+        NonFiniteLoss: the loss, its gradient or the moved latents are NaN or infinite.
 
     Source: arXiv 2301.13826, algorithm 1; its code updates on exit.
     """
@@ -139,4 +139,10 @@ def move(
         going = going & (was_below if updates_on_exit and passes > 1 else below)
         latents[going] -= step_size * slopes[going]
         refinements += going
-    return Outcome(latents - step_size * slopes, loss, refinements, passes, passes)
+    moved = latents - step_size * slopes
+    if not moved.isfinite().all():
+        raise NonFiniteLoss(
+            f"A step of size {step_size:g} took the latents to NaN or infinity; they should stay "
+            "finite. Use a smaller step_size."
+        )
+    return Outcome(moved, loss, refinements, passes, passes)

@@ -35,6 +35,11 @@ class DenoiserCall:
         given = self.args[1] if len(self.args) > 1 else self.keywords["timestep"]
         return torch.as_tensor(given)
 
+    @property
+    def text(self) -> Tensor:
+        """(rows, T, width), what the text encoder made of each row's prompt."""
+        return self.args[2] if len(self.args) > 2 else self.keywords["encoder_hidden_states"]
+
     def with_sample(self, sample: Tensor) -> DenoiserCall:
         """The same call with another sample."""
         if self.args:

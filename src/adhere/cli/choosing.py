@@ -66,16 +66,6 @@ def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def check_prompt(prompt: str) -> None:
-    """Refuses an empty prompt before anything is loaded.
-
-    Raises:
-        ValueError: it is empty.
-    """
-    if not prompt.strip():
-        raise ValueError("The prompt is empty; say what the picture should hold.")
-
-
 def hush(debug: bool) -> None:
     """Keeps other libraries from talking, unless debugging."""
     if debug:

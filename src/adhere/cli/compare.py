@@ -6,7 +6,7 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from adhere.cli.choosing import check_prompt, chosen_model, sampling
+from adhere.cli.choosing import chosen_model, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw
 from adhere.loading import MINI
@@ -22,6 +22,7 @@ from adhere.picture import (
 )
 from adhere.sheet import Label, make_sheet
 from adhere.subjects import find_subjects
+from adhere.texts import check_prompt
 
 FOLDER = "sheets"
 

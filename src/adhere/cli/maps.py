@@ -9,7 +9,7 @@ from operator import add
 
 from PIL import Image
 
-from adhere.cli.choosing import check_prompt, chosen_methods, chosen_model, sampling
+from adhere.cli.choosing import chosen_methods, chosen_model, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw
 from adhere.methods import LatentMethod, Method
@@ -17,6 +17,7 @@ from adhere.methods.watch import Watch
 from adhere.picture import check_writable, png, save_bytes, sheet_chunks, slug
 from adhere.sheet import Label, heat, make_sheet, over
 from adhere.subjects import Attribute, Subject
+from adhere.texts import check_prompt
 
 FOLDER = "sheets"
 _MOMENTS = 6

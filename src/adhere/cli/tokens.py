@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from adhere.cli.choosing import check_prompt
 from adhere.loading import MINI, load_tokenizer
 from adhere.subjects import find_subjects, tokens
+from adhere.texts import check_prompt
 
 
 def run(arguments: argparse.Namespace) -> None:

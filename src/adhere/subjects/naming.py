@@ -9,6 +9,7 @@ from adhere.subjects.grammar import Phrase
 from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.tokenizing import Tokens
+from adhere.texts import check_text
 
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
 
@@ -132,6 +133,18 @@ def _distance(found: Tokens, modifier: str | int, noun: Span) -> int:
     return min(_gap(span, noun) for span in _places(found, modifier))
 
 
+def _is_names(word: object) -> bool:
+    is_list = isinstance(word, Sequence) and not isinstance(word, str | bytes)
+    return is_list and all(_is_name(part) for part in word)
+
+
+def _is_name(word: object) -> bool:
+    """Whether this is a word of text or an index."""
+    if isinstance(word, str):
+        check_text(word, "name of a subject")
+    return isinstance(word, str | int) and not isinstance(word, bool)
+
+
 def name_subjects(
     found: Tokens,
     phrases: Sequence[Phrase],
@@ -140,6 +153,8 @@ def name_subjects(
     """The subjects that the user names, in the order of the names; see `find_subjects`."""
     if isinstance(words, str):
         raise ValueError(f"The subjects are the text {words!r}; expected a list, as [{words!r}].")
+    if not isinstance(words, Sequence) or isinstance(words, bytes):
+        raise ValueError(f"The subjects are {words!r}; expected a list, as ['cat', 'frog'].")
     if not words:
         raise ValueError("The list of subjects is empty; name one, or pass None to find them.")
     used: list[Span] = []
@@ -147,7 +162,7 @@ def name_subjects(
     for word in words:
         if isinstance(word, Subject):
             subjects.append(word)
-        elif isinstance(word, bool) or not isinstance(word, str | int | Sequence):
+        elif not _is_name(word) and not _is_names(word):
             raise ValueError(f"{word!r} names no subject; expected a word, an index or a pair.")
         elif isinstance(word, int):
             index, text = _by_index(word, found)

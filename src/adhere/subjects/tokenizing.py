@@ -6,6 +6,7 @@ from typing import Any
 
 from adhere.errors import SubjectNotFound
 from adhere.subjects.reading import Span
+from adhere.texts import check_prompt
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,7 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
     Raises:
         ValueError: the prompt is no text or has none.
     """
-    if not isinstance(prompt, str):
-        raise ValueError(f"The prompt is {type(prompt).__name__}; expected one text.")
-    if not prompt.strip():
-        raise ValueError("The prompt is empty; say what the picture should hold.")
+    check_prompt(prompt)
     tokenizer = tokenizer_of(tokenizer)
     text = _write_out(tokenizer, unicodedata.normalize("NFC", prompt))
     reports = bool(getattr(tokenizer, "is_fast", False))
