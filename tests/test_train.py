@@ -1,6 +1,11 @@
 """The recipe: resumable to the bit, refused when settings differ, never half-written."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from adhere.mini.train import checkpoint, loop
+from adhere.mini.train.assemble import install
 from adhere.mini.train.autoencoder import AutoencoderStage, to_model, to_picture
 from adhere.mini.train.denoiser import DenoiserStage
 from adhere.mini.train.dial import TrainingRecipe
@@ -15,6 +21,7 @@ from adhere.mini.train.recipe import train
 from adhere.mini.train.text import build_text_encoder, build_tokenizer, vocabulary
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
 
 
 class Line(loop.Stage):
@@ -154,3 +161,68 @@ def test_the_denoiser_asks_for_an_autoencoder(tmp_path):
         train(TrainingRecipe(), tmp_path, CPU, ("denoiser",))
     with pytest.raises(ValueError, match="no stage 'painter'"):
         train(TrainingRecipe(), tmp_path, CPU, ("painter",))
+
+
+def a_pipeline(folder, said):
+    (folder / "unet").mkdir(parents=True)
+    (folder / "model_index.json").write_text(said)
+    (folder / "unet" / "config.json").write_text(said)
+    return folder
+
+
+def test_a_new_pipeline_keeps_what_was_written_by_hand(tmp_path):
+    weights = a_pipeline(tmp_path / "weights", "old")
+    (weights / "README.md").write_text("card")
+    (weights / "methods.json").write_text("{}")
+    (weights / "unet" / "stale.safetensors").write_text("old")
+    install(a_pipeline(tmp_path / "new", "new"), weights)
+    held = {str(p.relative_to(weights)): p.read_text() for p in weights.rglob("*") if p.is_file()}
+    assert held == {
+        "README.md": "card", "methods.json": "{}",
+        "model_index.json": "new", "unet/config.json": "new",
+    }  # fmt: skip
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "weights"]
+
+
+def test_a_pipeline_that_cannot_be_copied_leaves_the_former(tmp_path, monkeypatch):
+    weights = a_pipeline(tmp_path / "weights", "old")
+    new = a_pipeline(tmp_path / "new", "new")
+
+    def full(source, target, **_):
+        target.mkdir()
+        (target / "model_index.json").write_text("n")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(OSError, match="No space"):
+        install(new, weights)
+    assert (weights / "model_index.json").read_text() == "old"
+    monkeypatch.undo()
+    assert (install(new, weights) / "model_index.json").read_text() == "new"
+    with pytest.raises(ValueError, match="holds no pipeline"):
+        install(tmp_path, weights)
+
+
+def test_the_recipe_ends_in_a_whole_package_and_the_commands_of_the_card(tmp_path):
+    """The script itself; only what trains or measures is replaced by a note that it was run."""
+    weights = a_pipeline(tmp_path / "src/adhere/mini/weights", "old")
+    (weights / "methods.json").write_text("{}")
+    (tmp_path / "src/adhere/mini/data").mkdir()
+    a_pipeline(tmp_path / "runs/mini/pipeline", "new")
+    (tmp_path / "runs/mini/scorer-weights.safetensors").write_text("scorer")
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    (commands := tmp_path / "bin").mkdir()
+    note = f'echo "$(basename "$0") $*" >> {tmp_path}/said'
+    real = f'case "$*" in *train.assemble*) exec {sys.executable} "$@";; esac'
+    for name in ("npm", "adhere", "python"):
+        (commands / name).write_text(f"#!/bin/sh\n{note}\n{real}\n")
+        (commands / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{commands}:{os.environ['PATH']}"}
+    subprocess.run(["bash", tmp_path / "recipes/train_mini.sh"], env=environment, check=True)
+    assert (weights / "model_index.json").read_text() == "new"
+    assert (weights / "methods.json").read_text() == "{}"
+    assert (tmp_path / "src/adhere/mini/data/scorer.safetensors").read_text() == "scorer"
+    card = " ".join((ROOT / "src/adhere/mini/weights/README.md").read_text().split())
+    said = (tmp_path / "said").read_text().splitlines()
+    measured = [line.partition(" --out")[0] for line in said[-3:]]
+    assert all(f"`{command}`" in card for command in measured), measured
