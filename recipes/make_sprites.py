@@ -8,7 +8,6 @@ cell holds, from which artwork, under which licence). A bench exists in none of 
 benches are drawn here.
 """
 
-import hashlib
 import io
 import json
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 import resvg_py
 from PIL import Image
 
+from adhere.mini.world.sprites import digest
 from adhere.mini.world.vocabulary import SUBJECTS
 
 CELL = 96
@@ -132,9 +132,9 @@ def main(collections: Path) -> None:
         "cell": CELL,
         "subjects": list(SUBJECTS),
         "styles": list(STYLES),
-        "sha256": hashlib.sha256(sheet.tobytes()).hexdigest(),
         "sources": sources,
     }
+    index["sha256"] = digest(index, np.array(sheet))
     (DATA / "sprites.json").write_text(json.dumps(index, indent=1) + "\n")
 
 

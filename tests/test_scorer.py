@@ -172,6 +172,12 @@ def test_boxes_are_in_pixels_of_the_picture_that_was_given(judge):
         (np.full((8, 8, 3), 2.0), "0…1"),
         (np.full((8, 8, 3), np.nan), "0…1"),
         (np.zeros((8, 8, 3), np.int64), "int64"),
+        ("a.png", "got a str.*Image.open"),
+        (Path("a.png"), "Image.open"),
+        (["a.png"], "got a str"),
+        (torch.zeros(3, 128, 128), "got a Tensor.*numpy"),
+        ([torch.zeros(3, 128, 128)], "got a Tensor"),
+        (None, "got a NoneType"),
     ],
 )
 def test_what_is_no_picture_is_refused(judge, picture, said):

@@ -97,21 +97,45 @@ def test_things_may_stand_partly_or_wholly_outside():
 
 
 @pytest.mark.parametrize(
-    ("scene", "said"),
+    ("ask", "said"),
     [
-        (world.Scene((world.Thing("unicorn"),)), "unicorn"),
-        (world.Scene((world.Thing("car", "mauve"),)), "mauve"),
-        (world.Scene((world.Thing("cat", "red"),)), "animals keep their own colours"),
-        (world.Scene((world.Thing("cat", style="oil"),)), "oil"),
-        (world.Scene((), "moon"), "moon"),
+        (lambda _: world.Thing("unicorn"), "unicorn"),
+        (lambda _: world.Thing("car", "mauve"), "mauve"),
+        (lambda _: world.Thing("cat", "red"), "animals keep their own colours"),
+        (lambda _: world.Thing("cat", style="oil"), "oil"),
+        (lambda _: world.Thing("cat", x=float("nan")), "nan"),
+        (lambda _: world.Thing("cat", size=0), "size 0"),
+        (lambda _: world.Scene((), "moon"), "moon"),
+        (lambda _: world.Scene(("cat",)), "'cat' among its things"),
+        (lambda _: world.sprite("cat", "oil"), "oil"),
+        (lambda _: world.phrase("unicorn", None, 1), "unicorn"),
+        (lambda _: world.phrase("cat", "red", 1), "animals keep their own colours"),
+        (lambda _: world.phrase("cat", None, 4), "no word for 4"),
+        (lambda r: world.random_scene(r, ["unicorn"]), "unicorn"),
+        (lambda r: world.random_scene(r, ["cat"] * 4), "cannot hold 4"),
+        (lambda r: world.random_scene(r, []), "cannot hold 0"),
+        (lambda r: world.caption(world.Scene(()), r), "holds 0 different"),
+        (lambda r: world.caption(world.Scene((world.Thing("cat"),) * 4), r), "no word for 4"),
+        (
+            lambda r: world.caption(world.Scene(tuple(map(world.Thing, world.ANIMALS))), r),
+            "holds 12 different",
+        ),
     ],
 )
-def test_what_the_world_does_not_have_is_refused_by_name(scene, said):
+def test_what_the_world_does_not_have_is_refused_by_name(ask, said):
     with pytest.raises(ValueError, match=said):
-        world.draw(scene)
+        ask(np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "index"])
+@pytest.mark.parametrize("index", [b"{}", b"[]", b"7", b"\xff\xfe", b'{"sha256": 3}'])
+def test_an_index_of_anything_is_refused(tmp_path, index):
+    (tmp_path / "sprites.png").write_bytes((sprites.DATA / "sprites.png").read_bytes())
+    (tmp_path / "sprites.json").write_bytes(index)
+    with pytest.raises(ValueError, match="sprite file"):
+        sprites._atlas(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "index", "renamed"])
 def test_a_damaged_sprite_file_is_refused(tmp_path, damage):
     picture = (sprites.DATA / "sprites.png").read_bytes()
     index = (sprites.DATA / "sprites.json").read_text()
@@ -119,6 +143,8 @@ def test_a_damaged_sprite_file_is_refused(tmp_path, damage):
         picture = picture[: len(picture) // 2]
     if damage == "index":
         index = index[:40]
+    if damage == "renamed":
+        index = index.replace('"cat",', '"cow",', 1)
     if damage != "missing":
         (tmp_path / "sprites.png").write_bytes(picture)
     (tmp_path / "sprites.json").write_text(index)

@@ -8,11 +8,11 @@ asked for a cat and a frog and got a frog-coloured cat got neither. What cannot 
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple, cast, overload
 
 import numpy as np
 import torch
@@ -210,8 +210,13 @@ def sighting(
 
 
 def _as_image(picture: Picture) -> Image.Image:
-    if not isinstance(picture, np.ndarray):
+    if isinstance(picture, Image.Image):
         return picture.convert("RGB")
+    if not isinstance(picture, np.ndarray):
+        raise ValueError(
+            f"The scorer got a {type(picture).__name__}; give pictures as PIL images (of a file: "
+            "Image.open(path)) or RGB arrays (of a tensor: tensor.permute(1, 2, 0).numpy())."
+        )
     array = picture
     if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
         raise ValueError(
@@ -265,13 +270,14 @@ class Scorer:
             A sighting, or a list of one a picture for a batch or a sequence.
 
         Raises:
-            ValueError: an array of another shape, type or range.
+            ValueError: no picture, or an array of another shape, type or range.
         """
-        if isinstance(pictures, Image.Image):
-            return self._look([pictures])[0]
-        if isinstance(pictures, np.ndarray) and pictures.ndim != 4:
-            return self._look([pictures])[0]
-        return self._look(list(pictures))
+        several = isinstance(pictures, Iterable) and not isinstance(pictures, str | bytes | Tensor)
+        if isinstance(pictures, np.ndarray):
+            several = pictures.ndim == 4
+        if not several:
+            return self._look([cast(Picture, pictures)])[0]
+        return self._look(list(cast(Sequence[Picture], pictures)))
 
     def _look(self, pictures: Sequence[Picture]) -> list[Sighting]:
         images = [_as_image(picture) for picture in pictures]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from adhere.mini.world.scene import Scene
-from adhere.mini.world.vocabulary import NUMBERS, SCENES, plural
+from adhere.mini.world.vocabulary import NUMBERS, SCENES, check, plural
 
 # Phrases come with their article or number, as "a red car" or "two cats".
 _SINGLE = (
@@ -45,7 +45,23 @@ def groups(scene: Scene) -> list[tuple[str, str | None, int]]:
 
 
 def phrase(subject: str, colour: str | None, count: int, article: str = "a") -> str:
-    """A subject as it is said: "a red car", "two cats"."""
+    """A subject as it is said: "a red car", "two cats".
+
+    Args:
+        subject: one of `SUBJECTS`.
+        colour: one of `COLOURS`, for objects only, or None.
+        count: 1 to 3.
+        article: said before one.
+
+    Raises:
+        ValueError: what the world does not have, or a count that it has no word for.
+    """
+    check(subject, colour)
+    if count != 1 and count not in NUMBERS:
+        raise ValueError(
+            f"The world has no word for {count} times {subject!r}; it counts from 1 to "
+            f"{max(NUMBERS)}."
+        )
     noun = subject if count == 1 else plural(subject)
     words = [noun] if colour is None else [colour, noun]
     return " ".join([article if count == 1 else NUMBERS[count], *words])
@@ -62,8 +78,16 @@ def caption(scene: Scene, random: np.random.Generator, forget: float = 0.0) -> s
 
     Returns:
         Lower-case English words; the article is "a" as in the benchmark, or "an" or "the".
+
+    Raises:
+        ValueError: no subject, more than three different ones, or more than three of one.
     """
     said = groups(scene)
+    if len(said) not in TEMPLATES:
+        raise ValueError(
+            f"The scene holds {len(said)} different subjects; captions are for 1 to "
+            f"{max(TEMPLATES)}: put as many into it."
+        )
     if len(said) > 1 and random.random() < forget:
         said = [said[i] for i in sorted(random.choice(len(said), len(said) - 1, replace=False))]
     phrases = []

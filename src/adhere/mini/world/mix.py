@@ -13,7 +13,7 @@ import numpy as np
 from adhere.mini.world.captions import caption
 from adhere.mini.world.scene import Scene, Thing
 from adhere.mini.world.sprites import STYLES
-from adhere.mini.world.vocabulary import ANIMALS, COLOURS, OBJECTS, SCENES, SUBJECTS
+from adhere.mini.world.vocabulary import ANIMALS, COLOURS, OBJECTS, SCENES, SUBJECTS, check
 
 # Chance of 1, 2 and 3 different subjects; of one (or two) of them becoming two (or three) of
 # the same; of each kind of background.
@@ -71,7 +71,11 @@ def random_scene(random: np.random.Generator, subjects: list[str] | None = None)
 
     Args:
         random: draws everything.
-        subjects: the subjects to draw instead of the mix's own choice, repeated for counts.
+        subjects: one to three subjects to draw instead of the mix's own choice, repeated for
+            counts.
+
+    Raises:
+        ValueError: a subject that the world does not have, or another number of them.
     """
     if subjects is None:
         count = int(random.choice([1, 2, 3], p=SUBJECT_COUNTS))
@@ -79,6 +83,13 @@ def random_scene(random: np.random.Generator, subjects: list[str] | None = None)
             subjects = [str(random.choice(SUBJECTS))] * (count + 1)
         else:
             subjects = _subjects(random, count)
+    for subject in subjects:
+        check(subject)
+    if len(subjects) not in SIZES:
+        raise ValueError(
+            f"A scene of the mix cannot hold {len(subjects)} subjects; give one to {max(SIZES)}, "
+            "or place more yourself, as a Scene of Things."
+        )
     # One style a scene, as one hand draws one picture.
     style = str(random.choice(STYLES))
     colours: dict[str, str | None] = {}

@@ -1,12 +1,14 @@
 """A scene as data, and its picture."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from adhere.mini.world.backgrounds import background
-from adhere.mini.world.sprites import sprite
+from adhere.mini.world.sprites import check_style, sprite
+from adhere.mini.world.vocabulary import BACKGROUNDS, check
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class Thing:
         y: centre, fraction of the picture's height, 0 at the top.
         size: longer side, fraction of the picture's side.
         flip: mirrored left to right.
+
+    Raises:
+        ValueError: a subject, colour or style that the world does not have, a painted animal, or
+            a place or size that is no number.
     """
 
     subject: str
@@ -31,6 +37,15 @@ class Thing:
     size: float = 0.6
     flip: bool = False
 
+    def __post_init__(self) -> None:
+        check(self.subject, self.colour)
+        check_style(self.style)
+        if not (math.isfinite(self.x) and math.isfinite(self.y) and 0 < self.size < math.inf):
+            raise ValueError(
+                f"A {self.subject} cannot stand at ({self.x}, {self.y}) with size {self.size}; "
+                "give fractions of the picture's side, the size above 0."
+            )
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -40,11 +55,27 @@ class Scene:
         things: what stands in the scene.
         background: one of `BACKGROUNDS`.
         seed: places and tints the background's parts.
+
+    Raises:
+        ValueError: a background that the world does not have, or things that are none.
     """
 
     things: tuple[Thing, ...]
     background: str = "plain"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.background not in BACKGROUNDS:
+            raise ValueError(
+                f"The world has no background {self.background!r}; it has "
+                f"{', '.join(BACKGROUNDS)}."
+            )
+        strange = [thing for thing in self.things if not isinstance(thing, Thing)]
+        if strange:
+            raise ValueError(
+                f"A scene got {strange[0]!r} among its things; give a tuple of Thing, such as "
+                "(Thing('cat'),)."
+            )
 
 
 def placed(thing: Thing, size: int) -> tuple[np.ndarray, int, int]:
@@ -73,11 +104,7 @@ def paste(canvas: np.ndarray, layer: np.ndarray, left: int, top: int) -> None:
 
 
 def draw(scene: Scene, size: int = 128) -> np.ndarray:
-    """The scene's picture, RGB uint8 of shape (size, size, 3).
-
-    Raises:
-        ValueError: a subject, style, colour or background that the world does not have.
-    """
+    """The scene's picture, RGB uint8 of shape (size, size, 3)."""
     canvas = background(scene.background, scene.seed, size).astype(np.float32)
     for thing in scene.things:
         paste(canvas, *placed(thing, size))

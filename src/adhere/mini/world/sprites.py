@@ -7,27 +7,46 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from adhere.mini.world.vocabulary import COLOURS, OBJECTS
+from adhere.mini.world.vocabulary import COLOURS, check
 
 STYLES = ("noto", "fluent", "twemoji")
 DATA = Path(str(files("adhere.mini") / "data"))
+
+
+def digest(index: dict, sheet: np.ndarray) -> str:
+    """SHA-256 of a sprite file's pixels and of all that its index says of them.
+
+    Args:
+        index: the content of `sprites.json`; its own "sha256" does not count.
+        sheet: the pixels of `sprites.png`, RGBA uint8.
+    """
+    said = {key: value for key, value in index.items() if key != "sha256"}
+    return hashlib.sha256(sheet.tobytes() + json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def fingerprint() -> str:
+    """The digest of the sprite file that ships with the package."""
+    return json.loads((DATA / "sprites.json").read_bytes())["sha256"]
 
 
 @cache
 def _atlas(folder: Path = DATA) -> dict[tuple[str, str], np.ndarray]:
     """Every sprite by (subject, style), RGBA uint8 of shape (96, 96, 4)."""
     try:
-        index = json.loads((folder / "sprites.json").read_text())
+        index = json.loads((folder / "sprites.json").read_bytes())
         with Image.open(folder / "sprites.png") as file:
             sheet = np.array(file.convert("RGBA"))
-    except (OSError, UnidentifiedImageError, json.JSONDecodeError, SyntaxError) as error:
+        is_whole = index["sha256"] == digest(index, sheet)
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"The sprite file in {folder} cannot be read ({error}); it ships with the package: "
-            "install adhere again, or make it with recipes/make_sprites.py."
+            f"The sprite file in {folder} cannot be read ({type(error).__name__}: {error}); "
+            "it ships with the package: install adhere again, or make it with "
+            "recipes/make_sprites.py."
         ) from error
-    if hashlib.sha256(sheet.tobytes()).hexdigest() != index["sha256"]:
+    if not is_whole:
         raise ValueError(
             f"The sprite file in {folder} is not the one that its index describes; it ships with "
             "the package: install adhere again, or make it with recipes/make_sprites.py."
@@ -38,6 +57,16 @@ def _atlas(folder: Path = DATA) -> dict[tuple[str, str], np.ndarray]:
         for row, style in enumerate(index["styles"])
         for column, subject in enumerate(index["subjects"])
     }
+
+
+def check_style(style: str) -> None:
+    """Refuses a style that the world does not have.
+
+    Raises:
+        ValueError: unknown style.
+    """
+    if style not in STYLES:
+        raise ValueError(f"The world has no style {style!r}; it has {', '.join(STYLES)}.")
 
 
 def _paintable(subject: str, rgb: np.ndarray) -> np.ndarray:
@@ -66,22 +95,11 @@ def sprite(subject: str, style: str, colour: str | None = None) -> np.ndarray:
     Raises:
         ValueError: unknown subject, style or colour, or a colour asked of an animal.
     """
-    atlas = _atlas()
-    if (subject, style) not in atlas:
-        raise ValueError(
-            f"The world has no {subject!r} in style {style!r}; it has "
-            f"{', '.join(sorted({s for s, _ in atlas}))} in styles {', '.join(STYLES)}."
-        )
-    picture = atlas[subject, style]
+    check(subject, colour)
+    check_style(style)
+    picture = _atlas()[subject, style]
     if colour is None:
         return picture
-    if colour not in COLOURS:
-        raise ValueError(f"The world has no colour {colour!r}; it has {', '.join(COLOURS)}.")
-    if subject not in OBJECTS:
-        raise ValueError(
-            f"A {subject} cannot be painted {colour}: animals keep their own colours; "
-            f"give colours to objects ({', '.join(OBJECTS)})."
-        )
     rgb = picture[..., :3].astype(np.float32)
     mask = _paintable(subject, rgb) * (picture[..., 3] > 0)
     lightness = rgb.mean(-1)

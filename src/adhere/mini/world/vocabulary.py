@@ -46,3 +46,22 @@ NUMBERS = {2: "two", 3: "three"}
 def plural(subject: str) -> str:
     """The plural of a subject's name."""
     return PLURALS.get(subject, subject + "s")
+
+
+def check(subject: str, colour: str | None = None) -> None:
+    """Refuses what the world does not have.
+
+    Raises:
+        ValueError: unknown subject or colour, or a colour asked of an animal.
+    """
+    if subject not in SUBJECTS:
+        raise ValueError(f"The world has no {subject!r}; it has {', '.join(SUBJECTS)}.")
+    if colour is None:
+        return
+    if colour not in COLOURS:
+        raise ValueError(f"The world has no colour {colour!r}; it has {', '.join(COLOURS)}.")
+    if subject not in OBJECTS:
+        raise ValueError(
+            f"A {subject} cannot be painted {colour}: animals keep their own colours; "
+            f"give colours to objects ({', '.join(OBJECTS)})."
+        )
