@@ -56,7 +56,11 @@ def _halve(before: int, after: int, kernel: int = 3) -> nn.Sequential:
 
 
 class Detector(nn.Module):
-    """Down to 8×8, where a cell sees the whole picture, and up to 16×16 (about 0.1 GMAC)."""
+    """Down to 8×8 and up to 16×16 (about 0.1 GMAC).
+
+    The convolutions behind a cell see 193×193 pixels around it: the whole picture from its middle,
+    not from its edges. Only the norms' statistics are always of the whole.
+    """
 
     def __init__(self, widths: tuple[int, int, int, int] = WIDTHS) -> None:
         """`widths`: channels at 64, 32, 16 and 8 cells a side, multiples of 8."""
