@@ -26,12 +26,12 @@ from adhere.loading import (
     scheduler_named,
     scheduler_recipe,
 )
-from adhere.methods import METHODS, Method
+from adhere.methods import Method
 from adhere.methods.base import checked
 from adhere.nursing import nurse
-from adhere.parameters import method_named, parameters_of, with_parameters
+from adhere.parameters import method_named, methods_of, recipes_of
 from adhere.picture import save_picture
-from adhere.recipe import MethodRecipe, ModelRecipe, Recipe
+from adhere.recipe import ModelRecipe, Recipe
 from adhere.request import (
     check_schedule,
     checked_batch_size,
@@ -120,9 +120,9 @@ def draw(
         model: "mini" (bundled), a folder, a hub id, what `adhere.loading.load` gave, or a
             text-to-image pipeline of yours.
         prompt: what to draw.
-        method: what nurses: the name of a method, with its paper's numbers, or on "mini" with
-            those of `adhere.mini.tuned`; a method; a list of these, of which one may move
-            latents; None for the plain pipeline.
+        method: what nurses: the name of a method, with its paper's numbers, or with those that
+            the model's folder states in `methods.json`, as that of "mini" does; a method; a list
+            of these, of which one may move latents; None for the plain pipeline.
         subjects: what the picture must hold; None finds it, see `adhere.find_subjects`. For a
             plain picture they are checked, and nothing more.
         seeds: one or several, from 0 to 2**63 - 1; each picture has a random generator of its
@@ -167,7 +167,7 @@ def draw(
             prompt=prompt,
             negative_prompt=negative_prompt,
             subjects=(),
-            methods=tuple(MethodRecipe(m.name, parameters_of(m)) for m in methods),
+            methods=recipes_of(methods),
             seed=seeds[0],
             batch=seeds,
             steps=steps,
@@ -218,7 +218,7 @@ def redraw(
     Raises:
         ValueError: the model is not at hand, or a name in the recipe is not known.
     """
-    methods = [_method_again(m) for m in recipe.methods]
+    methods = methods_of(recipe.methods)
     loaded = _model_again(recipe, model, device)
     pipe = loaded.pipe
     for difference in _differences(recipe, loaded.source, pipe.device.type):
@@ -315,7 +315,10 @@ def _draw_batch(
 def _name_of(model: Model) -> str | None:
     if isinstance(model, Loaded):
         return model.source.name
-    return os.fspath(model) if isinstance(model, str | os.PathLike) else None
+    if isinstance(model, str | os.PathLike):
+        return os.fspath(model)
+    # Where diffusers loaded it from.
+    return str(getattr(model, "config", {}).get("_name_or_path") or "")
 
 
 def _methods(
@@ -346,8 +349,7 @@ def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -
         )
     else:
         # The weights of an object may have changed since they were read from anywhere.
-        name = str(model.config.get("_name_or_path") or "")
-        loaded = Loaded(model, ModelRecipe(name[:1_000]))
+        loaded = Loaded(model, ModelRecipe((_name_of(model) or "")[:1_000]))
     pipe = loaded.pipe
     takes = inspect.signature(pipe.__call__).parameters
     needed = {"prompt", "height", "width", "callback_on_step_end"}
@@ -413,15 +415,6 @@ def _counting(on_step: OnStep | None, number: int, batches: int) -> OnStep | Non
     if on_step is None:
         return None
     return lambda done, count: on_step(number * count + done, batches * count)
-
-
-def _method_again(recipe: MethodRecipe) -> Method:
-    if recipe.name not in METHODS:
-        raise ValueError(
-            f"The picture was drawn with {recipe.name!r}, which is none of "
-            f"{', '.join(METHODS)}; draw it again from the Python that made it."
-        )
-    return with_parameters(method_named(recipe.name), recipe.parameters)
 
 
 def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loaded:

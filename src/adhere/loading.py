@@ -88,19 +88,15 @@ def find_folder(name: str) -> tuple[Path, str | None]:
     Raises:
         ValueError: there is no such model.
     """
-    if name == MINI:
-        from adhere import mini
-
-        if not (mini.folder() / "model_index.json").is_file():
+    folder = local_folder(name)
+    if folder is not None:
+        if name == MINI and not (folder / "model_index.json").is_file():
             raise ValueError(
                 "The weights of the bundled model 'mini' are missing from this installation; "
                 "install adhere anew, or give another model."
             )
-        return mini.folder(), None
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path, None
-    if path.is_file():
+        return folder, None
+    if name and Path(name).expanduser().is_file():
         raise ValueError(
             f"{name!r} is a file; expected a folder in diffusers' layout. Convert a single file "
             "with StableDiffusionPipeline.from_single_file(…).save_pretrained(folder)."
@@ -108,6 +104,17 @@ def find_folder(name: str) -> tuple[Path, str | None]:
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
         raise unknown("model", name, [MINI, "a folder", "an id on the hub such as owner/name"])
     return _fetch(name)
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder of the bundled model, or of one that is a folder here; None for any other."""
+    if name == MINI:
+        from adhere import mini
+
+        return mini.folder()
+    path = Path(name).expanduser()
+    # An empty name would be the folder that we are in.
+    return path if name and path.is_dir() else None
 
 
 def check_folder(folder: Path) -> None:

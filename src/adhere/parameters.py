@@ -2,37 +2,118 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
-from adhere.methods import METHODS, Method
+from adhere.loading import local_folder
+from adhere.methods import METHODS, LatentMethod, Method
+from adhere.methods.base import WeightedSum
+from adhere.methods.watch import Watch
 from adhere.names import unknown
+from adhere.recipe import MethodRecipe
 from adhere.values import as_hint, read
+
+# Of a term of a sum, in a recipe; no parameter can have such a name.
+_WEIGHT = "weight in the sum"
 
 
 def method_named(name: str, *, official: bool = False, model: str | None = None) -> Method:
-    """A method with the numbers of its paper, or with those that suit the bundled model.
+    """A method with the numbers of its paper, or with those that its model states.
 
     Args:
         name: one of `METHODS`.
         official: the authors' behaviour where it differs.
-        model: what it will nurse; "mini" states numbers of its own, see `adhere.mini.tuned`.
+        model: what it will nurse, "mini" or a folder, see `stated_numbers`.
 
     Raises:
-        ValueError: no such method; the nearest name is suggested.
+        ValueError: no such method; the nearest name is suggested. Or a model that states what
+            cannot be.
     """
     if name not in METHODS:
         raise unknown("method", name, [*METHODS, "none"])
     kind: Any = METHODS[name]
     if official:
         return kind.official()
-    if model == "mini":
-        from adhere import mini
+    stated = {} if model is None else stated_numbers(model)
+    return with_parameters(kind(), stated.get(name, {}))
 
-        return mini.tuned(name)
-    return kind()
+
+def stated_numbers(model: str) -> Mapping[str, Mapping[str, object]]:
+    """What a model says suits it: method name to parameters, from `methods.json` in its folder.
+
+    Papers chose their numbers for Stable Diffusion; a model with fewer words or other attention
+    may want others. Of the hub's models this file is not fetched.
+
+    Args:
+        model: "mini", a folder, or any other name, for which nothing is stated.
+
+    Raises:
+        ValueError: the file is no such table, or a method does not take what it says.
+    """
+    folder = local_folder(model)
+    file = None if folder is None else folder / "methods.json"
+    if file is None or not file.is_file():
+        return {}
+    try:
+        stated = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(stated, dict) or not all(isinstance(v, dict) for v in stated.values()):
+            raise ValueError("it is no table of methods and their parameters.")
+        for name, numbers in stated.items():
+            with_parameters(method_named(name), numbers)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{str(file)!r} cannot be used: {error} Mend the file, or take it away."
+        ) from None
+    return stated
+
+
+def recipes_of(methods: Sequence[Method]) -> tuple[MethodRecipe, ...]:
+    """Methods as a picture's recipe has them: of a sum every term, with its weight."""
+    found = []
+    for method in methods:
+        if isinstance(method, WeightedSum):
+            for weight, term in method.terms:
+                numbers = parameters_of(term) | {_WEIGHT: float(weight)}
+                found.append(MethodRecipe(term.name, numbers))
+        else:
+            found.append(MethodRecipe(method.name, parameters_of(method)))
+    return tuple(found)
+
+
+def methods_of(recipes: Sequence[MethodRecipe]) -> list[Method]:
+    """The methods of a picture's recipe.
+
+    Raises:
+        ValueError: one that is not known here, such as a function of the user's; or numbers that
+            it does not take.
+    """
+    kinds = {**METHODS, Watch.name: Watch}
+    found: list[Method] = []
+    terms: list[tuple[float, LatentMethod]] = []
+    place, is_sum = 0, False
+    for recipe in recipes:
+        if recipe.name not in kinds:
+            raise ValueError(
+                f"The picture was drawn with {recipe.name!r}, which is none of "
+                f"{', '.join(kinds)}; draw it again from the Python that made it."
+            )
+        numbers = dict(recipe.parameters)
+        is_sum |= _WEIGHT in numbers
+        weight = as_hint(numbers.pop(_WEIGHT, 1.0), float)
+        method = with_parameters(kinds[recipe.name](), numbers)
+        if not isinstance(method, LatentMethod):
+            found.append(method)
+            continue
+        place = place if terms else len(found)
+        terms.append((weight, method))  # type: ignore[arg-type]
+    if is_sum or len(terms) > 1:
+        found.insert(place, WeightedSum(tuple(terms)))
+    elif terms:
+        found.insert(place, terms[0][1])
+    return found
 
 
 def with_parameters(method: Method, values: Mapping[str, object]) -> Method:

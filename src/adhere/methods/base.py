@@ -165,6 +165,10 @@ class WeightedSum(LatentMethod):
     name: ClassVar[str] = "weighted-sum"
     terms: tuple[tuple[float, LatentMethod], ...]
 
+    def __post_init__(self) -> None:
+        weights = [weight for weight, _ in self.terms]
+        expect(all(map(math.isfinite, weights)), f"weights {weights}", "finite numbers")
+
     @property
     def _leader(self) -> LatentMethod:
         """The first that moves latents, or the very first where none does."""

@@ -6,7 +6,6 @@ siblings do: of two subjects one may be missing, and colours leak.
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,8 +48,6 @@ def tuned(name: str) -> Method:
     Raises:
         ValueError: no such method.
     """
-    from adhere.parameters import method_named, with_parameters
+    from adhere.parameters import method_named
 
-    # Read by `adhere.draw` and the shell, so that what they draw first is what the model can do.
-    stated = json.loads((folder() / "methods.json").read_text(encoding="utf-8"))
-    return with_parameters(method_named(name), stated.get(name, {}))
+    return method_named(name, model="mini")

@@ -134,8 +134,9 @@ def _distance(found: Tokens, modifier: str | int, noun: Span) -> int:
 
 
 def _is_names(word: object) -> bool:
-    is_list = isinstance(word, Sequence) and not isinstance(word, str | bytes)
-    return is_list and all(_is_name(part) for part in word)
+    if not isinstance(word, Sequence) or isinstance(word, str | bytes):
+        return False
+    return all(_is_name(part) for part in word)
 
 
 def _is_name(word: object) -> bool:
