@@ -76,6 +76,9 @@ def test_looking_whether_a_folder_is_writable_leaves_nothing(tmp_path):
         check_writable(tmp_path / "file")
     with pytest.raises(ValueError, match="choose another folder"):
         check_writable(tmp_path / "file" / "below")
+    for name in ("n" * 300, "nul\0", "/".join(["n" * 200] * 20)):
+        with pytest.raises(ValueError, match="Nothing can be written .*choose another folder"):
+            check_writable(tmp_path / name)
 
 
 def test_strangers_files_are_refused(tmp_path):

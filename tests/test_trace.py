@@ -1,6 +1,7 @@
 """The trace: numbers, heat maps, figures, a folder."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,6 +89,25 @@ def test_heat_maps_have_the_softmax_of_their_method(kind):
         flattest.append(trace.weakest()[0])
     # A wide softmax leaves each of 75 tokens the same share.
     assert flattest[1] == pytest.approx(1 / 75, abs=1e-3) and flattest[0] > 2 / 75
+
+
+def test_saving_takes_away_the_trace_that_was_there(trace, tmp_path):
+    trace.save(tmp_path)
+    (tmp_path / "sample-notes.png").touch()
+    former = sorted(file.name for file in tmp_path.iterdir())
+    assert {"trace.json", "maps.safetensors", "sample-1.png"} <= set(former)
+    Trace().save(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["sample-notes.png", "trace.json"]
+
+
+def test_saving_writes_no_half_file(trace, tmp_path, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        trace.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_heat_maps(trace):

@@ -21,6 +21,7 @@ from adhere.recipe import Recipe, from_json
 _CHUNK = "adhere"
 SHEET_CHUNK = "adhere-sheet"
 _LONGEST_SLUG = 60
+_LONGEST_NAME = 120
 
 
 def save_picture(picture: Image.Image, recipe: Recipe, folder: str | os.PathLike[str]) -> Path:
@@ -161,17 +162,27 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: they cannot.
     """
-    place = Path(folder)
-    while not os.path.lexists(place) and place != place.parent:
-        place = place.parent
+    # As long as any name of ours, so that one that is too long is seen.
+    place = Path(folder) / ("x" * _LONGEST_NAME)
     try:
+        while not _exists(place):
+            place = place.parent
         with tempfile.TemporaryFile(dir=place):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ValueError(
-            f"Nothing can be written to {os.fspath(folder)!r} ({error.strerror}); "
-            "choose another folder."
+            f"Nothing can be written to {os.fspath(folder)!r} ({why}); choose another folder."
         ) from error
+
+
+def _exists(place: Path) -> bool:
+    """Whether there is something; unlike those of `os.path` it hides no other mistake."""
+    try:
+        place.lstat()
+    except FileNotFoundError:
+        return place == place.parent
+    return True
 
 
 def _move(source: Path, target: Path) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +21,9 @@ from adhere.subjects import Attribute, Subject
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
+
+
+_SAVED = re.compile(r"\.?(trace\.json|maps\.safetensors|sample-\d+\.png)(\.part)?")
 
 
 @dataclass(frozen=True)
@@ -236,24 +242,35 @@ class Trace:
 
         There will be `trace.json` with the numbers, `maps.safetensors` with the heat maps
         (steps, B, H, W, T), and, where matplotlib is installed, a figure `sample-0.png` for each
-        sample.
+        sample. Those of a trace saved there before are taken away first; each file is written
+        whole or not at all, the numbers last.
 
         Returns:
             The folder.
         """
         from importlib.util import find_spec
 
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        numbers = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        (folder / "trace.json").write_text(numbers + "\n", encoding="utf-8")
+        files: dict[str, bytes] = {}
         if self.steps:
             maps = torch.stack([record.maps for record in self.steps])
-            save_file({"maps": maps.contiguous()}, folder / "maps.safetensors")
+            files["maps.safetensors"] = save({"maps": maps.contiguous()})
             for sample in range(len(self.prompts) if find_spec("matplotlib") else 0):
-                self.plot(sample=sample).savefig(folder / f"sample-{sample}.png")
+                figure = io.BytesIO()
+                self.plot(sample=sample).savefig(figure, format="png")
+                files[f"sample-{sample}.png"] = figure.getvalue()
+        numbers = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        files["trace.json"] = f"{numbers}\n".encode()
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for former in folder.iterdir():
+            if _SAVED.fullmatch(former.name):
+                former.unlink()
+        for name, data in files.items():
+            part = folder / f".{name}.part"
+            part.write_bytes(data)
+            os.replace(part, folder / name)
         return folder
 
     def _check_recorded(self) -> None:
