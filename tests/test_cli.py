@@ -14,10 +14,12 @@ import torch
 from PIL import Image
 
 import toys
-from adhere.cli import main, one_line
+from adhere.cli import compare, main, one_line
 from adhere.cli.printing import printable
 from adhere.cli.values import seeds
+from adhere.drawing import draw, redraw
 from adhere.methods import METHODS
+from adhere.parameters import stated_numbers
 from adhere.picture import SHEET_CHUNK, read_recipe, save_picture
 from adhere.recipe import from_json
 from doors import PROMPT, copied, saved
@@ -207,6 +209,61 @@ def test_tokens_are_listed_with_their_roles(shell):
     assert status == 0
 
 
+def test_what_a_tokenizer_says_moves_no_cursor(shell):
+    status, out, _ = shell("tokens", "a \x1b[2J cat", "--model", saved())
+    assert status == 0 and all(line.isprintable() for line in out)
+    assert any("\\x1b" in line for line in out)
+
+
+def test_a_terminal_of_few_characters_is_told_all(tmp_path):
+    command = [sys.executable, "-m", "adhere", "tokens", "a café and a 猫", "--model", saved()]
+    done = subprocess.run(
+        [*command, "--subjects", "café"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"subject caf\\xe9" in done.stdout
+
+
+def test_an_interrupted_comparison_keeps_what_is_finished(shell, tmp_path, monkeypatch):
+    def interrupted(*given, method=None, **others):
+        if method is not None and method.name == "divide-and-bind":
+            raise KeyboardInterrupt
+        return draw(*given, method=method, **others)
+
+    monkeypatch.setattr(compare, "draw", interrupted)
+    words = ["compare", PROMPT, "--model", saved(), "--steps", "2"]
+    status, out, [line] = shell(*words, "--methods", "token-reweighting,divide-and-bind")
+    assert status == 130 and [told.split()[0] for told in out] == ["plain", "token-reweighting"]
+    [sheet] = os.listdir(tmp_path / "sheets")
+    assert line.endswith(f"finished so far are on sheets/{sheet}")
+
+
+def test_the_models_own_numbers_are_told(shell, tmp_path):
+    [numbers] = [v for k, v in stated_numbers("mini").items() if k == "attend-and-excite"]
+    told = shell("methods")[1]
+    own = told[told.index("  On the bundled model, where not said otherwise:") + 1]
+    assert own.strip().startswith("--") and all(k.replace("_", "-") in own for k in numbers)
+    folder = copied(tmp_path)
+    (folder / "methods.json").write_text('{"token-reweighting": {"alpha": 2.0}}')
+    words = ["compare", PROMPT, "--model", folder, "--steps", "2"]
+    _, out, _ = shell(*words, "--methods", "token-reweighting,attention-regulation")
+    assert [line.endswith("numbers of this model") for line in out[1:3]] == [True, False]
+    with Image.open(tmp_path / out[-1]) as sheet:
+        recipes = [from_json(json.dumps(one)) for one in json.loads(sheet.info[SHEET_CHUNK])]
+    assert recipes[1].methods[0].parameters["alpha"] == 2.0
+
+
+def test_a_sheet_of_maps_carries_a_recipe_that_draws_its_picture(shell, tmp_path):
+    _, [line], _ = shell("maps", PROMPT, "--model", saved(), *QUICK)
+    with Image.open(tmp_path / line) as sheet:
+        [recipe] = json.loads(sheet.info[SHEET_CHUNK])
+    again = redraw(from_json(json.dumps(recipe)))
+    assert json.loads(again.recipes[0].to_json()) == recipe
+
+
 def test_methods_lists_every_parameter(shell):
     status, out, _ = shell("methods")
     text = "\n".join(out)
@@ -284,6 +341,41 @@ MISTAKES = {
     "no value": (["draw", PROMPT, "--out"], "--out: expected one argument"),
     "option for value": (["draw", PROMPT, "--out", "--plain"], "--out: expected one argument"),
     "switch with value": (["draw", PROMPT, "--plain=3"], "--plain"),
+    "no folder": (["draw", PROMPT, "--out", ""], "--out is empty"),
+    "no model": (["draw", PROMPT, "--model="], "--model is empty"),
+    "a long folder": (["draw", PROMPT, "--out", "n" * 300], "Nothing can be written to 'nnn"),
+    "plain and a subject": (
+        ["draw", PROMPT, "--plain", "--subjects", "dog"],
+        "'dog' is not in the prompt",
+    ),
+    "none and a subject": (
+        ["draw", PROMPT, "--method", "none", "--subjects", "dog"],
+        "'dog' is not in the prompt",
+    ),
+    "plain and official": (["draw", PROMPT, "--plain", "--official"], "--plain has no method"),
+    "none and official": (
+        ["draw", PROMPT, "--method", "none", "--official"],
+        "--official, but no method",
+    ),
+    "one method twice": (
+        ["draw", PROMPT, "--method", "token-reweighting,token-reweighting", "--alpha", "2"],
+        "the method token-reweighting twice",
+    ),
+    "compared twice": (
+        ["compare", PROMPT, "--methods", "divide-and-bind,divide-and-bind"],
+        "the method divide-and-bind twice",
+    ),
+    "another method's": (
+        ["draw", PROMPT, "--token-reweighting.alpha", "2"],
+        "but the method is attend-and-excite; add token-reweighting to --method",
+    ),
+    "steps for fractions": (
+        ["draw", PROMPT, "--refine-at", "0:0.05,10:0.5"],
+        "fractions of the loop, not steps",
+    ),
+    "half a character": (["draw", "a caf\udcc3"], "give text in UTF-8"),
+    "half of a negative one": (["draw", PROMPT, "--negative-prompt", "\udcc3"], "in UTF-8"),
+    "half of a subject": (["tokens", PROMPT, "--subjects", "\udcc3"], "in UTF-8"),
     "again with": (["draw", PROMPT, "--again", "x.png"], "leave out prompt"),
     "none and another": (["draw", PROMPT, "--method", "none,attend-and-excite"], "alone"),
     "compare a subject that is not there": (

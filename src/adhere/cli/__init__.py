@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 for a user's mistake, 1 for ours, 130 when interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows fewer characters than a prompt is told them by their numbers.
+        with suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
     except SystemExit as end:

@@ -129,6 +129,8 @@ class _Once(argparse.Action):
     ) -> None:
         if getattr(namespace, self.dest, None) is not None:
             parser.error(f"{option_string} is given twice")
+        if values == "" and self.dest != "negative_prompt":
+            parser.error(f"{option_string} is empty; give a value, or leave it out")
         setattr(namespace, self.dest, values)
 
 
@@ -157,8 +159,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         own.error(f"{wrong} is no option" + (f": did you mean {near}?" if near else ""))
     if arguments.verb == "draw":
         _check_again(own, arguments)
-    if getattr(arguments, "plain", False) and (arguments.method or settings):
-        own.error("--plain has no method, and no parameters of one")
+    if getattr(arguments, "plain", False) and (arguments.method or settings or arguments.official):
+        own.error("--plain has no method, official or not, and no parameters of one")
     return arguments
 
 

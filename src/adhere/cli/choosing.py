@@ -25,6 +25,9 @@ def chosen_methods(arguments: argparse.Namespace) -> list[Method]:
     names = arguments.method or ["attend-and-excite"]
     if arguments.plain or names == ["none"]:
         names = []
+    if arguments.official and not names:
+        raise ValueError("Got --official, but no method to have an official form; leave it out.")
+    check_once(names)
     if "none" in names:
         raise ValueError(
             f"Got the methods {', '.join(names)}; none goes with no other: leave it out, or give "
@@ -66,6 +69,17 @@ def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def check_once(names: Sequence[str]) -> None:
+    """Refuses methods of which one is named twice: options could not tell the two apart.
+
+    Raises:
+        ValueError: one is.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"Got the method {twice} twice; name it once.")
+
+
 def hush(debug: bool) -> None:
     """Keeps other libraries from talking, unless debugging."""
     if debug:
@@ -85,10 +99,16 @@ def _owner(methods: list[Method], said: str, options: Sequence[str]) -> tuple[in
     if not methods:
         raise ValueError(f"Got {_option(said)}, but no method to have it; leave it out.")
     candidates = [n for n, m in enumerate(methods) if prefix in ("", m.name)]
+    if not candidates:
+        chosen = " and ".join(m.name for m in methods)
+        raise ValueError(
+            f"Got {_option(said)}, but the method is {chosen}; add {prefix} to --method, or leave "
+            "the option out."
+        )
     known = {n: [field.name for field in fields(methods[n])] for n in candidates}  # type: ignore[arg-type]
     owners = [n for n in candidates if name in known[n]]
     if not owners:
-        kind = " and ".join(methods[n].name for n in candidates) or "the methods chosen"
+        kind = " and ".join(methods[n].name for n in candidates)
         there = [_option(field) for own in known.values() for field in own]
         raise unknown(f"option or parameter of {kind}", _option(said), there, also=options)
     if len(owners) > 1:

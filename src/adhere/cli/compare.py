@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
-from adhere.cli.choosing import chosen_model, sampling
+from adhere.cli.choosing import check_once, chosen_model, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw
 from adhere.loading import MINI
 from adhere.methods import METHODS, Method
-from adhere.parameters import method_named
+from adhere.parameters import method_named, stated_numbers
 from adhere.picture import (
     SHEET_CHUNK,
     check_writable,
@@ -33,9 +34,11 @@ def run(arguments: argparse.Namespace) -> None:
     check_writable(folder)
     check_prompt(arguments.prompt)
     names = arguments.methods or list(METHODS)
+    check_once(names)
     methods: dict[str, Method | None] = {"plain": None}
     chosen = arguments.model or MINI
     methods |= {name: method_named(name, model=chosen) for name in names if name != "none"}
+    stated = stated_numbers(chosen)
     model = chosen_model(arguments)
     options = sampling(arguments)
     if any(methods.values()):
@@ -43,33 +46,48 @@ def run(arguments: argparse.Namespace) -> None:
     # The first run in a process also pays for choosing kernels, which is nobody's cost.
     draw(model, arguments.prompt, method=None, **{**options, "steps": 2, "seeds": (0,)})
     rows: dict[str, Drawing] = {}
-    for name, method in methods.items():
-        with bar(name) as on_step:
-            rows[name] = draw(model, arguments.prompt, method=method, on_step=on_step, **options)
-        say(f"{name:22} {', '.join(_cost(rows[name], rows['plain']))}")
-    labels: list[Label] = [(n, *_cost(drawing, rows["plain"])) for n, drawing in rows.items()]
+    try:
+        for name, method in methods.items():
+            with bar(name) as on_step:
+                rows[name] = draw(
+                    model, arguments.prompt, method=method, on_step=on_step, **options
+                )
+            say(f"{name:22} {', '.join(_told(name, rows, stated))}")
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+        kept = _save(arguments.prompt, rows, stated, folder)
+        raise KeyboardInterrupt(f"interrupted; the rows finished so far are on {kept}") from None
+    say(str(_save(arguments.prompt, rows, stated, folder)))
+
+
+def _save(prompt: str, rows: dict[str, Drawing], stated: Collection[str], folder: str) -> Path:
+    """Writes the sheet of the rows that are there."""
+    labels: list[Label] = [(name, *_told(name, rows, stated)) for name in rows]
     recipe = rows["plain"].recipes[0]
     model_name = Path(recipe.model.name).name
     sheet = make_sheet(
         [drawing.pictures for drawing in rows.values()],
         rows=labels,
         columns=[f"seed {one.seed}" for one in rows["plain"].recipes],
-        title=arguments.prompt,
+        title=prompt,
         note=f"{model_name}, {recipe.steps} steps, guidance {recipe.guidance_scale:g}",
     )
     recipes = [one for drawing in rows.values() for one in drawing.recipes]
-    chunks = sheet_chunks(f"adhere compare: {arguments.prompt}", recipes)
+    chunks = sheet_chunks(f"adhere compare: {prompt}", recipes)
     digest = hashlib.sha256(chunks[SHEET_CHUNK].encode()).hexdigest()[:8]
     data = png(sheet, chunks)
-    say(str(save_bytes(data, folder, f"compare-{slug(arguments.prompt)}-{digest}", ".png")))
+    return save_bytes(data, folder, f"compare-{slug(prompt)}-{digest}", ".png")
 
 
-def _cost(drawing: Drawing, plain: Drawing) -> tuple[str, ...]:
-    """Time against the plain run, and the passes of the denoiser that nursing added."""
+def _told(name: str, rows: dict[str, Drawing], stated: Collection[str]) -> tuple[str, ...]:
+    """Time against the plain run, passes that nursing added, and whose numbers a method has."""
+    drawing, plain = rows[name], rows["plain"]
     time = f"{drawing.seconds:.1f} s"
     if drawing is plain:
         return (time,)
     forwards = sum(trace.truncated_forwards for trace in drawing.traces)
     backwards = sum(trace.backwards for trace in drawing.traces)
     added = f"{forwards} short passes, {backwards} gradients" if forwards else "no passes added"
-    return f"{drawing.seconds / plain.seconds:.2f} x plain, {time}", added
+    whose = ("numbers of this model",) if name in stated else ()
+    return f"{drawing.seconds / plain.seconds:.2f} x plain, {time}", added, *whose

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import argparse
 import inspect
+from collections.abc import Mapping
 from dataclasses import fields
 from textwrap import fill
 
+from adhere.loading import MINI
 from adhere.methods import METHODS, LatentMethod
-from adhere.parameters import said
+from adhere.parameters import said, stated_numbers
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints each method: name, what it does, what it moves, parameters with defaults."""
+    """Prints each method: what it does and moves, its paper's numbers and the bundled model's."""
     blocks = []
+    stated = stated_numbers(MINI)
     for name, kind in METHODS.items():
         summary = (inspect.getdoc(kind) or "").splitlines()[0]
         moves = "moves latents" if issubclass(kind, LatentMethod) else "edits attention"
         lines = [f"{name}  ({kind.paper or 'no paper'}; {moves})", f"  {summary}"]
-        options = " ".join(
-            # A no-break space, taken out below, keeps an option and its value on one line.
-            f"--{f.name.replace('_', '-')}\N{NO-BREAK SPACE}{said(f.default)}"
-            for f in fields(kind)  # type: ignore[arg-type]
-        )
-        lines.append(
-            fill(
-                options,
-                95,
-                initial_indent="    ",
-                subsequent_indent="    ",
-                break_on_hyphens=False,
-                break_long_words=False,
-            ).replace("\N{NO-BREAK SPACE}", " ")
-        )
+        lines.append(_options({f.name: f.default for f in fields(kind)}))  # type: ignore[arg-type]
+        if name in stated:
+            lines += ["  On the bundled model, where not said otherwise:", _options(stated[name])]
         blocks.append("\n".join(lines))
     print("\n\n".join(blocks))
+
+
+def _options(values: Mapping[str, object]) -> str:
+    """Parameters with their values, as options in lines."""
+    # A no-break space, taken out below, keeps an option and its value on one line.
+    words = [f"--{k.replace('_', '-')}\N{NO-BREAK SPACE}{said(v)}" for k, v in values.items()]
+    lines = fill(
+        " ".join(words),
+        95,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return lines.replace("\N{NO-BREAK SPACE}", " ")

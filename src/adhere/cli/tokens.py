@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from adhere.cli.printing import printable
 from adhere.loading import MINI, load_tokenizer
 from adhere.subjects import find_subjects, tokens
 from adhere.texts import check_prompt
@@ -13,7 +14,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Prints one line a token, and says which subject or attribute it belongs to."""
     check_prompt(arguments.prompt)
     tokenizer = load_tokenizer(arguments.model or MINI)
-    listed = tokens(tokenizer, arguments.prompt)
+    listed = [printable(token) for token in tokens(tokenizer, arguments.prompt)]
     subjects = find_subjects(tokenizer, arguments.prompt, arguments.subjects)
     roles: dict[int, list[str]] = {}
     for subject in subjects:
@@ -25,5 +26,5 @@ def run(arguments: argparse.Namespace) -> None:
                 roles.setdefault(index, []).append(f"{attribute.text}, of {subject.text}")
     width = max(len(token) for token in listed)
     for index, token in enumerate(listed):
-        line = f"{index:4}  {token:{width}}  {'; '.join(roles.get(index, []))}"
+        line = f"{index:4}  {token:{width}}  {printable('; '.join(roles.get(index, [])))}"
         print(line.rstrip())
