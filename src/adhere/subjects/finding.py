@@ -45,8 +45,9 @@ def find_subjects(
             - an index, for the token at that position and nothing else;
             - a sequence of attributes and, last, their noun: exactly those;
             - a `Subject`, taken as it is.
-        parser: how nouns and modifiers are found: "rules" (built in), "spacy" (needs spaCy and an
-            English model), or "auto" (spaCy where installed).
+        parser: how nouns and modifiers are found: "rules" (built in); "spacy" (the rules, with
+            spaCy's tags for words that they only took for nouns; needs spaCy and an English
+            model); or "auto" (the second where it is installed).
 
     Returns:
         Subjects in the order of the prompt, or of `words`.

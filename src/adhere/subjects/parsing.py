@@ -63,8 +63,8 @@ def noun_phrases(prompt: str, parser: Parser = "auto") -> tuple[Phrase, ...]:
 
     Args:
         prompt: any English text.
-        parser: "rules" needs nothing; "spacy" needs spaCy and an English model of it; "auto" takes
-            spaCy where both are installed.
+        parser: "rules" needs nothing; "spacy" has spaCy tag the words that the rules are unsure
+            of, and needs it and an English model of it; "auto" does so where both are installed.
 
     Raises:
         ValueError: unknown parser, or "spacy" where it is not installed.
