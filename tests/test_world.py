@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adhere.mini import world
-from adhere.mini.world import sprites
+from adhere.mini.world import mix, sprites
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -84,11 +84,42 @@ def test_forgetting_leaves_out_about_the_stated_share():
 
 
 def test_the_mix_is_the_stated_one():
+    """Every share that the card states, within four deviations of a sample of 4,000."""
     random = np.random.default_rng(5)
-    counts = np.zeros(4)
-    for _ in range(2000):
-        counts[len({t.subject for t in world.random_scene(random).things})] += 1
-    assert counts[1:] / 2000 == pytest.approx([0.68, 0.26, 0.06], abs=0.04)
+    scenes = [world.random_scene(random) for _ in range(4000)]
+
+    def close(is_so, share):
+        margin = 4 * (share * (1 - share) / len(is_so)) ** 0.5
+        assert np.mean(is_so) == pytest.approx(share, abs=margin)
+
+    different = [len({thing.subject for thing in s.things}) for s in scenes]
+    # Scenes planned for two become twins of one in a tenth of cases.
+    for count, share in ((1, 0.65 + 0.29 * 0.1), (2, 0.29 * 0.9), (3, 0.06)):
+        close([d == count for d in different], share)
+    twins = [len(s.things) > d for s, d in zip(scenes, different, strict=True)]
+    close(twins, 0.10 * (0.65 + 0.29))
+    objects = {(s, t.subject): t.colour for s in scenes for t in s.things if _is_object(t)}
+    close([colour is not None for colour in objects.values()], 0.85)
+    assert not any(t.colour for s in scenes for t in s.things if not _is_object(t))
+    for kind, share in (("plain", 0.4), ("gradient", 0.25)):
+        close([s.background == kind for s in scenes], share)
+    close([s.background in world.SCENES for s in scenes], 0.35)
+
+
+def _is_object(thing):
+    return thing.subject in world.OBJECTS
+
+
+def test_captions_leave_out_the_stated_shares():
+    random = np.random.default_rng(6)
+    scene = world.Scene((world.Thing("car", "red"), world.Thing("cat")), "forest")
+    said = [world.caption(scene, random, mix.FORGET) for _ in range(4000)]
+    texts = [text.replace(",", "").split() for text in said]
+    both = ["car" in text and "cat" in text for text in texts]
+    red = ["red" in text for text in texts if "car" in text]
+    forest = ["forest" in text for text in texts]
+    for found in (both, red, forest):
+        assert np.mean(found) == pytest.approx(0.92, abs=4 * (0.92 * 0.08 / len(found)) ** 0.5)
 
 
 def test_things_may_stand_partly_or_wholly_outside():
