@@ -81,7 +81,7 @@ def test_by_name_the_bundled_model_gets_its_own_numbers():
 
 @pytest.mark.parametrize("name", ["attend-and-excite", "divide-and-bind"])
 def test_nursing_brings_back_neglected_animals(pipe, name, plainly_present):
-    """Both animals of 16 pairs at seeds that chose no number, 25 steps; plain 66%, 75% and more."""
+    """Both of 16 pairs, seeds that chose no number, 25 steps; measured: plain 66%, then 75%."""
     assert present(pipe, mini.tuned(name)) >= plainly_present + 0.05
 
 
