@@ -61,3 +61,12 @@ def test_where_there_is_no_heat_the_picture_shows():
     assert veiled.size == RED.size
     assert veiled.getpixel((2, 16)) == (76, 76, 76)
     assert sum(veiled.getpixel((62, 16))) > 500
+
+
+def test_labels_of_columns_stay_in_their_column():
+    pictures = [[Image.new("RGB", (64, 64), "white")] * 2]
+    short = make_sheet(pictures, rows=[("",)], columns=["a", ""], title="", cell=64)
+    long = make_sheet(pictures, rows=[("",)], columns=["green backpack", ""], title="", cell=64)
+    assert long.height > short.height
+    second = long.crop((24 + 64 + 8, 0, long.width, long.height))
+    assert np.asarray(second).min() == 255

@@ -38,7 +38,7 @@ def make_sheet(
     Args:
         pictures: one sequence a row; None leaves a cell empty.
         rows: labels of the rows: a name, then lines of detail.
-        columns: labels of the columns.
+        columns: labels of the columns, broken into lines where a column is too narrow.
         title: stands above all, in at most three lines.
         note: a small line below the title.
         cell: the longest side of a picture on the sheet, in pixels.
@@ -57,7 +57,9 @@ def make_sheet(
     above = _MARGIN + len(heading) * _line(_TITLE)
     if note:
         above += _line(_DETAIL)
-    top = above + _GAP + _line(_NAME)
+    heads = [_broken(column, _NAME, width) for column in columns]
+    deepest = max((len(lines) for lines in heads), default=1)
+    top = above + _GAP + deepest * _line(_NAME)
     tallest = [max(height, sum(_line(size) for _, size in label)) for label in labels]
     sheet = Image.new(
         "RGB", (full, top + sum(tall + _GAP for tall in tallest) - _GAP + _MARGIN), _PAPER
@@ -69,9 +71,11 @@ def make_sheet(
         y += _line(_TITLE)
     if note:
         pen.text((_MARGIN, y), "".join(map(_legible, note)), _FAINT, _font(_DETAIL))
-    for number, column in enumerate(columns):
+    for number, lines in enumerate(heads):
         centre = left + number * (width + _GAP) + width // 2
-        pen.text((centre, above + _GAP), column, _INK, _font(_NAME), anchor="ma")
+        for depth, line in enumerate(lines, deepest - len(lines)):
+            y = above + _GAP + depth * _line(_NAME)
+            pen.text((centre, y), line, _INK, _font(_NAME), anchor="ma")
     y = top
     for label, row, tall in zip(labels, fitted, tallest, strict=True):
         _write(pen, label, left - 2 * _GAP, y + tall // 2)
