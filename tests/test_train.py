@@ -7,45 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset
 
 from adhere.mini.train import checkpoint, loop
 from adhere.mini.train.assemble import install
 from adhere.mini.train.autoencoder import AutoencoderStage, to_model, to_picture
-from adhere.mini.train.denoiser import DenoiserStage
+from adhere.mini.train.denoiser import Captioned, DenoiserStage
 from adhere.mini.train.dial import TrainingRecipe
+from adhere.mini.train.latents import cached
 from adhere.mini.train.recipe import train
+from adhere.mini.train.scorer import decoded
 from adhere.mini.train.text import build_text_encoder, build_tokenizer, vocabulary
+from adhere.mini.world import sprites
+from train_kills import STEPS, Line
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
-
-
-class Line(loop.Stage):
-    """A toy stage of real parts: fit a matrix."""
-
-    name = "line"
-    report_every = 5
-
-    def __init__(self, steps, seed=0):
-        torch.manual_seed(seed)
-        self.model = torch.nn.Linear(12, 12)
-        self.modules = {"line": self.model}
-        self.steps, self.batch_size, self.lr = steps, 4, 0.2
-        self.settings = {"stage": self.name, "seed": seed}
-
-    def dataset(self):
-        class Numbers(Dataset):
-            def __getitem__(self, index):
-                return torch.from_numpy(np.random.default_rng(index).normal(size=12)).float()
-
-        return Numbers()
-
-    def loss(self, batch, step, device):
-        return (self.model(batch) - 2 * batch).square().mean()
 
 
 def weights(folder):
@@ -71,9 +49,50 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_stage_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
+    """SIGKILL at random moments, many of them within a write, as every step writes."""
+    command = [sys.executable, Path(__file__).with_name("train_kills.py"), tmp_path, "6", "5"]
+    reached = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert len(set(reached)) >= 3, reached
+    one, other = weights(tmp_path / "calm"), weights(tmp_path / "killed")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    lines = log_of(tmp_path / "killed")
+    assert [line["step"] for line in lines] == list(range(5, STEPS + 1, 5))
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "line.log.jsonl").read_text().splitlines()]
+
+
+def test_the_log_goes_on_from_the_checkpoint(tmp_path, monkeypatch):
+    """Rows that a kill left beyond it, or half of one, are not kept; seconds add up."""
+
+    def stopped(self, device):
+        if (tmp_path / "line.log.jsonl").exists() and len(log_of(tmp_path)) == 3:
+            raise KeyboardInterrupt
+        return {}, None
+
+    monkeypatch.setattr(Line, "report", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(Line(20), tmp_path, CPU, save_seconds=0, bar=False)
+    path = tmp_path / "line.safetensors"
+    tensors, step, seconds = checkpoint.load(path, Line(20).settings)
+    assert step == 19
+    assert seconds > 0
+    checkpoint.save(path, tensors, 12, Line(20).settings, 1000.0)
+    with open(tmp_path / "line.log.jsonl", "a") as log:
+        log.write('{"step": 2')
+    monkeypatch.undo()
+    loop.run(Line(20), tmp_path, CPU, bar=False)
+    lines = log_of(tmp_path)
+    assert [line["step"] for line in lines] == [5, 10, 15, 20]
+    assert [line["seconds"] >= 1000 for line in lines] == [False, False, True, True]
+
+
 def test_the_loss_falls_and_is_logged(tmp_path):
     loop.run(Line(60), tmp_path, CPU, bar=False)
-    lines = [json.loads(line) for line in (tmp_path / "line.log.jsonl").read_text().splitlines()]
+    lines = log_of(tmp_path)
     assert [line["step"] for line in lines] == list(range(5, 61, 5))
     assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
 
@@ -82,6 +101,39 @@ def test_other_settings_are_refused_by_name(tmp_path):
     loop.run(Line(3), tmp_path, CPU, bar=False)
     with pytest.raises(ValueError, match="seed: 0 there, 1 here"):
         loop.run(Line(3, seed=1), tmp_path, CPU, bar=False)
+
+
+def test_other_networks_are_refused(tmp_path):
+    loop.run(Line(3), tmp_path, CPU, bar=False)
+    with pytest.raises(ValueError, match="does not fit the networks"):
+        loop.run(Line(3, width=13), tmp_path, CPU, bar=False)
+
+
+def test_a_checkpoint_from_before_a_setting_was_noted_is_taken_with_a_warning(tmp_path):
+    path = tmp_path / "x.safetensors"
+    checkpoint.save(path, {"a": torch.ones(2)}, 1, {"seed": 0})
+    with pytest.warns(UserWarning, match="does not say its sprites_sha256"):
+        assert checkpoint.load(path, {"seed": 0, "sprites_sha256": "f"}).step == 1
+    checkpoint.save(path, {"a": torch.ones(2)}, 1, {"seed": 0, "sprites_sha256": "e"})
+    with pytest.raises(ValueError, match="sprites_sha256: e there, f here"):
+        checkpoint.load(path, {"seed": 0, "sprites_sha256": "f"})
+
+
+def test_what_another_autoencoder_made_is_refused(tmp_path):
+    recipe = TrainingRecipe(dial=1)
+    first, second = AutoencoderStage(recipe).model, AutoencoderStage(recipe).model
+    settings = recipe.settings()
+    assert settings["sprites_sha256"] == sprites.fingerprint()
+    made = cached(tmp_path, first, 2, 0, settings, CPU, bar=False)
+    decoded(tmp_path, first, 2, 0, settings, CPU, bar=False)
+    assert torch.equal(cached(tmp_path, second, 2, 0, settings, CPU, bar=False), made)
+    one = DenoiserStage(recipe, made, {"vae": first}).settings
+    with torch.no_grad():
+        second.encoder.conv_in.bias[0] += 1
+    for again in (cached, decoded):
+        with pytest.raises(ValueError, match="autoencoder_sha256"):
+            again(tmp_path, second, 2, 0, settings, CPU, bar=False)
+    assert DenoiserStage(recipe, made, {"vae": second}).settings != one
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04pickled"])
@@ -96,7 +148,8 @@ def test_a_failed_write_leaves_the_former_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "x.safetensors"
     checkpoint.save(path, {"a": torch.ones(2)}, 1, {})
 
-    def full(*_):
+    def full(_, path, *__):
+        Path(path).write_bytes(b"half a checkpoint")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
@@ -111,6 +164,13 @@ def test_every_word_of_the_world_is_one_token():
     for word in vocabulary():
         assert len(tokenizer(word).input_ids) == 3, word
     assert len(tokenizer("unicorn").input_ids) > 3
+
+
+def test_captions_are_empty_in_the_stated_share():
+    captioned = Captioned(torch.zeros(8, 4, 1, 1), 1.0, 0)
+    start, end = captioned.tokenizer("").input_ids
+    empty = sum(captioned[i][1][:2].tolist() == [start, end] for i in range(2000))
+    assert empty / 2000 == pytest.approx(0.1, abs=4 * (0.1 * 0.9 / 2000) ** 0.5)
 
 
 def test_a_token_says_nothing_of_other_tokens():

@@ -1,20 +1,51 @@
 """Checkpoints: safetensors, written whole or not at all, refused when made by other settings."""
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+
+# Settings that early checkpoints do not state; theirs are taken on trust, with a warning.
+ADDED = {"autoencoder_sha256", "sprites_sha256"}
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], step: int, settings: Mapping) -> None:
+class Checkpoint(NamedTuple):
+    """What stands in a checkpoint.
+
+    Attributes:
+        tensors: by name.
+        step: the number of steps behind it.
+        seconds: of work behind it, over all sittings; 0 where it does not say.
+    """
+
+    tensors: dict[str, Tensor]
+    step: int
+    seconds: float
+
+
+def save(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    step: int,
+    settings: Mapping,
+    seconds: float = 0.0,
+) -> None:
     """Write a checkpoint; a kill at any moment leaves the former one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"step": str(step), "settings": json.dumps(dict(settings), sort_keys=True)}
+    metadata = {
+        "step": str(step),
+        "seconds": str(seconds),
+        "settings": json.dumps(dict(settings), sort_keys=True),
+    }
     unfinished = path.with_suffix(".unfinished")
     save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, unfinished, metadata)
     with open(unfinished, "rb") as file:
@@ -22,8 +53,11 @@ def save(path: Path, tensors: Mapping[str, Tensor], step: int, settings: Mapping
     os.replace(unfinished, path)
 
 
-def load(path: Path, settings: Mapping) -> tuple[dict[str, Tensor], int]:
-    """A checkpoint's tensors and the number of steps behind it.
+def load(path: Path, settings: Mapping) -> Checkpoint:
+    """A checkpoint made with these settings.
+
+    Warns:
+        UserWarning: the file is from before some of the settings in `ADDED` were noted.
 
     Raises:
         ValueError: the file is no checkpoint, or was made with other settings.
@@ -33,12 +67,22 @@ def load(path: Path, settings: Mapping) -> tuple[dict[str, Tensor], int]:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         made_with, step = json.loads(metadata["settings"]), int(metadata["step"])
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        seconds = float(metadata.get("seconds", 0))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path} is no checkpoint of this recipe ({type(error).__name__}: {error}); delete it "
             "to start the stage again, or choose another folder."
         ) from error
     wanted = json.loads(json.dumps(dict(settings)))
+    unsaid = sorted(ADDED & (wanted.keys() - made_with.keys()))
+    if unsaid:
+        warnings.warn(
+            f"{path} does not say its {' and '.join(unsaid)}, as it was made before these were "
+            "noted, so it is taken on trust; delete it if the autoencoder or the sprite file has "
+            "changed since.",
+            stacklevel=2,
+        )
+        made_with |= {key: wanted[key] for key in unsaid}
     if made_with != wanted:
         differing = sorted(k for k in {*made_with, *wanted} if made_with.get(k) != wanted.get(k))
         said = ", ".join(f"{k}: {made_with.get(k)} there, {wanted.get(k)} here" for k in differing)
@@ -46,7 +90,32 @@ def load(path: Path, settings: Mapping) -> tuple[dict[str, Tensor], int]:
             f"{path} was made with other settings ({said}); use the same ones to go on with it, "
             "or another folder to start afresh."
         )
-    return tensors, step
+    return Checkpoint(tensors, step, seconds)
+
+
+@contextmanager
+def filling(path: Path) -> Iterator[None]:
+    """Puts a checkpoint's tensors where they belong, within a `with` block.
+
+    Raises:
+        ValueError: a tensor that is missing, or of another shape.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} does not fit the networks of this recipe ({error}); use the version of "
+            "adhere that made it, delete it to start the stage again, or choose another folder."
+        ) from error
+
+
+def digest(module: nn.Module) -> str:
+    """SHA-256 of a module's weights, by which what was made with them is known again."""
+    found = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

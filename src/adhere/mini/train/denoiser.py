@@ -7,6 +7,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from adhere.mini.train import checkpoint
 from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.latents import scene
 from adhere.mini.train.loop import Stage
@@ -87,7 +88,11 @@ class DenoiserStage(Stage):
         self.unet.set_attn_processor(AttnProcessor())
         self.modules = {"unet": self.unet, "text_encoder": self.text_encoder}
         self.steps, self.batch_size, self.lr = recipe.steps(7200), 32, 1.5e-3
-        self.settings = recipe.settings() | {"stage": self.name, "steps": self.steps}
+        self.settings = recipe.settings() | {
+            "stage": self.name,
+            "steps": self.steps,
+            "autoencoder_sha256": checkpoint.digest(self.vae),
+        }
         self.seed = recipe.seed
         self.alphas = scheduler().alphas_cumprod
 

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from adhere.mini.world.sprites import fingerprint
+
 
 @dataclass(frozen=True)
 class TrainingRecipe:
@@ -46,6 +48,6 @@ class TrainingRecipe:
         """A stage's number of steps, from that of the published run."""
         return max(1, round(self.length * published))
 
-    def settings(self) -> dict[str, float]:
-        """The recipe as plain numbers."""
-        return asdict(self)
+    def settings(self) -> dict[str, float | str]:
+        """The recipe as plain values, and which sprite file it draws with."""
+        return asdict(self) | {"sprites_sha256": fingerprint()}

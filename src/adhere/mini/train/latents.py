@@ -48,8 +48,12 @@ def cached(
     """The means of the latents of `count` scenes, (count, 4, 16, 16) half precision.
 
     Written in shards as they are made, so that a kill loses one shard at the most.
+
+    Raises:
+        ValueError: a shard is damaged, or made with other settings or another autoencoder.
     """
     shards = []
+    settings = settings | {"autoencoder_sha256": checkpoint.digest(model)}
     starts = range(0, count, SHARD)
     for start in tqdm(starts, "latents", disable=not bar):
         path = folder / f"latents-{start // SHARD:04d}.safetensors"

@@ -1,6 +1,7 @@
 """The loop of every stage: resumable, with a progress bar, figures and a picture sheet."""
 
 import json
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -85,6 +86,23 @@ class _Averaged:
         self._fill(self.kept)
 
 
+def _is_row_until(line: str, step: int) -> bool:
+    try:
+        return json.loads(line)["step"] <= step
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _shorten(log: Path, step: int) -> None:
+    """Drop a log's rows beyond a step, and what a kill left half-written."""
+    if not log.exists():
+        return
+    lines = log.read_text(errors="replace").splitlines()
+    unfinished = log.with_suffix(".unfinished")
+    unfinished.write_text("".join(f"{x}\n" for x in lines if _is_row_until(x, step)))
+    os.replace(unfinished, log)
+
+
 def run(
     stage: Stage,
     folder: Path,
@@ -95,7 +113,8 @@ def run(
 ) -> None:
     """Train a stage to its end, going on from its checkpoint if there is one.
 
-    Afterwards the stage's modules hold the averaged weights.
+    Afterwards the stage's modules hold the averaged weights. The log's "seconds" are those of
+    all sittings together; its rows beyond the checkpoint are dropped, as they are written anew.
 
     Args:
         stage: what is trained.
@@ -104,6 +123,9 @@ def run(
         workers: processes that make samples.
         save_seconds: how often a checkpoint is written.
         bar: whether to show a progress bar.
+
+    Raises:
+        ValueError: the checkpoint is damaged, of other settings, or of other networks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stage.name}.safetensors"
@@ -115,15 +137,20 @@ def run(
         for name, module in stage.modules.items()
         for k, v in module.state_dict().items()
     }
-    first = 0
+    first, before = 0, 0.0
     if path.exists():
-        tensors, first = checkpoint.load(path, stage.settings)
-        for name, module in stage.modules.items():
-            module.load_state_dict({k: tensors[f"model.{name}.{k}"] for k in module.state_dict()})
-        for key, average in averages.items():
-            average.copy_(tensors[f"average.{key}"])
-        for name, part in optimiser.parts.items():
-            checkpoint.unpack_optimizer(part, f"optimiser.{name}", tensors)
+        tensors, first, before = checkpoint.load(path, stage.settings)
+        with checkpoint.filling(path):
+            for name, module in stage.modules.items():
+                own = {k: tensors[f"model.{name}.{k}"] for k in module.state_dict()}
+                module.load_state_dict(own)
+            for key, average in averages.items():
+                average.copy_(tensors[f"average.{key}"])
+            for name, part in optimiser.parts.items():
+                checkpoint.unpack_optimizer(part, f"optimiser.{name}", tensors)
+    log = folder / f"{stage.name}.log.jsonl"
+    _shorten(log, first)
+    started = time.monotonic() - before
 
     def save(step: int) -> None:
         tensors = {f"average.{k}": v for k, v in averages.items()}
@@ -131,13 +158,13 @@ def run(
             tensors |= {f"model.{name}.{k}": v for k, v in module.state_dict().items()}
         for name, part in optimiser.parts.items():
             tensors |= checkpoint.pack_optimizer(part, f"optimiser.{name}")
-        checkpoint.save(path, tensors, step, stage.settings)
+        checkpoint.save(path, tensors, step, stage.settings, time.monotonic() - started)
 
     samples = range(first * stage.batch_size, stage.steps * stage.batch_size)
     loader = DataLoader(
         stage.dataset(), stage.batch_size, sampler=samples, num_workers=workers, drop_last=True
     )
-    saved, started, running = time.monotonic(), time.monotonic(), 0.0
+    saved, running = time.monotonic(), 0.0
     progress = tqdm(
         loader, stage.name, initial=first, total=stage.steps, disable=not bar, mininterval=2
     )
@@ -159,8 +186,8 @@ def run(
                 "seconds": round(time.monotonic() - started),
                 **figures,
             }
-            with open(folder / f"{stage.name}.log.jsonl", "a") as log:
-                log.write(json.dumps(line) + "\n")
+            with open(log, "a") as file:
+                file.write(json.dumps(line) + "\n")
             if sheet is not None:
                 Image.fromarray(sheet).save(folder / f"{stage.name}-{done:06d}.png")
         if time.monotonic() - saved > save_seconds or done == stage.steps:

@@ -19,7 +19,8 @@ def trained_autoencoder(recipe: TrainingRecipe, folder: Path) -> AutoencoderKL:
     """The autoencoder with the averaged weights of its checkpoint.
 
     Raises:
-        ValueError: there is no checkpoint, or one of other settings.
+        ValueError: there is no checkpoint, an unfinished one, or one of other settings or
+            networks.
     """
     stage = AutoencoderStage(recipe)
     path = folder / "autoencoder.safetensors"
@@ -28,16 +29,17 @@ def trained_autoencoder(recipe: TrainingRecipe, folder: Path) -> AutoencoderKL:
             f"There is no autoencoder in {folder}; run the stage 'autoencoder' first "
             "(or all of them), or name the folder that holds its checkpoint."
         )
-    tensors, step = checkpoint.load(path, stage.settings)
+    tensors, step, _ = checkpoint.load(path, stage.settings)
     if step < stage.steps:
         raise ValueError(
             f"The autoencoder in {folder} has {step} of {stage.steps} steps; "
             "run the stage 'autoencoder' to its end first."
         )
     prefix = "average.autoencoder."
-    stage.model.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    )
+    with checkpoint.filling(path):
+        stage.model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
     return stage.model.eval()
 
 

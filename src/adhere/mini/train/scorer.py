@@ -51,8 +51,12 @@ def decoded(
 
     Returns:
         `pictures` (count, 128, 128, 3) uint8 and the fields of `Labels` by name.
+
+    Raises:
+        ValueError: a shard is damaged, or made with other settings or another autoencoder.
     """
     shards = []
+    settings = settings | {"autoencoder_sha256": checkpoint.digest(autoencoder)}
     for start in tqdm(range(0, count, SHARD), "decoded", disable=not bar):
         path = folder / f"decoded-{start // SHARD:03d}.safetensors"
         wanted = settings | {"start": start, "count": min(SHARD, count - start)}
@@ -395,6 +399,7 @@ def train(
     pool = {name: part[:count] for name, part in made.items()}
     held_out = {name: part[count:] for name, part in made.items()}
     stage = ScorerStage(recipe, pool, held_out)
+    stage.settings |= {"autoencoder_sha256": checkpoint.digest(autoencoder)}
     loop.run(stage, folder, device, workers, bar=bar)
     stage.model.to("cpu").eval()
     found, labels = [], []
