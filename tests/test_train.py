@@ -208,6 +208,9 @@ def test_both_stages_take_a_step_at_toy_size():
     loss.backward()
     assert loss.item() == pytest.approx(1, abs=0.5)
     assert stage.text_encoder.get_input_embeddings().weight.grad.abs().sum() > 0
+    shares = stage.localisation(stage.pipeline().to(CPU), count=2)
+    assert shares.keys() == {"first_own", "first_other", "second_own", "second_other"}
+    assert {type(p).__name__ for p in stage.unet.attn_processors.values()} == {"AttnProcessor"}
 
 
 @pytest.mark.parametrize(("dial", "length"), [(0, 1), (9, 1), (2, 0), (2, -1)])
