@@ -88,10 +88,11 @@ def test_leaving_the_block_restores_everything(kind, method):
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_leaving_the_block_restores_every_scheduler(scheduler):
+@pytest.mark.parametrize("method", METHODS)
+def test_leaving_the_block_restores_every_scheduler(scheduler, method):
     pipe = scheduled(scheduler)
     before, plain = state(pipe), toys.run(pipe)
-    latents, _ = nursed(pipe, always())
+    latents, _ = nursed(pipe, METHODS[method])
     assert not torch.equal(latents, plain)
     assert state(pipe) == before
     assert torch.equal(toys.run(pipe), plain)
@@ -130,6 +131,24 @@ def test_an_exception_anywhere_restores_everything(error, place):
         hook.remove()
     assert state(pipe) == before
     assert torch.equal(toys.run(pipe), plain)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exception_restores_every_pipeline(kind):
+    make, others = toys.calls()[kind]
+    pipe, readings = make(), []
+    before, plain = state(pipe), toys.run(pipe, **others)
+
+    def fail_later(maps, subjects):
+        readings.append(len(subjects))
+        if len(readings) > 1:
+            raise Stop
+        return always().loss(maps, subjects, None)
+
+    with pytest.raises(Stop):
+        nursed(pipe, [Objective(fail_later, stop=1.0), TokenReweighting()], **others)
+    assert state(pipe) == before
+    assert torch.equal(toys.run(pipe, **others), plain)
 
 
 @pytest.mark.parametrize("kind", KINDS)
