@@ -569,11 +569,20 @@ def test_prompts_are_listed(shell):
     assert status == 0 and any("a cat and a dog" in line for line in out)
 
 
+# A shell's background jobs begin with interrupts ignored, and so would their children.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from adhere.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_an_interrupt_ends_cleanly_and_says_how_to_go_on(tmp_path):
     (tmp_path / "mine.txt").write_text("a cat and a frog\na car\n")
     words = [*begin("--batch-size", "1"), "--threads", "1"]
     words[words.index("0-1")] = "0-200"
-    command = [sys.executable, "-m", "adhere", "evaluate", *map(str, words)]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "evaluate", *map(str, words)]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     manifest = tmp_path / "RUN" / "manifest.jsonl"
     for _ in range(1200):
