@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from adhere.files import write_whole
 from adhere.methods.base import Method, Step
 from adhere.subjects import Attribute, Subject
 
@@ -268,9 +268,7 @@ class Trace:
             if _SAVED.fullmatch(former.name):
                 former.unlink()
         for name, data in files.items():
-            part = folder / f".{name}.part"
-            part.write_bytes(data)
-            os.replace(part, folder / name)
+            write_whole(folder / name, data)
         return folder
 
     def _check_recorded(self) -> None:

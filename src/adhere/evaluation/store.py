@@ -23,6 +23,7 @@ from typing import Literal, TypeVar
 from PIL import Image
 
 from adhere.evaluation.plan import Batch, Plan, Unit, plan_from_json
+from adhere.files import write_whole
 from adhere.picture import png
 from adhere.recipe import Recipe, from_json
 from adhere.subjects import Subject
@@ -480,19 +481,8 @@ _Line = TypeVar("_Line", Row, Measurement)
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all; only one process may write it."""
-    temporary = path.with_name(f".{path.name}.part")
     with _telling(path):
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+        write_whole(path, data)
 
 
 @contextmanager

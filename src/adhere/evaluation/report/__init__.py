@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from adhere.evaluation.plan import Unit
 from adhere.evaluation.store import Store
+from adhere.files import write_whole
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -155,16 +155,5 @@ def _parquet(frame: DataFrame) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    write_whole(path, data)

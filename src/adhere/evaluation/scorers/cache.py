@@ -26,6 +26,7 @@ from adhere.evaluation.plan import PLAIN, Unit
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.store import Row, Store
+from adhere.files import write_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -321,17 +322,8 @@ def _writing(path: Path, header: str) -> Iterator[dict[_Key, Judgement]]:
 
 
 def _create(path: Path, header: str) -> None:
-    temporary = path.with_name(f".{path.name}.part")
     with _telling(path):
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(header + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(path, f"{header}\n".encode())
 
 
 def _append(path: Path, lines: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """The loop of every stage: resumable, with a progress bar, figures and a picture sheet."""
 
 import json
-import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from adhere.files import write_whole
 from adhere.mini.train import checkpoint
 from adhere.mini.train.optimise import Optimiser
 
@@ -98,9 +98,7 @@ def _shorten(log: Path, step: int) -> None:
     if not log.exists():
         return
     lines = log.read_text(errors="replace").splitlines()
-    unfinished = log.with_suffix(".unfinished")
-    unfinished.write_text("".join(f"{x}\n" for x in lines if _is_row_until(x, step)))
-    os.replace(unfinished, log)
+    write_whole(log, "".join(f"{x}\n" for x in lines if _is_row_until(x, step)).encode())
 
 
 def run(
