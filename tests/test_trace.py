@@ -1,8 +1,7 @@
-import os
-
 """The trace: numbers, heat maps, figures, a folder."""
 
 import json
+import os
 
 import pytest
 import torch

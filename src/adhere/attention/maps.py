@@ -151,6 +151,11 @@ def smooth(maps: Tensor) -> Tensor:
     return flat.reshape(maps.shape)
 
 
+def smooth_tokens(maps: Tensor) -> Tensor:
+    """`smooth` of the map of every token, (..., H, W, T)."""
+    return smooth(maps.movedim(-1, 0)).movedim(0, -1)
+
+
 def select(
     maps: Tensor, token_indices: Sequence[int], pieces: Literal["mean", "max", "last"] = "mean"
 ) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from adhere import losses
-from adhere.attention.maps import AttentionMaps, select, smooth
+from adhere.attention.maps import AttentionMaps, select, smooth, smooth_tokens
 from adhere.methods.base import (
     LatentMethod,
     Step,
@@ -94,7 +94,7 @@ class AttendAndExcite(LatentMethod):
     def sees(self, maps: AttentionMaps) -> Tensor:
         """Attention after this method's softmax, (B, H, W, T), smoothed if its peaks are."""
         normalised = maps.normalised(temperature=self.temperature)
-        return smooth(normalised.movedim(-1, 1)).movedim(1, -1) if self.smoothed else normalised
+        return smooth_tokens(normalised) if self.smoothed else normalised
 
     def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
         """For each sample the highest attention of each of its subjects, in 0…1."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from adhere.attention.maps import AttentionMaps, smooth
+from adhere.attention.maps import AttentionMaps, smooth_tokens
 from adhere.subjects.subject import Subject
 
 Subjects = Sequence[Sequence[Subject]]
@@ -83,7 +83,7 @@ class LatentMethod(Method):
         By default after the softmax over tokens that the family begins with, and smoothed. A
         method with a softmax of its own says so here.
         """
-        return smooth(maps.normalised().movedim(-1, 1)).movedim(1, -1)
+        return smooth_tokens(maps.normalised())
 
     def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
         """For each sample the highest attention of each of its subjects, (S,), for the trace.

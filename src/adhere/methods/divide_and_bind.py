@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from adhere import losses
-from adhere.attention.maps import AttentionMaps, select, smooth
+from adhere.attention.maps import AttentionMaps, select, smooth, smooth_tokens
 from adhere.methods.base import (
     LatentMethod,
     Step,
@@ -159,8 +159,7 @@ class DivideAndBind(LatentMethod):
 
     def sees(self, maps: AttentionMaps) -> Tensor:
         """Attention after this method's softmax and smoothed, (B, H, W, T)."""
-        normalised = maps.normalised(temperature=self.temperature)
-        return smooth(normalised.movedim(-1, 1)).movedim(1, -1)
+        return smooth_tokens(maps.normalised(temperature=self.temperature))
 
     def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
         """The peak of each map whose variation is compared with thresholds, (S,) a sample."""

@@ -94,7 +94,7 @@ def maps_of_scene(
         temperature: of the softmax over tokens.
     """
     from adhere.adapters import adapter_for
-    from adhere.attention.maps import AttentionMaps, smooth
+    from adhere.attention.maps import AttentionMaps, smooth_tokens
     from adhere.attention.tap import recording
 
     adapter = adapter_for(pipe)
@@ -119,7 +119,7 @@ def maps_of_scene(
         adapter.token_range(),
         factor,
     )
-    return smooth(maps.normalised(temperature=temperature).movedim(-1, 1)).movedim(1, -1)[0]
+    return smooth_tokens(maps.normalised(temperature=temperature))[0]
 
 
 def pictures_of(
@@ -357,8 +357,7 @@ def measure(
     }
     figures: dict[str, Any] = {
         "protocol": f"{steps} steps, guidance 7.5; seeds {some[0]} to {some[-1]} for pairs and "
-        f"colours, "
-        f"{twice[0]} to {twice[-1]} for singles",
+        f"colours, {twice[0]} to {twice[-1]} for singles",
     }
     figures |= {part: ways[part]() for part in parts}
     return json.loads(json.dumps(figures, default=float))
