@@ -228,7 +228,7 @@ def test_a_loss_of_ones_own_is_named_but_not_drawn_again(model):
     drawing = draw(model, PROMPT, method=Objective(spread, step_size=0.1), **QUICK)
     recipe = from_json(drawing.recipes[0].to_json())
     assert "spread" in recipe.methods[0].parameters["function"]
-    with pytest.raises(ValueError, match="drawn with 'objective'"):
+    with pytest.raises(ValueError, match="'objective', which is none of"):
         redraw(recipe)
 
 

@@ -390,6 +390,18 @@ def test_conditions_are_said_in_words():
     assert official.built() == (DivideAndBind.official(),)
 
 
+def test_objectives_are_summed_in_words():
+    said = "sum=token-reweighting+attend-and-excite+0.5*divide-and-bind:divide-and-bind.stop=0.4"
+    [_, summed] = conditions(said)
+    half = AttendAndExcite() + 0.5 * DivideAndBind(stop=0.4)
+    assert set(summed.built()) == {TokenReweighting(), half}
+    assert summed == Condition.of("sum", *summed.built())
+    [_, twice] = conditions("twice=2*attend-and-excite")
+    assert twice.built() == (2 * AttendAndExcite(),)
+    [_, plain_sum] = conditions("both=attend-and-excite+divide-and-bind")
+    assert plain_sum.built() == (AttendAndExcite() + DivideAndBind(),)
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -397,6 +409,8 @@ def test_conditions_are_said_in_words():
         ("attend-and-excite:stepsize=3", "did you mean 'step_size'"),
         ("attend-and-excite:step_size=many", "a finite number"),
         ("attend-and-excite,,none", "empty"),
+        ("x*attend-and-excite", "'x' times attend-and-excite; give a finite number"),
+        ("0.5*token-reweighting", "only methods that move latents"),
         ("none:stop=1", "plain control"),
         ("a=attend-and-excite+none", "plain control"),
         ("a=attend-and-excite:3", "name=value"),

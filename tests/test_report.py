@@ -489,6 +489,8 @@ def test_without_operations_cost_is_in_seconds():
         "none,attend-and-excite,divide-and-bind",
         "none,strong=attend-and-excite:step_size=40,stop=0.6,token-reweighting",
         "none,both=attend-and-excite+token-reweighting:attend-and-excite.stop=0.25",
+        "none,attend-and-excite+0.5*divide-and-bind:divide-and-bind.stop=0.25,attend-and-excite",
+        "none,twice=2*attend-and-excite:step_size=10",
         "none,attend-and-excite:refine_at=0:0.1,0.5:0.7,step_range=1:0.25,max_refinements=3",
     ],
 )

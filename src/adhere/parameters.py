@@ -17,7 +17,7 @@ from adhere.recipe import MethodRecipe
 from adhere.values import as_hint, read
 
 # Of a term of a sum, in a recipe; no parameter can have such a name.
-_WEIGHT = "weight in the sum"
+WEIGHT = "weight in the sum"
 
 
 def method_named(name: str, *, official: bool = False, model: str | None = None) -> Method:
@@ -76,7 +76,7 @@ def recipes_of(methods: Sequence[Method]) -> tuple[MethodRecipe, ...]:
     for method in methods:
         if isinstance(method, WeightedSum):
             for weight, term in method.terms:
-                numbers = parameters_of(term) | {_WEIGHT: float(weight)}
+                numbers = parameters_of(term) | {WEIGHT: float(weight)}
                 found.append(MethodRecipe(term.name, numbers))
         else:
             found.append(MethodRecipe(method.name, parameters_of(method)))
@@ -84,7 +84,7 @@ def recipes_of(methods: Sequence[Method]) -> tuple[MethodRecipe, ...]:
 
 
 def methods_of(recipes: Sequence[MethodRecipe]) -> list[Method]:
-    """The methods of a picture's recipe.
+    """The methods of a picture's recipe; several that move latents are one sum.
 
     Raises:
         ValueError: one that is not known here, such as a function of the user's; or numbers that
@@ -97,12 +97,12 @@ def methods_of(recipes: Sequence[MethodRecipe]) -> list[Method]:
     for recipe in recipes:
         if recipe.name not in kinds:
             raise ValueError(
-                f"The picture was drawn with {recipe.name!r}, which is none of "
-                f"{', '.join(kinds)}; draw it again from the Python that made it."
+                f"The method is {recipe.name!r}, which is none of {', '.join(kinds)}; "
+                "draw again from the Python that has it."
             )
         numbers = dict(recipe.parameters)
-        is_sum |= _WEIGHT in numbers
-        weight = as_hint(numbers.pop(_WEIGHT, 1.0), float)
+        is_sum |= WEIGHT in numbers
+        weight = as_hint(numbers.pop(WEIGHT, 1.0), float)
         method = with_parameters(kinds[recipe.name](), numbers)
         if not isinstance(method, LatentMethod):
             found.append(method)

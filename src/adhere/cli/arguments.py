@@ -96,7 +96,8 @@ Draw every prompt with every method on the same seeds, score the pictures, and w
 
 A run that was stopped or killed goes on with the last of these. Methods are parted by commas; one
 may have a name before it (name=method), parameters after it (method:parameter=value,...), and
-other methods beside it (method+method). The plain control is always drawn.
+other methods beside it (method+0.5*method, where objectives are summed). The plain control is
+always drawn.
 """,
     ),
     "score": ("score a run", "Score the pictures of a run; those scored before are not again."),

@@ -6,10 +6,11 @@ import re
 from dataclasses import fields
 
 from adhere.evaluation.plan import PLAIN, Condition
-from adhere.methods import METHODS, Method
+from adhere.methods import METHODS, LatentMethod, Method
 from adhere.names import unknown
 from adhere.parameters import method_named, with_parameters
 from adhere.picture import slug
+from adhere.values import read
 
 _NUMBERS = re.compile(r"[-+.\d][-+.:\deE]*")
 
@@ -17,8 +18,10 @@ _NUMBERS = re.compile(r"[-+.\d][-+.:\deE]*")
 def conditions(text: str) -> tuple[Condition, ...]:
     """Conditions from "none,attend-and-excite,strong=attend-and-excite:step_size=40,stop=0.6".
 
-    They are parted by commas. One is the name of a method, or several joined by "+"; a name of its
-    own may stand before it with "=", and parameters after it with ":", parted by commas. A
+    They are parted by commas. One is the name of a method, or several joined by "+"; of those that
+    move latents the objectives are summed, each times the number before it, as in
+    "attend-and-excite+0.5*divide-and-bind". A name of the condition's own may stand before it with
+    "=", and parameters after it with ":", parted by commas. A
     parameter that two methods share is said as "method.parameter"; "official=true" asks for the
     authors' behaviour. The plain control is added where it is missing.
 
@@ -52,28 +55,49 @@ def _begins(piece: str) -> bool:
     head, is_named, rest = piece.partition("=")
     if not is_named:
         return True
-    method = re.split(r"[:+]", rest)[0]
-    return ":" in head or method in METHODS or method == PLAIN
+    first = re.split(r"[:+]", rest)[0].rpartition("*")[2]
+    return ":" in head or first in METHODS or first == PLAIN
 
 
 def _condition(entry: str) -> Condition:
     head, _, settings = entry.partition(":")
     name, is_named, names = head.rpartition("=")
-    methods = [_method(one.strip()) for one in names.split("+")] if names != PLAIN else []
+    terms = [_term(one) for one in names.split("+")] if names != PLAIN else []
+    methods = [method for _, method in terms]
     if not methods and (settings or is_named):
         raise ValueError(
             f"{PLAIN!r} is the plain control; it has no parameters and no other name."
         )
     for word, value in _parameters(settings):
         methods = _with(methods, word, value, entry)
+    methods = [_weighed(weight, m) for (weight, _), m in zip(terms, methods, strict=True)]
     own = name.strip() if is_named else entry if settings or len(methods) > 1 else names
     return Condition.of(own if is_named or own == names else slug(own), *methods)
 
 
-def _method(name: str) -> Method:
+def _term(text: str) -> tuple[float | None, Method]:
+    """A weight, if any, and a method, from "0.5*divide-and-bind"."""
+    weight, is_weighed, name = text.strip().rpartition("*")
     if name == PLAIN:
         raise ValueError(f"{PLAIN!r} is the plain control and goes with no other method.")
-    return method_named(name)
+    method = method_named(name.strip())
+    if not is_weighed:
+        return None, method
+    try:
+        return float(read(weight, float)), method  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ValueError(f"Got {weight!r} times {method.name}; give {error}.") from None
+
+
+def _weighed(weight: float | None, method: Method) -> Method:
+    if weight is None:
+        return method
+    if not isinstance(method, LatentMethod):
+        raise ValueError(
+            f"Got {weight} times {method.name!r}, which minimises nothing that could be weighed; "
+            "only methods that move latents take a weight."
+        )
+    return weight * method
 
 
 def _parameters(settings: str) -> list[tuple[str, str]]:

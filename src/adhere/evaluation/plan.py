@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.methods import Method
-from adhere.parameters import method_named, parameters_of, with_parameters
+from adhere.parameters import methods_of, recipes_of
 from adhere.recipe import (
     LARGEST_SEED,
     MethodRecipe,
@@ -54,8 +54,12 @@ class Condition:
 
     @classmethod
     def of(cls, name: str, *methods: Method) -> Condition:
-        """A condition of methods as they are."""
-        return cls(name, tuple(MethodRecipe(m.name, parameters_of(m)) for m in methods))
+        """A condition of methods as they are; several that move latents are summed.
+
+        Raises:
+            ValueError: a method that is not one of `METHODS`.
+        """
+        return cls(name, recipes_of(methods_of(recipes_of(methods))))
 
     def built(self) -> tuple[Method, ...]:
         """The methods themselves.
@@ -63,7 +67,7 @@ class Condition:
         Raises:
             ValueError: an unknown method or parameter.
         """
-        return tuple(with_parameters(method_named(m.name), m.parameters) for m in self.methods)
+        return tuple(methods_of(self.methods))
 
 
 @dataclass(frozen=True)

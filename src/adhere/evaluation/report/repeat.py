@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from adhere.evaluation.plan import PLAIN, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet
 from adhere.loading import SCHEDULERS
-from adhere.parameters import method_named, parameters_of, said
+from adhere.parameters import WEIGHT, method_named, parameters_of, said
 from adhere.recipe import MethodRecipe
 
 # How `adhere.evaluation.sets.own` begins the source of a file.
@@ -47,10 +47,10 @@ def _file(prompts: PromptSet) -> str:
 
 
 def _condition(condition: Condition) -> str:
-    """As `--methods` reads it: name=method+method:parameter=value,..."""
+    """As `--methods` reads it: name=method+0.5*method:parameter=value,..."""
     if condition.name == PLAIN:
         return PLAIN
-    names = "+".join(method.name for method in condition.methods)
+    names = "+".join(_term(method) for method in condition.methods)
     head = names if condition.name == names else f"{condition.name}={names}"
     is_one = len(condition.methods) == 1
     changed = [
@@ -61,12 +61,18 @@ def _condition(condition: Condition) -> str:
     return f"{head}:{','.join(changed)}" if changed else head
 
 
+def _term(method: MethodRecipe) -> str:
+    weight = method.parameters.get(WEIGHT)
+    return method.name if weight is None else f"{said(weight)}*{method.name}"
+
+
 def _changed(method: MethodRecipe) -> list[tuple[str, object]]:
     """The parameters that are not at their default; all, where the method is not known here."""
     try:
         usual = parameters_of(method_named(method.name))
     except ValueError:
         usual = {}
+    usual[WEIGHT] = method.parameters.get(WEIGHT)
     return [(name, v) for name, v in method.parameters.items() if usual.get(name, ...) != v]
 
 
