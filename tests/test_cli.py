@@ -342,6 +342,8 @@ MISTAKES = {
     "option for value": (["draw", PROMPT, "--out", "--plain"], "--out: expected one argument"),
     "switch with value": (["draw", PROMPT, "--plain=3"], "--plain"),
     "no folder": (["draw", PROMPT, "--out", ""], "--out is empty"),
+    "nowhere to train": (["train", "--folder", ""], "the name is empty"),
+    "nowhere to run": (["evaluate", "run", "", "--sets", "dvmp"], "the name is empty"),
     "no model": (["draw", PROMPT, "--model="], "--model is empty"),
     "a long folder": (["draw", PROMPT, "--out", "n" * 300], "Nothing can be written to 'nnn"),
     "plain and a subject": (

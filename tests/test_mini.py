@@ -58,10 +58,11 @@ def test_attention_peaks_where_the_noun_is(pipe):
     assert max(shares["first_other"], shares["second_other"]) < 0.25
 
 
-def test_the_model_states_what_suits_it():
+def test_the_model_states_what_suits_it(pipe):
     assert mini.tuned("attend-and-excite") == adhere.AttendAndExcite(
         temperature=0.1, step_size=60.0, refine_at=((0.0, 0.1), (0.2, 0.1), (0.4, 0.08))
     )
+    assert gates.tuned(pipe) == mini.tuned("attend-and-excite")
     assert mini.tuned("divide-and-bind") == adhere.DivideAndBind(
         temperature=0.1, step_size=300.0, refine_at=()
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from adhere import __version__
-from adhere.cli.values import count, names, scale, seeds, size, subjects
+from adhere.cli.values import count, folder, names, scale, seeds, size, subjects
 from adhere.names import nearest
 
 _WITH_METHOD = ("draw", "maps")
@@ -200,7 +200,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         _add_method(verb)
     compare.add_argument("--methods", type=names, help="which, separated by commas (all)")
     for verb in (draw, compare, maps):
-        _add_sampling(verb, folder="sheets" if verb is not draw else "pictures")
+        _add_sampling(verb, usual="sheets" if verb is not draw else "pictures")
     _add_subjects(tokens)
     _add_model(tokens)
     draw.add_argument(
@@ -231,7 +231,7 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
             allow_abbrev=False,
         )
         if part != "prompts":
-            verb.add_argument("run", metavar="RUN", help="folder of the run")
+            verb.add_argument("run", metavar="RUN", type=folder, help="folder of the run")
     run = made["evaluate run"]
     add = run.add_argument_group("what").add_argument
     add("--sets", action=_Once, type=names, help="prompt sets or files, separated by commas")
@@ -262,7 +262,7 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
         "--out", action=_Once, metavar="FOLDER", help="where it goes (RUN/report)"
     )
     made["evaluate export"].add_argument("layout", metavar="LAYOUT", help="whose layout")
-    made["evaluate export"].add_argument("out", metavar="OUT", help="a new folder")
+    made["evaluate export"].add_argument("out", metavar="OUT", type=folder, help="a new folder")
     add = made["evaluate export"].add_argument
     add("--condition", action=_Once, metavar="NAME", help="one method's pictures (all of them)")
     add("--set", action=_Once, metavar="SET", help="one prompt set (all of them)")
@@ -274,13 +274,14 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
 
 
 def _add_training(verb: _Parser) -> None:
-    verb.add_argument("--folder", default="runs/mini", help="of checkpoints (runs/mini)")
-    verb.add_argument("--stages", help="autoencoder, denoiser, scorer; by commas (all, in order)")
-    verb.add_argument("--dial", type=int, default=2, help="size of every network, 1 to 8 (2)")
-    verb.add_argument("--length", type=float, default=1.0, help="factor on all step counts (1)")
-    verb.add_argument("--seed", type=int, default=0, help="of weights, scenes and noise (0)")
-    verb.add_argument("--device", help="cpu or cuda (a GPU where there is one)")
-    verb.add_argument("--workers", type=int, default=0, help="processes that draw scenes (0)")
+    add = verb.add_argument
+    add("--folder", type=folder, default="runs/mini", help="of checkpoints (runs/mini)")
+    add("--stages", action=_Once, help="autoencoder, denoiser, scorer; by commas (all, in order)")
+    add("--dial", type=int, default=2, help="size of every network, 1 to 8 (2)")
+    add("--length", type=float, default=1.0, help="factor on all step counts (1)")
+    add("--seed", type=int, default=0, help="of weights, scenes and noise (0)")
+    add("--device", action=_Once, help="cpu or cuda (a GPU where there is one)")
+    add("--workers", type=int, default=0, help="processes that draw scenes (0)")
 
 
 def _add_method(verb: _Parser) -> None:
@@ -321,12 +322,12 @@ def _add_model(verb: argparse._ActionsContainer) -> None:
     )
 
 
-def _add_sampling(verb: _Parser, folder: str) -> None:
+def _add_sampling(verb: _Parser, usual: str) -> None:
     _add_subjects(verb)
     _add_model(verb)
     _add_drawing(verb, "one picture each, as in 7, 0-3 or 0,2,5-9 (0)")
     verb.add_argument(
-        "--out", action=_Once, metavar="FOLDER", help=f"where pictures go (./{folder})"
+        "--out", action=_Once, metavar="FOLDER", help=f"where pictures go (./{usual})"
     )
 
 

@@ -61,6 +61,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def folder(text: str) -> str:
+    """The name of a folder; an empty one would be the folder that we are in."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty; name a folder, . for this one")
+    return text
+
+
 def scale(text: str) -> float:
     """A finite number from 0 on."""
     try:

@@ -25,8 +25,10 @@ import adhere
 from adhere import mini
 from adhere.evaluation.prompts import Prompt, attend_and_excite
 from adhere.loading import device_named
+from adhere.methods import Method
 from adhere.mini import world
 from adhere.mini.scorer import Scorer, Sighting, shipped
+from adhere.parameters import method_named
 
 # Scenes of the gates are numbered far from those of the training.
 HELD_OUT = 77_000_000
@@ -262,7 +264,7 @@ def speed(pipe: Any, steps: int = 50, rounds: int = 3) -> dict[str, float]:
     pipe.set_progress_bar_config(disable=True)
     methods = {
         "plain": None,
-        "tuned": mini.tuned("attend-and-excite"),
+        "tuned": tuned(pipe),
         "paper": adhere.AttendAndExcite(),
     }
     seconds: dict[str, list[float]] = {name: [] for name in methods}
@@ -279,6 +281,11 @@ def speed(pipe: Any, steps: int = 50, rounds: int = 3) -> dict[str, float]:
     }
 
 
+def tuned(pipe: Any) -> Method:
+    """Attend-and-Excite at the numbers that a pipeline's own folder states."""
+    return method_named("attend-and-excite", model=str(pipe.name_or_path))
+
+
 def seen_and_unseen(subset: str) -> np.ndarray:
     """For each animal pair of the benchmark, whether training drew the two together."""
     held_out = world.held_out_pairs()
@@ -293,7 +300,7 @@ def animals(
 
     Tuned is Attend-and-Excite with the numbers that the model states.
     """
-    methods: dict[str, Any] = {"plain": None, "tuned": mini.tuned("attend-and-excite")}
+    methods: dict[str, Any] = {"plain": None, "tuned": tuned(pipe)}
     methods |= {name: adhere.METHODS[name]() for name in names}
     marked = compare(pipe, scorer, "animals", methods, seeds, steps)
     plain = marked["plain/all_present"]
