@@ -183,6 +183,30 @@ def test_sets_stand_alone_and_their_average_gives_each_the_same_weight():
     assert MACRO not in Tables(evidence_of(plan_of())).results["set"].tolist()
 
 
+def test_methods_are_compared_with_each_other(tmp_path):
+    """The second method changes nothing, so the first one is as far from it as from plain."""
+    plan = plan_of(prompt_set("one", 20), prompt_set("two", 24))
+    tables = Tables(evidence_of(plan))
+    assert set(tables.pairs["metric"]) == {column.metric.name for column in tables.leading}
+    assert list(tables.pairs["set"].unique()) == ["one", "two", MACRO]
+    assert set(zip(tables.pairs["condition"], tables.pairs["against"], strict=True)) == {
+        (OTHER, NURSE)
+    }
+    for name in ("one", "two", MACRO):
+        row = tables.row(name, NURSE, tables.primary)
+        is_own = (tables.pairs["set"] == name) & (tables.pairs["metric"] == "all-present")
+        [pair] = tables.pairs[is_own].to_dict("records")
+        assert pair["difference"] == -row["difference"] < 0
+        assert pair["difference_low"] < pair["difference"] < pair["difference_high"] < 0
+        assert (pair["raised"], pair["lowered"], pair["pairs"]) == (0, row["raised"], row["pairs"])
+    text = html(tables, picture, {})
+    assert "Method against method" in text and f"against {NURSE}" in text
+    alone = evidence_of(plan_of(methods=(NURSE,)))
+    write(alone, picture, tmp_path)
+    assert "Method against method" not in (tmp_path / "report.md").read_text()
+    assert len(pd.read_csv(tmp_path / "pairs.csv")) == 0
+
+
 def test_the_minimum_columns_are_there():
     columns = {
         "condition", "methods", "model", "revision", "weights", "scheduler", "steps",
@@ -337,7 +361,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     write(evidence_of(plan), picture, tmp_path / "b")
     a, b = files(tmp_path / "a"), files(tmp_path / "b")
     assert a == b
-    tables = {f"{n}.{e}" for n in ("results", "prompts", "seeds", "costs", "failures")
+    tables = {f"{n}.{e}" for n in ("results", "pairs", "prompts", "seeds", "costs", "failures")
               for e in ("csv", "parquet")}  # fmt: skip
     figures = {f"figures/{n}" for n in ("cost.svg", "differences.svg", "one.webp", "two.webp")}
     assert set(a) == {"index.html", "report.md", "plan.json"} | tables | figures

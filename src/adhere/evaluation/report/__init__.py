@@ -109,7 +109,7 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     text = markdown(tables, [(title, path) for title, path, _ in figures]).encode()
     for _, path, data in figures:
         _write(folder / path, data)
-    for name in ("results", "prompts", "seeds", "costs", "failures"):
+    for name in ("results", "pairs", "prompts", "seeds", "costs", "failures"):
         frame = getattr(tables, name)
         _write(folder / f"{name}.csv", _csv(frame))
         _write(folder / f"{name}.parquet", _parquet(frame))

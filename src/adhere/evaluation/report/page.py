@@ -99,6 +99,7 @@ def facts(tables: Tables) -> dict[str, Any]:
         "summary_of": _label(names[0]),
         "comparisons": _comparisons(tables),
         "tables": [_table(tables, name) for name in names],
+        "pairs": [_pairs(tables, name) for name in names] if len(tables.conditions) > 2 else [],
         "all_metrics": [_all_metrics(tables, name) for name in names],
         "by_prompt": [_by(tables, name, "prompt") for name in tables.sets],
         "by_seed": [_by(tables, name, "seed") for name in tables.sets],
@@ -213,23 +214,40 @@ def _cell(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
             **dict.fromkeys((*texts, "difference_note", "verdict", "pairs"), ""),
             "is_few": False,
         }
-    few, change_few = (
-        bool(row[note]) and not math.isnan(row[low])
-        for note, low in (("note", "low"), ("difference_note", "difference_low"))
-    )
+    few = bool(row["note"]) and not math.isnan(row["low"])
+    change = _change(row, column)
     return {
         "value": percent(row["value"]),
         "interval": _interval(row["low"], row["high"], few),
         "note": "" if few else row["note"],
+        **change,
+        "is_few": few or change["is_few"],
+    }
+
+
+def _change(row: dict[str, Any], column: Column) -> dict[str, Any]:
+    """A paired difference with its interval, as text."""
+    few = bool(row["difference_note"]) and not math.isnan(row["difference_low"])
+    return {
         "difference": "" if math.isnan(row["difference"]) else _signed(row["difference"]),
-        "difference_interval": _interval(
-            row["difference_low"], row["difference_high"], change_few
-        ),
-        "difference_note": "" if change_few else row["difference_note"],
+        "difference_interval": _interval(row["difference_low"], row["difference_high"], few),
+        "difference_note": "" if few else row["difference_note"],
         "verdict": _verdict(row, column),
         "pairs": f"{row['raised']} raised, {row['lowered']} lowered of {row['pairs']}",
-        "is_few": few or change_few,
+        "is_few": few,
     }
+
+
+def _pairs(tables: Tables, name: str) -> dict[str, Any]:
+    """A row for each two methods, with the leading metrics."""
+    own = tables.pairs[tables.pairs["set"] == name]
+    rows = []
+    for (condition, against), of_pair in own.groupby(["condition", "against"], sort=False):
+        found = {(r["scorer"], r["metric"]): r for r in of_pair.to_dict("records")}
+        cells = [_change(found[c.key], c) if c.key in found else None for c in tables.leading]
+        rows.append({"condition": condition, "against": against, "cells": cells})
+    has_few = any(cell and cell["is_few"] for row in rows for cell in row["cells"])
+    return {"name": _label(name), "rows": rows, "has_few": has_few}
 
 
 def _verdict(row: dict[str, Any], column: Column) -> str:

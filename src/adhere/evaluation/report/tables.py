@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -187,14 +188,18 @@ class Tables:
         return pd.DataFrame(rows)
 
     def _compared(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        for name, column, found in self._groups():
+            for condition in self.conditions:
+                yield name, condition, self._numbers(column, condition, found)
+
+    def _groups(self) -> Iterator[tuple[str, Column, list[Values]]]:
+        """Each set, and all together, with each metric that it has: a metric over each set."""
         for name in (*self.sets, *([MACRO] if len(self.sets) > 1 else [])):
             sets = self.sets if name == MACRO else (name,)
             for column in self.columns:
                 found = [v for one in sets if (v := self.values(one, column)) is not None]
-                if not found:
-                    continue
-                for condition in self.conditions:
-                    yield name, condition, self._numbers(column, condition, found)
+                if found:
+                    yield name, column, found
 
     def _numbers(self, column: Column, condition: str, found: list[Values]) -> dict[str, Any]:
         own = [values.of[condition] for values in found]
@@ -204,8 +209,7 @@ class Tables:
         has_change = condition != PLAIN and not is_of_plain
         has_value = condition != PLAIN or not is_of_plain
         value = _estimate(own) if has_value else replace(_NOTHING, note="plain itself")
-        change = _estimate(changes) if has_change else _NOTHING
-        pairs = [discordant(one) for one in changes] if has_change else []
+        change = _change(changes if has_change else [])
         scorer = self._facts[column.scorer]
         return {
             "scorer": column.scorer,
@@ -220,14 +224,32 @@ class Tables:
             "low": _number(value.low),
             "high": _number(value.high),
             "note": value.note,
-            "difference": _number(change.value),
-            "difference_low": _number(change.low),
-            "difference_high": _number(change.high),
-            "difference_note": change.note,
-            "pairs": change.pictures,
-            "raised": sum(up for up, _ in pairs),
-            "lowered": sum(down for _, down in pairs),
+            **change,
         }
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """A row for each set (and all together), leading metric, and two methods.
+
+        The difference is of `condition` to `against`, which stands before it in the plan.
+        """
+        rows = [
+            {
+                "set": name,
+                "condition": condition,
+                "against": against,
+                "scorer": column.scorer,
+                "metric": column.metric.name,
+                "group": column.metric.group,
+                "higher_is_better": column.metric.higher_is_better,
+                **_change([differences(v.of[condition], v.of[against]) for v in found]),
+            }
+            for name, column, found in self._groups()
+            if column in self.leading
+            for against, condition in combinations(self.conditions[1:], 2)
+        ]
+        heads = ["set", "condition", "against", "scorer", "metric", "group", "higher_is_better"]
+        return pd.DataFrame(rows, columns=[*heads, *_change([])])
 
     @cached_property
     def _facts(self) -> dict[str, ScorerFacts]:
@@ -390,6 +412,21 @@ def pareto(costs: list[float], values: list[float]) -> list[int]:
 
 def _estimate(arrays: list[np.ndarray]) -> Estimate:
     return estimate(arrays[0]) if len(arrays) == 1 else macro(arrays)
+
+
+def _change(changes: list[np.ndarray]) -> dict[str, Any]:
+    """The mean of paired differences, a set each, and how many pairs went which way."""
+    change = _estimate(changes) if changes else _NOTHING
+    ways = [discordant(one) for one in changes]
+    return {
+        "difference": _number(change.value),
+        "difference_low": _number(change.low),
+        "difference_high": _number(change.high),
+        "difference_note": change.note,
+        "pairs": change.pictures,
+        "raised": sum(up for up, _ in ways),
+        "lowered": sum(down for _, down in ways),
+    }
 
 
 def _against_plain(own: np.ndarray, plain: np.ndarray, condition: str) -> dict[str, Any]:
