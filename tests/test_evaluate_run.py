@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from adhere.methods import (
     DivideAndBind,
     TokenReweighting,
 )
+from adhere.parameters import method_named
 from adhere.picture import read_recipe
 from doors import saved
 from runs import PAIRS, files, fill, small
@@ -388,6 +390,27 @@ def test_conditions_are_said_in_words():
     assert [c.name for c in conditions("divide-and-bind")] == ["none", "divide-and-bind"]
     [_, official] = conditions("o=divide-and-bind:official=true")
     assert official.built() == (DivideAndBind.official(),)
+    both = (
+        "a=attend-and-excite:step_size=40,official=true,"
+        "b=attend-and-excite+token-reweighting:token-reweighting.stop=0.4,"
+        "attend-and-excite.official=true,"
+        "c=divide-and-bind+token-reweighting:official=true,token-reweighting.official=true"
+    )
+    found = {c.name: c.built() for c in conditions(both)}
+    assert found["a"] == (replace(AttendAndExcite.official(), step_size=40),)
+    assert set(found["b"]) == {AttendAndExcite.official(), TokenReweighting(stop=0.4)}
+    assert set(found["c"]) == {DivideAndBind.official(), TokenReweighting.official()}
+
+
+def test_numbers_that_the_model_states_are_asked_for():
+    said = "tuned=attend-and-excite:stated=true,attend-and-excite:stop=0.4,stated=true"
+    [_, tuned, shorter] = conditions(said, "mini")
+    stated = method_named("attend-and-excite", model="mini")
+    assert tuned.built() == (stated,) != (AttendAndExcite(),)
+    assert shorter.built() == (replace(stated, stop=0.4),)
+    for words, model in ((said, None), ("attention-regulation:stated=true", "mini")):
+        with pytest.raises(ValueError, match="states no numbers for 'att"):
+            conditions(words, model)
 
 
 def test_objectives_are_summed_in_words():

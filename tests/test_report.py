@@ -183,6 +183,42 @@ def test_sets_stand_alone_and_their_average_gives_each_the_same_weight():
     assert MACRO not in Tables(evidence_of(plan_of())).results["set"].tolist()
 
 
+def test_the_average_says_how_many_sets_have_a_metric():
+    found = evidence_of(plan_of(prompt_set("one", 20), prompt_set("two", 20)))
+    is_gone = (found.scores["metric"] == "mixture") & (found.scores["set"] == "two")
+    found.scores.loc[is_gone, "value"] = np.nan
+    tables = Tables(found)
+    mixture = next(column for column in tables.columns if column.metric is MIXED)
+    assert tables.row(MACRO, NURSE, mixture)["sets"] == 1
+    assert tables.row(MACRO, NURSE, tables.primary)["sets"] == 2
+    text = html(tables, picture, {})
+    assert "mixture; lower is better; 1 of 2 sets" in text
+    assert "all-present</small>" in text
+
+
+def test_every_metric_says_of_how_many_prompts_it_is():
+    text = html(Tables(evidence_of(plan_of())), picture, {})
+    assert "toy, preservation, lower is better, 24 prompts" in text
+    assert "0 prompts" not in text.replace("20 prompts", "")
+
+
+def test_few_prompts_that_changed_are_no_verdict():
+    """Five of 24, all one way: the interval is clear of 0, and chance does it in 6%."""
+    for count, verdict in ((5, "unclear"), (6, "better")):
+        found = evidence_of(plan_of(methods=(NURSE,)))
+        is_present = found.scores["metric"] == "all-present"
+        is_own = found.scores["condition"] == NURSE
+        is_one = found.scores["prompt"].isin([f"p-{n:02d}" for n in range(count)])
+        found.scores.loc[is_present, "value"] = 0.0
+        found.scores.loc[is_present & is_own & is_one, "value"] = 1.0
+        tables = Tables(found)
+        row = tables.row("pairs", NURSE, tables.primary)
+        assert row["difference_low"] > 0 and row["prompts_changed"] == count
+        assert f'class="change {verdict}">+{row["difference"]:.1%}'[:-1] in html(
+            tables, picture, {}
+        )
+
+
 def test_methods_are_compared_with_each_other(tmp_path):
     """The second method changes nothing, so the first one is as far from it as from plain."""
     plan = plan_of(prompt_set("one", 20), prompt_set("two", 24))

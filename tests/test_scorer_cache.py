@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -282,6 +283,27 @@ def test_two_processes_never_write_one_file(store):
     nested = Nested()
     cache.score(store, nested)
     assert nested.asked == 8 and len(cache.read(store)) == 8
+
+
+@pytest.mark.parametrize("room", [1, 9, 150])
+def test_a_file_that_cannot_grow_leaves_what_was_scored(store, room):
+    """Part of a line fits; none of it stays, nor comes when the file is closed."""
+    cache.score(store, Redness())
+    path = scores_of(store)
+    whole = path.read_bytes()
+    before = b"".join(whole.splitlines(keepends=True)[:5])
+    path.write_bytes(before)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, hard))
+    try:
+        with pytest.raises(OSError, match="What was scored before is kept"):
+            cache.score(store, Redness())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    kept = path.read_bytes()
+    assert whole.startswith(kept) and kept.startswith(before) and kept.endswith(b"\n")
+    cache.score(store, Redness())
+    assert path.read_bytes() == whole
 
 
 def test_a_full_disk_leaves_what_was_scored(store, monkeypatch):

@@ -6,9 +6,11 @@ from scipy.stats import norm
 
 from adhere.evaluation.statistics import (
     Estimate,
+    changed,
     differences,
     discordant,
     estimate,
+    is_clear,
     macro,
 )
 
@@ -73,7 +75,7 @@ def test_what_cannot_be_resampled_has_no_interval_and_says_why(values, value, no
     assert found.value == value
     assert found.low is None and found.high is None
     assert note in found.note
-    assert not found.is_clear_of_zero
+    assert not is_clear(found, 20)
 
 
 def test_few_prompts_have_an_interval_with_a_warning():
@@ -118,7 +120,7 @@ def test_pairing_takes_the_hardness_of_prompts_out():
     values = hardness + 0.1 + rng.normal(0, 0.05, (66, 4))
     paired = estimate(differences(values, plain))
     alone = estimate(values)
-    assert paired.is_clear_of_zero
+    assert is_clear(paired, 66)
     assert paired.high - paired.low < (alone.high - alone.low) / 4
 
 
@@ -140,9 +142,29 @@ def test_the_macro_average_of_one_set_is_the_set():
 
 
 def test_clear_of_zero_is_strict():
-    assert Estimate(0.2, 0.1, 0.3, 9, 9).is_clear_of_zero
-    assert Estimate(-0.2, -0.3, -0.1, 9, 9).is_clear_of_zero
-    assert not Estimate(0.1, 0.0, 0.3, 9, 9).is_clear_of_zero
+    assert is_clear(Estimate(0.2, 0.1, 0.3, 99, 99), 6)
+    assert is_clear(Estimate(-0.2, -0.3, -0.1, 99, 99), 6)
+    assert not is_clear(Estimate(0.1, 0.0, 0.3, 99, 99), 6)
+    assert not is_clear(Estimate(0.2, 0.1, 0.3, 99, 99), 5)
+    assert not is_clear(Estimate(0.2, 0.1, 0.3, 9, 9, "fewer than 20 prompts"), 6)
+
+
+def test_changed_prompts_are_those_whose_mean_moved():
+    assert changed(np.array([[0, 0], [1, 0], [1, -1], [-0.5, NAN], [NAN, NAN]])) == 2
+
+
+def test_a_method_that_does_next_to_nothing_is_rarely_called_better_or_worse():
+    """One picture of a hundred changes, either way: intervals alone would call 12% of runs."""
+    rng = np.random.default_rng(1)
+    called = clear = 0
+    for _ in range(200):
+        is_changed = rng.random((66, 4)) < 0.01
+        changes = is_changed * rng.choice([-1.0, 1.0], (66, 4))
+        found = estimate(changes, resamples=999)
+        called += found.low is not None and not found.low <= 0 <= found.high
+        clear += is_clear(found, changed(changes))
+    assert called > 16
+    assert clear <= 10
 
 
 @pytest.mark.parametrize("seeds", [4, 16])

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import partial
 
 from adhere.evaluation.plan import PLAIN, Condition
 from adhere.methods import METHODS, LatentMethod, Method
 from adhere.names import unknown
-from adhere.parameters import method_named, with_parameters
+from adhere.parameters import method_named, stated_numbers, with_parameters
 from adhere.picture import slug
 from adhere.values import read
 
+_WHOSE = ("official", "stated")
 _NUMBERS = re.compile(r"[-+.\d][-+.:\deE]*")
 
 
-def conditions(text: str) -> tuple[Condition, ...]:
+def conditions(text: str, model: str | None = None) -> tuple[Condition, ...]:
     """Conditions from "none,attend-and-excite,strong=attend-and-excite:step_size=40,stop=0.6".
 
     They are parted by commas. One is the name of a method, or several joined by "+"; of those that
     move latents the objectives are summed, each times the number before it, as in
     "attend-and-excite+0.5*divide-and-bind". A name of the condition's own may stand before it with
     "=", and parameters after it with ":", parted by commas. A
-    parameter that two methods share is said as "method.parameter"; "official=true" asks for the
-    authors' behaviour. The plain control is added where it is missing.
+    parameter that two methods share is said as "method.parameter". "official=true" asks for the
+    authors' behaviour, and "stated=true" for the numbers that the model states. The plain control
+    is added where it is missing.
+
+    Args:
+        text: the words.
+        model: what is to be nursed, see `adhere.parameters.stated_numbers`.
 
     Raises:
-        ValueError: an unknown method or parameter, or the same name twice.
+        ValueError: an unknown method or parameter, the same name twice, or a model that states
+            nothing of a method.
     """
-    found = [_condition(entry) for entry in _entries(text)]
+    found = [_condition(entry, model) for entry in _entries(text)]
     if all(one.name != PLAIN for one in found):
         found.insert(0, Condition(PLAIN))
     return tuple(found)
@@ -59,7 +67,7 @@ def _begins(piece: str) -> bool:
     return ":" in head or first in METHODS or first == PLAIN
 
 
-def _condition(entry: str) -> Condition:
+def _condition(entry: str, model: str | None) -> Condition:
     head, _, settings = entry.partition(":")
     name, is_named, names = head.rpartition("=")
     terms = [_term(one) for one in names.split("+")] if names != PLAIN else []
@@ -68,8 +76,10 @@ def _condition(entry: str) -> Condition:
         raise ValueError(
             f"{PLAIN!r} is the plain control; it has no parameters and no other name."
         )
-    for word, value in _parameters(settings):
-        methods = _with(methods, word, value, entry)
+    # Others' numbers are what those given here start from, wherever they are said.
+    words = sorted(_parameters(settings), key=lambda pair: not pair[0].endswith(_WHOSE))
+    for word, value in words:
+        methods = _with(methods, word, value, entry, model)
     methods = [_weighed(weight, m) for (weight, _), m in zip(terms, methods, strict=True)]
     own = name.strip() if is_named else entry if settings or len(methods) > 1 else names
     return Condition.of(own if is_named or own == names else slug(own), *methods)
@@ -114,14 +124,16 @@ def _parameters(settings: str) -> list[tuple[str, str]]:
     return found
 
 
-def _with(methods: list[Method], word: str, value: str, entry: str) -> list[Method]:
+def _with(
+    methods: list[Method], word: str, value: str, entry: str, model: str | None
+) -> list[Method]:
     """The methods with one parameter set."""
     prefix, _, name = word.rpartition(".")
     prefix = prefix.replace("_", "-")
     chosen = [n for n, m in enumerate(methods) if prefix in ("", m.name)]
-    if name == "official" and value.lower() == "true":
-        official = dict.fromkeys(chosen)
-        return [method_named(m.name, official=n in official) for n, m in enumerate(methods)]
+    if name in _WHOSE and value.lower() == "true":
+        whose = _official if name == "official" else partial(_stated, model)
+        return [whose(m.name) if n in chosen else m for n, m in enumerate(methods)]
     owners = [n for n in chosen if name in _known(methods[n])]
     if len(owners) > 1:
         ways = " or ".join(f"{methods[n].name}.{name}" for n in owners)
@@ -133,6 +145,19 @@ def _with(methods: list[Method], word: str, value: str, entry: str) -> list[Meth
     methods = list(methods)
     methods[owners[0]] = with_parameters(methods[owners[0]], {name: value})
     return methods
+
+
+def _official(name: str) -> Method:
+    return method_named(name, official=True)
+
+
+def _stated(model: str | None, name: str) -> Method:
+    if model is None or name not in stated_numbers(model):
+        raise ValueError(
+            f"Got stated=true, but the model {model!r} states no numbers for {name!r} (a file "
+            "methods.json in its folder would); leave it out, or say the numbers."
+        )
+    return method_named(name, model=model)
 
 
 def _known(method: Method) -> list[str]:

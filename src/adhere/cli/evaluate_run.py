@@ -119,7 +119,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
         )
     _check_names(arguments)
     sets = tuple(prompt_set(name) for name in arguments.sets)
-    chosen = conditions(arguments.methods or ",".join(("none", *METHODS)))
+    chosen = conditions(arguments.methods or ",".join(("none", *METHODS)), arguments.model or MINI)
     if is_there:
         # A run goes on with its own number of threads, whatever this machine would take.
         arguments.threads = arguments.threads or _threads(Store.open(arguments.run).plan)
@@ -143,9 +143,9 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
 def _go_on(arguments: argparse.Namespace) -> str:
     """The command that continues."""
     words = ["adhere", "evaluate", "run", arguments.run]
-    for name in ("ray", "device"):
+    for name in ("ray", "workers", "device"):
         if getattr(arguments, name) is not None:
-            words += [f"--{name}", getattr(arguments, name)]
+            words += [f"--{name}", str(getattr(arguments, name))]
     if arguments.scorers is not None:
         words += ["--scorers", ",".join(arguments.scorers)]
     if arguments.questions is not None:

@@ -19,6 +19,8 @@ RESAMPLES = 9_999
 SEED = 0
 # Below this many prompts intervals of this kind are too narrow, see docs/evaluation.md.
 FEW = 20
+# With five prompts changed, all one way, chance alone gives 6%: below this nothing can be told.
+FEWEST_CHANGED = 6
 
 _BATCH = 2_000
 _EQUAL = 1e-12
@@ -43,11 +45,6 @@ class Estimate:
     prompts: int
     pictures: int
     note: str = ""
-
-    @property
-    def is_clear_of_zero(self) -> bool:
-        """Whether there is an interval, and 0 is outside it."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
 def estimate(values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
@@ -143,6 +140,31 @@ def discordant(changes: np.ndarray) -> tuple[int, int]:
         changes: (P, S), of `differences`.
     """
     return int((changes > _EQUAL).sum()), int((changes < -_EQUAL).sum())
+
+
+def changed(changes: np.ndarray) -> int:
+    """Of how many prompts the mean over seeds changed.
+
+    Args:
+        changes: (P, S), of `differences`.
+    """
+    return int((np.abs(np.nansum(changes, axis=1)) > _EQUAL).sum())
+
+
+def is_clear(difference: Estimate, prompts_changed: int) -> bool:
+    """Whether a difference is one that chance would rarely make.
+
+    Its interval must be clear of 0, of enough prompts, and enough of them must have changed:
+    where few have, resampling often draws none of them, and the interval is too narrow. A sign
+    test could not tell five prompts that all went one way from chance either.
+
+    Args:
+        difference: the estimate of a difference.
+        prompts_changed: see `changed`.
+    """
+    if difference.low is None or difference.high is None or difference.note:
+        return False
+    return not difference.low <= 0 <= difference.high and prompts_changed >= FEWEST_CHANGED
 
 
 def _checked(values: np.ndarray) -> np.ndarray:

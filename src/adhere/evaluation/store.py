@@ -23,7 +23,7 @@ from typing import Literal, TypeVar
 from PIL import Image
 
 from adhere.evaluation.plan import Batch, Plan, Unit, plan_from_json
-from adhere.files import write_whole
+from adhere.files import append_whole, write_whole
 from adhere.picture import png
 from adhere.recipe import Recipe, from_json
 from adhere.subjects import Subject
@@ -445,18 +445,8 @@ class Store:
 
     def _append(self, name: str, lines: Sequence[str]) -> None:
         path = self.folder / name
-        rest = "".join(line + "\n" for line in lines).encode()
-        # A buffer would be written once more on closing, after part of it was taken back.
-        with _telling(path), open(path, "ab", buffering=0) as file:
-            before = file.tell()
-            try:
-                while rest:
-                    rest = rest[file.write(rest) :]
-                os.fsync(file.fileno())
-            except BaseException:
-                # Part of it may be there; later lines must not be joined to it.
-                os.truncate(path, before)
-                raise
+        with _telling(path):
+            append_whole(path, "".join(line + "\n" for line in lines).encode())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

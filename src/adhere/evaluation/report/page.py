@@ -18,7 +18,7 @@ from adhere.evaluation.report.plots import Plot, darkened
 from adhere.evaluation.report.repeat import command
 from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Column, Tables
-from adhere.evaluation.statistics import FEW
+from adhere.evaluation.statistics import FEW, FEWEST_CHANGED
 
 MOST_ROWS = 600
 MOST_FAILURES = 200
@@ -109,6 +109,7 @@ def facts(tables: Tables) -> dict[str, Any]:
         ],
         "failure_count": len(failures),
         "few": FEW,
+        "fewest_changed": FEWEST_CHANGED,
         "command": command(plan),
         "scorers": tables.evidence.scorers,
         "columns": tables.columns,
@@ -176,12 +177,27 @@ def _table(tables: Tables, name: str) -> dict[str, Any]:
     source = next((s.source for s in tables.evidence.plan.sets if s.name == name), "")
     return {
         "name": _label(name),
+        "heads": _heads(tables, name),
         "source": _short(source),
         "prompts": max(_row_numbers(tables, name, "prompts"), default=0),
         "seeds": first["seeds"],
         "rows": rows,
         "has_few": any(cell["is_few"] for row in rows for cell in row["cells"]),
     }
+
+
+def _heads(tables: Tables, name: str) -> list[dict[str, str]]:
+    """Group, name and what else is to be known of each leading metric."""
+    found = []
+    for column in tables.leading:
+        notes = [] if column.metric.higher_is_better else ["lower is better"]
+        rows = (tables.row(name, condition, column) for condition in tables.conditions)
+        sets = max((row["sets"] for row in rows if row is not None), default=0)
+        if name == MACRO and sets < len(tables.sets):
+            notes.append(f"{sets} of {len(tables.sets)} sets")
+        head = {"group": column.metric.group, "name": column.metric.name}
+        found.append({**head, "note": "; ".join(notes)})
+    return found
 
 
 def _row_numbers(tables: Tables, name: str, what: str) -> list[int]:
@@ -198,12 +214,17 @@ def _all_metrics(tables: Tables, name: str) -> dict[str, Any]:
         rows.append(
             {
                 "column": column,
-                "prompts": next(row["prompts"] for row in found if row is not None),
+                "prompts": max(row["prompts"] for row in found if row is not None),
                 "cells": [_cell(row, column) for row in found],
             }
         )
     has_few = any(cell["is_few"] for row in rows for cell in row["cells"])
-    return {"name": _label(name), "rows": rows, "has_few": has_few}
+    return {
+        "name": _label(name),
+        "heads": _heads(tables, name),
+        "rows": rows,
+        "has_few": has_few,
+    }
 
 
 def _cell(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
@@ -247,18 +268,21 @@ def _pairs(tables: Tables, name: str) -> dict[str, Any]:
         cells = [_change(found[c.key], c) if c.key in found else None for c in tables.leading]
         rows.append({"condition": condition, "against": against, "cells": cells})
     has_few = any(cell and cell["is_few"] for row in rows for cell in row["cells"])
-    return {"name": _label(name), "rows": rows, "has_few": has_few}
+    return {
+        "name": _label(name),
+        "heads": _heads(tables, name),
+        "rows": rows,
+        "has_few": has_few,
+    }
 
 
 def _verdict(row: dict[str, Any], column: Column) -> str:
-    """Whether the difference's interval is clear of 0, and on which side."""
-    low, high = row["difference_low"], row["difference_high"]
+    """Whether a difference can be told from chance, and on which side it is."""
     if math.isnan(row["difference"]):
         return ""
-    # Intervals that are too narrow would call too much clear.
-    if math.isnan(low) or low <= 0 <= high or row["difference_note"]:
+    if not row["is_clear"]:
         return "unclear"
-    return "better" if (low > 0) == column.metric.higher_is_better else "worse"
+    return "better" if (row["difference"] > 0) == column.metric.higher_is_better else "worse"
 
 
 def _cost(row: dict[str, Any] | None) -> dict[str, str]:

@@ -18,9 +18,11 @@ from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
 from adhere.evaluation.scorers.base import Metric
 from adhere.evaluation.statistics import (
     Estimate,
+    changed,
     differences,
     discordant,
     estimate,
+    is_clear,
     macro,
 )
 
@@ -217,6 +219,7 @@ class Tables:
             "metric": column.metric.name,
             "group": column.metric.group,
             "higher_is_better": column.metric.higher_is_better,
+            "sets": sum(bool(np.isfinite(values).any()) for values in own),
             "prompts": value.prompts,
             "seeds": len({seed for values in found for seed in values.seeds}),
             "pictures": value.pictures,
@@ -418,6 +421,7 @@ def _change(changes: list[np.ndarray]) -> dict[str, Any]:
     """The mean of paired differences, a set each, and how many pairs went which way."""
     change = _estimate(changes) if changes else _NOTHING
     ways = [discordant(one) for one in changes]
+    prompts = sum(map(changed, changes))
     return {
         "difference": _number(change.value),
         "difference_low": _number(change.low),
@@ -426,6 +430,8 @@ def _change(changes: list[np.ndarray]) -> dict[str, Any]:
         "pairs": change.pictures,
         "raised": sum(up for up, _ in ways),
         "lowered": sum(down for _, down in ways),
+        "prompts_changed": prompts,
+        "is_clear": is_clear(change, prompts),
     }
 
 

@@ -26,7 +26,7 @@ from adhere.evaluation.plan import PLAIN, Unit
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.store import Row, Store
-from adhere.files import write_whole
+from adhere.files import append_whole, write_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -327,16 +327,8 @@ def _create(path: Path, header: str) -> None:
 
 
 def _append(path: Path, lines: Sequence[str]) -> None:
-    with _telling(path), open(path, "ab") as file:
-        before = file.tell()
-        try:
-            file.write("".join(line + "\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            # Part of it may be there; later lines must not be joined to it.
-            os.truncate(path, before)
-            raise
+    with _telling(path):
+        append_whole(path, "".join(line + "\n" for line in lines).encode())
 
 
 @contextmanager
