@@ -4,9 +4,9 @@
     python benchmarks/workers.py --steps 2 --seeds 2    at toy size
 
 The run is one of the bundled model, drawn by one worker and then by several. Seconds are counted
-from when every worker has begun, so that starting Ray and loading models, which a long run pays
-once, are not in them. On a machine with fewer cores than threads, or busy with other work, the
-ratio says nothing.
+from when every worker has drawn a batch, so that starting Ray and loading models, which a long run
+pays once, are not in them. On a machine with fewer cores than threads, or busy with other work,
+the ratio says nothing.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from adhere.loading import load
 
 
 def pictures_a_second(plan: Plan, workers: int, folder: Path) -> float:
-    """Of a run drawn anew, once every worker has come to its first batch."""
+    """Of a run drawn anew, from when every worker has drawn a batch."""
+    store = Store.create(folder, plan)
     told: list[tuple[float, int]] = []
 
     def on_progress(progress: Progress) -> None:
-        told.append((time.monotonic(), progress.done))
+        if len({taken.worker for taken in store.measurements()}) == workers:
+            told.append((time.monotonic(), progress.done))
 
-    draw_on_cluster(Store.create(folder, plan), "local", workers=workers, on_progress=on_progress)
-    # The first of what is told is the beginning; workers begin one after the other.
-    (began, first), (ended, last) = told[workers], told[-1]
+    draw_on_cluster(store, "local", workers=workers, on_progress=on_progress)
+    (began, first), (ended, last) = told[0], told[-1]
     return (last - first) / (ended - began)
 
 

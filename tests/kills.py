@@ -20,7 +20,7 @@ from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.run import draw_run, plan_run
 from adhere.evaluation.store import Store
 from adhere.loading import load
-from adhere.methods import TokenReweighting
+from adhere.methods import AttendAndExcite, TokenReweighting
 
 PROMPTS = PromptSet(
     "pairs",
@@ -33,13 +33,14 @@ PROMPTS = PromptSet(
 )
 CONDITIONS = (
     Condition("none"),
+    Condition.of("nursed", AttendAndExcite(max_refinements=1)),
     Condition.of("words", TokenReweighting()),
 )
 
 
 def draw(loaded, folder):
     """What `adhere evaluate run` does between loading the model and scoring."""
-    plan = plan_run(loaded, CONDITIONS, (PROMPTS,), seeds=range(2), steps=1, batch_size=1)
+    plan = plan_run(loaded, CONDITIONS, (PROMPTS,), seeds=range(2), steps=1, batch_size=2)
     draw_run(Store.create(folder, plan), loaded)
 
 

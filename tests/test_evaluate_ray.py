@@ -12,7 +12,7 @@ import torch
 from adhere.cli import main
 from adhere.evaluation.cluster import draw_on_cluster
 from adhere.evaluation.plan import Condition
-from adhere.evaluation.run import draw_run, plan_run
+from adhere.evaluation.run import draw_run, machine, plan_run
 from adhere.evaluation.store import Store
 from adhere.loading import load
 from adhere.methods import TokenReweighting
@@ -65,6 +65,10 @@ def test_two_workers_of_which_one_is_killed_draw_the_same_run(model, tmp_path):
     assert files(there.folder) == files(here.folder)
     assert [m.unit for m in there.measurements()] == list(plan.units)
     assert [one.done for one in told] == sorted({one.done for one in told})
+    # Each says who it was, and on what.
+    crew = {f"worker {number} on {machine('cpu')}" for number in (0, 1)}
+    assert {m.worker for m in there.measurements()} <= crew
+    assert {m.worker for m in here.measurements()} == {machine("cpu")} != {""}
     assert {m.flops for m in there.measurements()} == {m.flops for m in here.measurements()}
     # A finished run needs no cluster.
     assert draw_on_cluster(there, "192.0.2.1:6379").is_finished

@@ -145,10 +145,10 @@ def test_failures_of_a_picture_are_rows_and_the_run_goes_on(model, tmp_path):
 
 @contextmanager
 def hungry(model, when):
-    """The denoiser asks for more memory than any machine has, where `when()` says so."""
+    """The denoiser asks for more memory than any machine has, where `when(latents)` says so."""
 
-    def ask(*_):
-        if when():
+    def ask(_, given):
+        if when(given[0]):
             torch.empty(2**60, dtype=torch.uint8)
 
     # The nursing pass is no call of the whole denoiser, which would run its hooks.
@@ -164,15 +164,15 @@ def test_what_does_not_fit_into_memory_is_a_row_and_is_drawn_when_it_fits(
 ):
     store = Store.create(tmp_path / "run", plan)
     # Plain pictures need no gradient.
-    with hungry(model, torch.is_grad_enabled):
+    with hungry(model, lambda latents: torch.is_grad_enabled()):
         progress = draw_run(store, model)
     assert progress.is_finished and progress.failures == 4
     for row in store.rows():
         assert (row.error is None) == (row.unit.condition != "nursed")
         if row.error is not None:
-            assert row.error == "MemoryError: out of memory; a smaller batch or picture fits"
+            assert row.error == "MemoryError: out of memory; a smaller picture fits"
             assert row.sha256 is None and not store.path(row.unit).exists()
-            assert len(row.recipe.batch) == 2
+            assert row.recipe.batch == (row.unit.seed,), "the pictures of a batch, one by one"
     assert {m.unit.condition for m in store.measurements()} == {"none", "words"}
     told = []
     assert draw_run(store, model, repair=True, on_progress=told.append).failures == 0
@@ -180,9 +180,35 @@ def test_what_does_not_fit_into_memory_is_a_row_and_is_drawn_when_it_fits(
     assert files(store.folder) == files(whole.folder)
 
 
+def test_what_fits_into_memory_one_by_one_is_no_failure(model, plan, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    with hungry(model, lambda latents: torch.is_grad_enabled() and len(latents) > 1):
+        assert draw_run(store, model).failures == 0
+    for row in store.rows():
+        assert len(row.recipe.batch) == (1 if row.unit.condition == "nursed" else 2)
+    assert Store.open(store.folder).verify() == []
+
+
+def test_a_repair_that_is_stopped_keeps_what_it_has_not_come_to(model, plan, whole, tmp_path):
+    store = Store.create(tmp_path / "run", plan)
+    with hungry(model, lambda latents: torch.is_grad_enabled()):
+        draw_run(store, model)
+
+    def stop(progress):
+        if progress.done > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw_run(store, model, repair=True, on_progress=stop)
+    rows = Store.open(store.folder).rows()
+    assert len(rows) == 12 and sum(row.error is not None for row in rows) == 2
+    assert draw_run(store, model, repair=True).failures == 0
+    assert files(store.folder) == files(whole.folder)
+
+
 def test_a_run_of_which_nothing_fits_into_memory_is_told(model, plan, tmp_path):
     store = Store.create(tmp_path / "run", plan)
-    with hungry(model, lambda: True):
+    with hungry(model, lambda latents: True):
         with pytest.raises(ValueError, match="even without a method; give a smaller --batch-size"):
             draw_run(store, model)
         with pytest.raises(ValueError, match="even without a method"):

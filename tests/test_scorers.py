@@ -95,7 +95,7 @@ NO, YES = 0.0, 1.0
         ((Wanted("car", "red", 2),), ["red car"] * 2, (YES, 1, YES, 1, YES, NO, YES)),
         ((Wanted("car", "red", 2),), ["red car", "blue car"], (YES, 1, YES, 1, YES, NO, NO)),
         ((CAR, Wanted("car", "blue")), ["red car", "blue car"], (YES, 1, YES, 1, YES, NO, YES)),
-        ((CAR, Wanted("car", "blue")), ["red car"], (YES, 1, NO, 0.5, NO, NO, NO)),
+        ((CAR, Wanted("car", "blue")), ["red car"], (NO, 0.5, NO, 0.5, NO, NO, NO)),
         ((Wanted("dog", count=2), CAT), ["dog", "dog", "cat"], (YES, 1, None, None, YES, NO, YES)),
         ((Wanted("dog", count=2), CAT), ["dog", "cat"], (YES, 1, None, None, NO, NO, NO)),
         # What the scorer cannot judge.

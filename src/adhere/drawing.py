@@ -259,7 +259,10 @@ def environment(device: str) -> dict[str, str]:
         "transformers": transformers.__version__,
     }
     if device == "cpu":
-        found |= {"threads": str(torch.get_num_threads()), "machine": platform.machine()}
+        # Kernels differ with what the processor can do, and with them the last bits.
+        can = torch.backends.cpu.get_cpu_capability()
+        machine = f"{platform.machine()} {can}"
+        found |= {"threads": str(torch.get_num_threads()), "machine": machine}
     return found
 
 

@@ -125,6 +125,9 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
         arguments.threads = arguments.threads or _threads(Store.open(arguments.run).plan)
     _set_threads(arguments.threads)
     model = load(arguments.model or MINI, dtype=arguments.dtype, device=arguments.device)
+    if arguments.ray is not None and not arguments.threads and model.pipe.device.type == "cpu":
+        # The more workers have room, the more is drawn.
+        _set_threads(1)
     plan = plan_run(
         model,
         chosen,
@@ -137,7 +140,9 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
         scheduler=arguments.scheduler,
         batch_size=arguments.batch_size or BATCH_SIZE,
     )
-    return Store.create(arguments.run, plan), model
+    store = Store.create(arguments.run, plan)
+    # On a cluster workers load it themselves, and this one would only take their room.
+    return store, None if arguments.ray is not None else model
 
 
 def _go_on(arguments: argparse.Namespace) -> str:

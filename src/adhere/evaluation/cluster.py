@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,8 +21,10 @@ from adhere.evaluation.run import (
     OnProgress,
     Pace,
     Progress,
-    handed_out,
+    affordable,
+    empty_cache,
     loaded_for,
+    machine,
     to_draw,
 )
 from adhere.evaluation.store import Outcome, Store
@@ -65,12 +68,14 @@ def draw_on_cluster(
         pace.begin(store, pending)
         pace.tell(on_progress)
         if pending:
+            # What a model that was let go has left behind is room for a worker here.
+            empty_cache()
             with _cluster(address, store.plan, workers) as ray:
                 count = min(_slots(ray, store.plan), workers or len(pending), len(pending))
                 pace.workers = max(count, 1)
                 crew = _Crew(ray, store.plan, count)
                 try:
-                    work = crew.work(handed_out(store, pending, pace))
+                    work = crew.work(affordable(pending, pace))
                     for batch, outcomes, seconds in work:
                         store.keep(outcomes)
                         pace.note(batch, outcomes, seconds)
@@ -106,6 +111,7 @@ class _Crew:
         self._kind = ray.remote(**needs, max_restarts=0)(_Worker)
         self._plan_at = ray.put(plan)
         self._workers: dict[int, Any] = {}
+        self._arriving: dict[Any, int] = {}
         self._starting: dict[Any, int] = {}
         self._jobs: dict[Any, _Job] = {}
         self._lost: list[_Job] = []
@@ -130,7 +136,8 @@ class _Crew:
                 return
             future = self._first_done()
             job = self._jobs.pop(future, None)
-            number = self._starting.pop(future) if job is None else job.worker
+            has_arrived, has_begun = future in self._arriving, future in self._starting
+            number = self._number(future) if job is None else job.worker
             try:
                 outcomes = self._ray.get(future)
             except self._ray.exceptions.RayTaskError as error:
@@ -140,6 +147,11 @@ class _Crew:
                 self._mourn(job, lost)
                 self._hire(number)
                 continue
+            if has_arrived:
+                self._starting[self._workers[number].begin.remote()] = number
+                continue
+            if has_begun:
+                self._deaths_at_birth = 0
             idle.append(number)
             if job is not None:
                 yield job.batch, outcomes, time.monotonic() - job.started
@@ -151,15 +163,20 @@ class _Crew:
 
     def _first_done(self) -> Any:
         """The next future that has something to say."""
-        # While others draw, a worker may wait for room as long as it likes.
-        timeout = None if self._jobs else _SECONDS_TO_START
-        done, _ = self._ray.wait([*self._jobs, *self._starting], num_returns=1, timeout=timeout)
+        waiting = [*self._jobs, *self._starting]
+        # While others draw, or fetch the model, a worker may wait for room as long as it likes.
+        timeout = None if waiting else _SECONDS_TO_START
+        done, _ = self._ray.wait([*waiting, *self._arriving], num_returns=1, timeout=timeout)
         if not done:
             raise ValueError(
-                f"No worker has begun within {_SECONDS_TO_START / 60:g} minutes; the cluster is "
-                "full of other work, or has lost its machines. `ray status` shows it."
+                f"No worker has found room within {_SECONDS_TO_START / 60:g} minutes; the cluster "
+                "is full of other work, or has lost its machines. `ray status` shows it."
             )
         return done[0]
+
+    def _number(self, future: Any) -> int:
+        """The worker that has arrived, or begun."""
+        return (self._arriving if future in self._arriving else self._starting).pop(future)
 
     def _next(self, batches: Iterator[Batch]) -> _Job | None:
         if self._lost:
@@ -183,7 +200,7 @@ class _Crew:
     def _hire(self, number: int) -> None:
         worker = self._kind.remote(self._plan_at, f"worker {number}")
         self._workers[number] = worker
-        self._starting[worker.begin.remote()] = number
+        self._arriving[worker.arrive.remote()] = number
 
 
 class _Worker:
@@ -192,13 +209,18 @@ class _Worker:
     def __init__(self, plan: Plan, name: str) -> None:
         self._plan, self._name = plan, name
 
+    def arrive(self) -> None:
+        """Says that there was room."""
+
     def begin(self) -> None:
+        """Takes its time: the model may have to be fetched first."""
         import torch
 
         plan = self._plan
         if plan.device == "cpu":
             torch.set_num_threads(_threads(plan))
-        self._drawer = Drawer(loaded_for(plan), plan, self._name)
+        name = f"{self._name} on {machine(plan.device)}"
+        self._drawer = Drawer(loaded_for(plan), plan, name)
 
     def draw(self, batch: Batch) -> list[Outcome]:
         return self._drawer.draw(batch)
@@ -266,6 +288,12 @@ def _slots(ray: Any, plan: Plan) -> int:
     there = ray.cluster_resources()
     if plan.device == "cuda":
         return int(there.get("GPU", 0))
+    if there.get("GPU", 0):
+        warnings.warn(
+            "The cluster has GPUs, but the run is one for CPUs, as there was no GPU where it was "
+            "begun. To use them, begin a new run on a machine that has one.",
+            stacklevel=2,
+        )
     return int(there.get("CPU", 0)) // _threads(plan)
 
 

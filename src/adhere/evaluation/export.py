@@ -126,8 +126,7 @@ def export(
     for name in own if condition is None else [_chosen("condition", condition, own)]:
         for chosen in sets if prompts is None else [_chosen("prompt set", prompts, sets)]:
             few = [row for row in rows if (row.unit.condition, row.unit.set) == (name, chosen)]
-            if not few:
-                raise ValueError(f"The run has no pictures of {name!r} on {chosen!r} yet.")
+            _check_finished(store, name, chosen, len(few))
             place = "" if condition and prompts else f"{name}/{chosen}/"
             view = view.with_another(place, lay_out(store, few))
     _check_drawn([*view.pictures.values()])
@@ -207,14 +206,6 @@ def attend_and_excite(store: Store, rows: Sequence[Row]) -> _View:
     for row in rows:
         _check_folder_name(row.text)
     _check_distinct(rows)
-    counts = {row.text: 0 for row in rows}
-    for row in rows:
-        counts[row.text] += 1
-    if len(set(counts.values())) > 1:
-        raise ValueError(
-            "Attend-and-Excite's script needs as many pictures of every prompt, and this run has "
-            f"from {min(counts.values())} to {max(counts.values())}; finish it first."
-        )
     return _View({f"{row.text}/{row.unit.seed}.png": row for row in rows}, {})
 
 
@@ -376,6 +367,17 @@ def _chosen(kind: str, name: str | None, there: Sequence[str]) -> str:
     if name not in there:
         raise unknown(kind, name, there)
     return name
+
+
+def _check_finished(store: Store, condition: str, prompts: str, done: int) -> None:
+    """Refuses what is not drawn to its end."""
+    units = store.plan.units
+    count = sum((unit.condition, unit.set) == (condition, prompts) for unit in units)
+    if done < count:
+        raise ValueError(
+            f"The run has {done} of {count} pictures of {condition!r} on {prompts!r} yet, and a "
+            "gap would be left out of the script's mean; `adhere evaluate run` draws the rest."
+        )
 
 
 def _check_drawn(rows: Sequence[Row]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import platform
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import PIL
@@ -162,8 +165,8 @@ def draw_run(
         pace.begin(store, pending)
         pace.tell(on_progress)
         if pending:
-            drawer = Drawer(loaded, store.plan)
-            for batch in handed_out(store, pending, pace):
+            drawer = Drawer(loaded, store.plan, machine(store.plan.device))
+            for batch in affordable(pending, pace):
                 started = time.monotonic()
                 outcomes = drawer.draw(batch)
                 store.keep(outcomes)
@@ -188,16 +191,6 @@ def to_draw(store: Store, repair: bool) -> tuple[Batch, ...]:
     damaged = [one.unit for one in store.verify()]
     failures = [row.unit for row in store.rows() if row.error is not None]
     return store.missing(also=[*damaged, *failures])
-
-
-def handed_out(store: Store, pending: Sequence[Batch], pace: Pace) -> Iterator[Batch]:
-    """The batches that the budget has room for, in order, to whoever has a model to draw with.
-
-    Rows of what is drawn once more go when the first batch is asked for: a machine that cannot
-    draw the run is to lose none of them.
-    """
-    store.forget([batch.units[0] for batch in pending])
-    yield from affordable(pending, pace)
 
 
 class Pace:
@@ -326,15 +319,17 @@ class Drawer:
         except NonFiniteLoss as error:
             if len(batch.seeds) == 1:
                 return self._failed(batch, error)
-            # One broken picture spoils its batch, and is no failure of the others.
-            alone = (replace(batch, seeds=(seed,)) for seed in batch.seeds)
-            return [outcome for one in alone for outcome in self.draw(one)]
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-        _empty_cache()
-        # What it says of bytes would differ from run to run.
-        return self._failed(batch, MemoryError("out of memory; a smaller batch or picture fits"))
+            if len(batch.seeds) == 1:
+                # What it says of bytes would differ from run to run.
+                return self._failed(batch, MemoryError("out of memory; a smaller picture fits"))
+        empty_cache()
+        # One broken picture spoils its batch, and is no failure of the others; and where all do
+        # not fit into memory together, each may.
+        alone = (replace(batch, seeds=(seed,)) for seed in batch.seeds)
+        return [outcome for one in alone for outcome in self.draw(one)]
 
     def _failed(self, batch: Batch, error: Exception) -> list[Outcome]:
         said = f"{type(error).__name__}: {error}"
@@ -488,9 +483,23 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_said
 
 
-def _empty_cache() -> None:
+def empty_cache() -> None:
+    """Gives back the GPU's memory that nothing holds any more."""
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def machine(device: str) -> str:
+    """The kind of GPU or processor here."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def _forget_peak(device: torch.device) -> None:

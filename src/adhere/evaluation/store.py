@@ -89,7 +89,7 @@ class Measurement:
         backwards: gradients for nursing.
         flops: floating-point operations of the denoiser for this picture, all branches; None
             where they could not be counted.
-        worker: the machine that drew it.
+        worker: who drew it: its name on a cluster, and the kind of its processor or GPU.
     """
 
     unit: Unit
@@ -193,6 +193,8 @@ class Store:
         # Lines that were read once are not parsed again.
         self._rows: dict[bytes, Row] = {}
         self._measured: dict[bytes, Measurement] = {}
+        # What has rows while this process writes.
+        self._done: set[Unit] = set()
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Store:
@@ -336,6 +338,7 @@ class Store:
         """
         with self._locked():
             self._mend()
+            self._done = {row.unit for row in self.rows()}
             yield
             if not self.missing():
                 self._mend()
@@ -344,12 +347,14 @@ class Store:
         """Writes a batch: its pictures, then what they took, and its rows last.
 
         Args:
-            outcomes: one for each unit of one batch.
+            outcomes: one for each unit of one batch; rows that it has already go.
 
         Raises:
             OSError: the folder cannot be written to, or the disk is full; the batch is then as
                 good as never drawn, and all earlier ones are whole.
         """
+        if outcomes[0].row.unit in self._done:
+            self.forget([outcomes[0].row.unit])
         for outcome in outcomes:
             if outcome.data is not None:
                 path = self.path(outcome.row.unit)
@@ -359,11 +364,13 @@ class Store:
         taken = [o.measurement.to_json() for o in outcomes if o.measurement is not None]
         self._append(MEASUREMENTS, taken)
         self._append(MANIFEST, [outcome.row.to_json() for outcome in outcomes])
+        self._done.update(outcome.row.unit for outcome in outcomes)
 
     def forget(self, units: Sequence[Unit]) -> None:
         """Takes the rows of these units' batches away, so that they are drawn again."""
         batches = {self._batch_of[unit] for unit in units}
         self._mend(lambda unit: self._batch_of[unit] not in batches)
+        self._done.difference_update(unit for batch in batches for unit in batch.units)
 
     def _row(self, line: str) -> Row:
         data = json.loads(line)
@@ -429,8 +436,10 @@ class Store:
         """Leaves what whole batches have, in the plan's order, and nothing else."""
         rows = [row for row in self.rows() if keeps(row.unit)]
         done = {row.unit for row in rows if row.sha256}
+        # Writing a row anew takes longer than finding the line that it was read from.
+        said = {id(row): line.decode() for line, row in self._rows.items()}
         # The manifest first: measurements without a row do no harm.
-        self._replace(MANIFEST, [row.to_json() for row in rows])
+        self._replace(MANIFEST, [said[id(row)] for row in rows])
         measured = self._read(MEASUREMENTS, self._measurement, self._measured)
         self._replace(MEASUREMENTS, [m.to_json() for m in measured if m.unit in done])
         for left in (*self.folder.glob(".*.part"), *self.folder.glob("*/*/*/.*.png.part")):

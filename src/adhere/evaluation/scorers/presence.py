@@ -21,13 +21,17 @@ def present_and_counted(wanted: Sequence[Wanted], seen: Mapping[str, int]) -> Va
     """The three metrics above; what is seen besides does not count.
 
     Args:
-        wanted: one subject or more; numbers of the same subject add up.
+        wanted: one subject or more. Of the same subject numbers add up, and the second time that
+            it is wanted it is there if two are seen.
         seen: how many of each subject; none where it is missing.
     """
     asked: Counter[str] = Counter()
+    times: Counter[str] = Counter()
+    present = []
     for one in wanted:
         asked[one.subject] += one.count
-    present = [seen.get(one.subject, 0) > 0 for one in wanted]
+        times[one.subject] += 1
+        present.append(seen.get(one.subject, 0) >= times[one.subject])
     is_counted = all(seen.get(subject, 0) == count for subject, count in asked.items())
     return {
         ALL_PRESENT.name: float(all(present)),
