@@ -261,12 +261,13 @@ def _change(row: dict[str, Any], column: Column) -> dict[str, Any]:
 
 def _pairs(tables: Tables, name: str) -> dict[str, Any]:
     """A row for each two methods, with the leading metrics."""
-    own = tables.pairs[tables.pairs["set"] == name]
+    records = [row for row in tables.pairs.to_dict("records") if row["set"] == name]
+    found = {(r["condition"], r["against"], r["scorer"], r["metric"]): r for r in records}
     rows = []
-    for (condition, against), of_pair in own.groupby(["condition", "against"], sort=False):
-        found = {(r["scorer"], r["metric"]): r for r in of_pair.to_dict("records")}
-        cells = [_change(found[c.key], c) if c.key in found else None for c in tables.leading]
-        rows.append({"condition": condition, "against": against, "cells": cells})
+    for pair in dict.fromkeys(key[:2] for key in found):
+        of_pair = [(found.get((*pair, *column.key)), column) for column in tables.leading]
+        cells = [None if row is None else _change(row, column) for row, column in of_pair]
+        rows.append({"condition": pair[0], "against": pair[1], "cells": cells})
     has_few = any(cell and cell["is_few"] for row in rows for cell in row["cells"])
     return {
         "name": _label(name),
