@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,11 @@ def test_citing_gives_each_paper_once():
     text = adhere.cite(adhere.AttendAndExcite, sum_of_two, adhere.Watch())
     assert text.count("@") == 2
     assert "2301.13826" in text and "2307.10864" in text
+
+
+def test_it_is_cited_by_the_version_that_it_is():
+    said = (Path(__file__).parents[1] / "CITATION.cff").read_text()
+    assert f"\nversion: {adhere.__version__}\n" in said
 
 
 @pytest.mark.parametrize("name", adhere.METHODS)
