@@ -48,6 +48,27 @@ def test_every_sample_has_its_own_loss():
         torch.testing.assert_close(method.loss(alone, [own], FIRST)[0], both[sample])
 
 
+def test_with_attributes_the_peak_is_where_the_whole_phrase_is():
+    """The noun is strongest in one corner, its colour in another; both are in the middle."""
+    layer = torch.full((1, 5, 5, 8), 0.01, dtype=torch.float64)
+    layer[0, 0, 0, 3], layer[0, 4, 4, 2] = 0.9, 0.9
+    layer[0, 2, 2, 2:4] = 0.4
+    maps = AttentionMaps({"layer": layer}, {"layer": 4}, (10, 10), (7,), "words", 2)
+    red_cat = subject(3, 2)
+    method = AttendAndExcite(temperature=1.0, smoothed=False, with_attributes=True)
+    seen = maps.normalised(temperature=1.0)[0]
+    expected = 2 * (seen[..., 2] * seen[..., 3]).sqrt()
+    [peak] = method.peaks(maps, [(red_cat,)])[0]
+    assert peak == pytest.approx(float(expected.max()))
+    assert expected.argmax() == 2 * 5 + 2
+    assert peak > 2 * (seen[0, 0, 2] * seen[0, 0, 3]).sqrt()
+    # Nouns without attributes are what they are without the switch, to the bit.
+    plain = replace(method, with_attributes=False)
+    alone = [(subject(3), subject(5))]
+    assert torch.equal(method.loss(maps, alone, FIRST), plain.loss(maps, alone, FIRST))
+    assert not torch.equal(method.loss(maps, [(red_cat,)], FIRST), plain.loss(maps, alone, FIRST))
+
+
 @pytest.mark.parametrize(
     ("count", "sizes"),
     [

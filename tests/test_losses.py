@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adhere import losses
-from adhere.attention.maps import renormalise, smooth
+from adhere.attention.maps import renormalise, smooth, together
 from golden_maps import probabilities
 
 ONE_MAP = [
@@ -181,3 +181,23 @@ def test_mirrors_and_ranges(seed, grid):
     divergence = losses.jensen_shannon(maps, others)
     assert ((divergence >= -1e-12) & (divergence <= math.log(2))).all()
     assert (losses.clipped_jensen_shannon(maps, others) >= -1e-12).all()
+
+
+@given(st.integers(1, 4), st.sampled_from(GRIDS), st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_words_together_are_no_more_than_their_sum(count, grid, seed):
+    maps = random_maps(count, *grid, seed=seed)
+    found = together(maps)
+    assert (found <= maps.sum(0) + 1e-9).all() and (found >= count * maps.amin(0) - 1e-9).all()
+    alike = maps[:1].expand(count, *grid)
+    torch.testing.assert_close(together(alike), count * maps[0])
+    torch.testing.assert_close(together(maps.flip(0)), found)
+    assert torch.equal(together(maps[:1]), maps[0])
+
+
+def test_a_word_that_is_missing_leaves_next_to_nothing_and_a_finite_slope():
+    maps = torch.stack([disc(4, 4, 2), disc(11, 11, 2)]).requires_grad_()
+    found = together(maps)
+    assert found.max() < 1e-5
+    [slope] = torch.autograd.grad(found.sum(), maps)
+    assert slope.isfinite().all()

@@ -17,6 +17,8 @@ TokenRange = Literal["padded", "words"]
 # deviation 0.5 has exp(-(x / 0.5)**2 / 2), so it is a Gaussian of 0.7071.
 _SIDE = torch.exp(torch.tensor(-1.0, dtype=torch.float64)).item()
 _KERNEL = torch.tensor([_SIDE, 1.0, _SIDE], dtype=torch.float64) / (1 + 2 * _SIDE)
+# A logarithm needs it.
+_NEXT_TO_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,22 @@ def smooth(maps: Tensor) -> Tensor:
 def smooth_tokens(maps: Tensor) -> Tensor:
     """`smooth` of the map of every token, (..., H, W, T)."""
     return smooth(maps.movedim(-1, 0)).movedim(0, -1)
+
+
+def together(maps: Tensor) -> Tensor:
+    """Where several words are at once, such as a noun and its attributes.
+
+    Args:
+        maps: (K, ..., H, W), of each word, in [0, 1].
+
+    Returns:
+        (..., H, W), in [0, K]: K times the geometric mean, which is the sum where all words are
+        alike, less where they are not, and next to nothing where one is missing. Of one word its
+        own map.
+    """
+    if len(maps) == 1:
+        return maps[0]
+    return len(maps) * maps.clamp_min(_NEXT_TO_NOTHING).log().mean(0).exp()
 
 
 def select(

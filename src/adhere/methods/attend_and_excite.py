@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from adhere import losses
-from adhere.attention.maps import AttentionMaps, select, smooth, smooth_tokens
+from adhere.attention.maps import AttentionMaps, select, smooth, smooth_tokens, together
 from adhere.methods.base import (
     LatentMethod,
     Step,
@@ -26,6 +26,7 @@ from adhere.methods.base import (
     expect_fractions,
     expect_window,
 )
+from adhere.subjects.subject import Subject
 from adhere.values import fit
 
 
@@ -43,6 +44,9 @@ class AttendAndExcite(LatentMethod):
         temperature: of the softmax over tokens.
         smoothed: whether maps are smoothed before their peak is taken.
         pieces: how the tokens of one word become one map.
+        with_attributes: whether a subject's map is the one of its whole phrase, see `together`, so
+            that its peak must be where it is and its attributes are. Ours; thresholds are then
+            held against that peak.
         updates_on_exit: whether the refinement that finds its threshold attained still updates.
         nurses_repeats: whether latents are moved also at the second call of PNDM, which then
             uses the move for the predicted noise alone.
@@ -61,6 +65,7 @@ class AttendAndExcite(LatentMethod):
     temperature: float = 0.01
     smoothed: bool = True
     pieces: Literal["mean", "max", "last"] = "mean"
+    with_attributes: bool = False
     updates_on_exit: bool = False  # type: ignore[assignment]
     nurses_repeats: bool = False  # type: ignore[assignment]
 
@@ -113,10 +118,17 @@ class AttendAndExcite(LatentMethod):
         """For each sample the maps of its subjects, (S, H, W)."""
         normalised = maps.normalised(temperature=self.temperature)
         words = [
-            torch.stack([select(own, subject.token_indices, self.pieces) for subject in mine])
+            torch.stack([self._phrase(own, subject) for subject in mine])
             for own, mine in zip(normalised, subjects, strict=True)
         ]
         return [smooth(own) for own in words] if self.smoothed else words
+
+    def _phrase(self, own: Tensor, subject: Subject) -> Tensor:
+        """The map of a subject, (H, W), from those of all tokens of its sample, (H, W, T)."""
+        words = (subject, *subject.attributes) if self.with_attributes else (subject,)
+        return together(
+            torch.stack([select(own, word.token_indices, self.pieces) for word in words])
+        )
 
     def step_size_at(self, step: Step) -> float:
         """The decayed step size inside the window, 0 outside."""
