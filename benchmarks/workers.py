@@ -37,6 +37,8 @@ def pictures_a_second(plan: Plan, workers: int, folder: Path) -> float:
             told.append((time.monotonic(), progress.done))
 
     draw_on_cluster(store, "local", workers=workers, on_progress=on_progress)
+    if len(told) < 2:
+        raise SystemExit("The run is too short to compare; give more --seeds or --steps.")
     (began, first), (ended, last) = told[0], told[-1]
     return (last - first) / (ended - began)
 

@@ -66,9 +66,9 @@ def test_two_workers_of_which_one_is_killed_draw_the_same_run(model, tmp_path):
     assert [m.unit for m in there.measurements()] == list(plan.units)
     assert [one.done for one in told] == sorted({one.done for one in told})
     # Each says who it was, and on what.
-    crew = {f"worker {number} on {machine('cpu')}" for number in (0, 1)}
+    crew = {f"worker {number} on {machine(model.pipe.device)}" for number in (0, 1)}
     assert {m.worker for m in there.measurements()} <= crew
-    assert {m.worker for m in here.measurements()} == {machine("cpu")} != {""}
+    assert {m.worker for m in here.measurements()} == {machine(model.pipe.device)} != {""}
     assert {m.flops for m in there.measurements()} == {m.flops for m in here.measurements()}
     # A finished run needs no cluster.
     assert draw_on_cluster(there, "192.0.2.1:6379").is_finished

@@ -447,8 +447,13 @@ def test_objectives_are_summed_in_words():
     assert summed == Condition.of("sum", *summed.built())
     [_, twice] = conditions("twice=2*attend-and-excite")
     assert twice.built() == (2 * AttendAndExcite(),)
-    [_, plain_sum] = conditions("both=attend-and-excite+divide-and-bind")
-    assert plain_sum.built() == (AttendAndExcite() + DivideAndBind(),)
+    # One without a name is called by what it is, as a folder may be.
+    [_, unnamed, twice] = conditions("attend-and-excite+1e3*divide-and-bind,2*attend-and-excite")
+    assert unnamed.built() == (AttendAndExcite() + 1e3 * DivideAndBind(),)
+    assert (unnamed.name, twice.name) == (
+        "attend-and-excite-1e3-divide-and-bind",
+        "2-attend-and-excite",
+    )
 
 
 @pytest.mark.parametrize(
@@ -458,6 +463,9 @@ def test_objectives_are_summed_in_words():
         ("attend-and-excite:stepsize=3", "did you mean 'step_size'"),
         ("attend-and-excite:step_size=many", "a finite number"),
         ("attend-and-excite,,none", "empty"),
+        ("attend-and-excite+2*attend-and-excite", "'attend-and-excite' twice"),
+        ("attend-and-excite:attend-and-excit.official=true", "unknown method of the condition"),
+        ("attend-and-excite:official=true,stated=true", "more than once whose numbers"),
         ("x*attend-and-excite", "'x' times attend-and-excite; give a finite number"),
         ("0.5*token-reweighting", "only methods that move latents"),
         ("none:stop=1", "plain control"),
@@ -493,6 +501,19 @@ def begin(*more):
         *("--methods", "none,token-reweighting"),
         *more,
     ]
+
+
+def test_a_repair_that_has_no_time_left_says_how_it_goes_on(shell, tmp_path):
+    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
+    assert shell(*begin("--scorers", "pixels"))[0] == 0
+    next((tmp_path / "RUN").glob("token-reweighting/*/*/*.png")).unlink()
+    status, out, err = shell("run", "RUN", "--repair", "--minutes", "0", "--scorers", "pixels")
+    assert (status, err) == (0, [])
+    assert out == [
+        "2 of 4 pictures are done; this goes on: adhere evaluate run RUN --repair --scorers pixels"
+    ]
+    assert shell("run", "RUN", "--repair", "--scorers", "pixels")[0] == 0
+    assert Store.open(tmp_path / "RUN").verify() == []
 
 
 def test_the_command_draws_goes_on_and_refuses_another_run(shell, tmp_path):

@@ -245,9 +245,23 @@ def test_a_changed_manifest_is_told_by_the_line(change, tmp_path):
         with pytest.raises(ValueError, match="Line 2 of"):
             attempt()
     assert files(store.folder, without=("manifest.jsonl",)) == before
-    manifest.write_text("\n".join([*lines, lines[0]]) + "\n")
-    with pytest.raises(ValueError, match=f"Line {len(lines) + 1} .* an earlier line"):
-        Store.open(store.folder).rows()
+
+
+def test_of_two_lines_of_a_picture_the_later_one_counts(tmp_path):
+    """As when a repair was killed after it had drawn what failed before."""
+    store = filled(tmp_path / "run")
+    manifest = store.folder / "manifest.jsonl"
+    whole = manifest.read_bytes()
+    row = store.rows()[1]
+    failure = failed(store.plan, row.unit, "no memory", batch=row.recipe.batch).row
+    first, second, *rest = whole.splitlines(keepends=True)
+    lines = [first, f"{failure.to_json()}\n".encode(), *rest, second]
+    manifest.write_bytes(b"".join(lines))
+    again = Store.open(store.folder)
+    assert again.rows() == store.rows()
+    with again.writing():
+        pass
+    assert manifest.read_bytes() == whole
 
 
 def test_missing_and_altered_pictures_are_found_and_drawn_again_when_forgotten(tmp_path):

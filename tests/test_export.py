@@ -337,3 +337,5 @@ def test_an_unfinished_run_is_refused_as_means_would_be_skewed(tmp_path, layout)
         with pytest.raises(ValueError, match=f"has {done} {told}"):
             export(store, layout, tmp_path / "view", condition="attend", prompts="own")
     assert not (tmp_path / "view").exists()
+    with pytest.raises(ValueError, match=f"has 7 {told}"):
+        tifa_result(store, condition="attend", prompts="own")

@@ -214,6 +214,7 @@ def test_few_prompts_that_changed_are_no_verdict():
         tables = Tables(found)
         row = tables.row("pairs", NURSE, tables.primary)
         assert row["difference_low"] > 0 and row["prompts_changed"] == count
+        assert ("only 5 prompts changed" in html(tables, picture, {})) == (count == 5)
         assert f'class="change {verdict}">+{row["difference"]:.1%}'[:-1] in html(
             tables, picture, {}
         )
@@ -551,6 +552,8 @@ def test_without_operations_cost_is_in_seconds():
         "none,both=attend-and-excite+token-reweighting:attend-and-excite.stop=0.25",
         "none,attend-and-excite+0.5*divide-and-bind:divide-and-bind.stop=0.25,attend-and-excite",
         "none,twice=2*attend-and-excite:step_size=10",
+        "none,attend-and-excite+1e6*divide-and-bind",
+        "none,third=0.3333333333333333*attend-and-excite:step_size=0.1234567891",
         "none,attend-and-excite:refine_at=0:0.1,0.5:0.7,step_range=1:0.25,max_refinements=3",
     ],
 )

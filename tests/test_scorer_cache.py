@@ -340,7 +340,7 @@ from adhere.evaluation.store import Store
 
 class Slow(Redness):
     def judge(self, pictures, prompts, plain):
-        time.sleep(0.15)
+        time.sleep(60 if self.asked >= 4 else 0.15)
         print("judged", flush=True)
         return super().judge(pictures, prompts, plain)
 

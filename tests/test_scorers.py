@@ -608,7 +608,7 @@ def test_a_broken_file_of_questions_is_told_in_a_line(tmp_path, content, message
 def test_tifas_own_result_comes_from_a_scored_run(yes_sayer, tmp_path):
     sets = (PromptSet("own", "test", (Prompt("p-0", "a cat", (Wanted("cat"),)),)),)
     store = Store.create(tmp_path / "run", Plan("mini", (), sets, (1, 2), size=(16, 16)))
-    with pytest.raises(ValueError, match="by 0 models"):
+    with pytest.raises(ValueError, match="has 0 of 2 pictures"):
         tifa_result(store)
     with store.writing():
         for batch in store.missing():

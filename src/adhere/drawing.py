@@ -247,7 +247,7 @@ def redraw(
 
 
 def environment(device: str) -> dict[str, str]:
-    """What the last bits of a picture depend on besides its recipe: versions and threads."""
+    """What the last bits of a picture depend on besides: versions, threads, the processor."""
     import diffusers
     import torch
     import transformers

@@ -161,7 +161,11 @@ def said(value: object) -> str:
         if value and isinstance(value[0], Sequence):
             return ",".join(":".join(said(part) for part in pair) for pair in value)
         return ",".join(said(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, float):
+        # A plus would be one between methods.
+        short = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return short.replace("e+", "e")
+    return str(value).lower()
 
 
 def _plain(value: object) -> object:

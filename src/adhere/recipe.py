@@ -86,7 +86,8 @@ class Recipe:
         model: the model.
         dtype: name of the weights' type, such as "float32".
         device: "cpu", "cuda" or "mps".
-        environment: versions, and threads on a CPU; other ones may change the last bits.
+        environment: versions, and on a CPU threads and what it can do; others may change the
+            last bits.
     """
 
     prompt: str

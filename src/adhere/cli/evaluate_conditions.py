@@ -76,13 +76,11 @@ def _condition(entry: str, model: str | None) -> Condition:
         raise ValueError(
             f"{PLAIN!r} is the plain control; it has no parameters and no other name."
         )
-    # Others' numbers are what those given here start from, wherever they are said.
-    words = sorted(_parameters(settings), key=lambda pair: not pair[0].endswith(_WHOSE))
-    for word, value in words:
+    for word, value in _in_order(_parameters(settings), entry):
         methods = _with(methods, word, value, entry, model)
     methods = [_weighed(weight, m) for (weight, _), m in zip(terms, methods, strict=True)]
-    own = name.strip() if is_named else entry if settings or len(methods) > 1 else names
-    return Condition.of(own if is_named or own == names else slug(own), *methods)
+    own = name.strip() if is_named else names if names in (*METHODS, PLAIN) else slug(entry)
+    return Condition.of(slug(entry) if settings and not is_named else own, *methods)
 
 
 def _term(text: str) -> tuple[float | None, Method]:
@@ -124,6 +122,15 @@ def _parameters(settings: str) -> list[tuple[str, str]]:
     return found
 
 
+def _in_order(words: list[tuple[str, str]], entry: str) -> list[tuple[str, str]]:
+    """Whose numbers a method begins with comes first, and what is said of all before one's own."""
+    prefixes = [word.rpartition(".")[0] for word, _ in words if word.endswith(_WHOSE)]
+    twice = [prefix for prefix in prefixes if prefixes.count(prefix) > 1]
+    if twice:
+        raise ValueError(f"{entry!r} says more than once whose numbers to take; say it once.")
+    return sorted(words, key=lambda pair: (not pair[0].endswith(_WHOSE), "." in pair[0]))
+
+
 def _with(
     methods: list[Method], word: str, value: str, entry: str, model: str | None
 ) -> list[Method]:
@@ -131,6 +138,8 @@ def _with(
     prefix, _, name = word.rpartition(".")
     prefix = prefix.replace("_", "-")
     chosen = [n for n, m in enumerate(methods) if prefix in ("", m.name)]
+    if not chosen:
+        raise unknown("method of the condition", prefix, [m.name for m in methods])
     if name in _WHOSE and value.lower() == "true":
         whose = _official if name == "official" else partial(_stated, model)
         return [whose(m.name) if n in chosen else m for n, m in enumerate(methods)]
@@ -140,7 +149,7 @@ def _with(
         raise ValueError(f"Got {name} in {entry!r}, which two methods have; say {ways}.")
     if not owners:
         there = [parameter for n in chosen for parameter in _known(methods[n])]
-        said = " and ".join(methods[n].name for n in chosen) or "the methods chosen"
+        said = " and ".join(methods[n].name for n in chosen)
         raise unknown(f"parameter of {said}", name, there)
     methods = list(methods)
     methods[owners[0]] = with_parameters(methods[owners[0]], {name: value})

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         say(_told(progress, go_on))
         if not scorers:
             say(f"not scored; say which scorers, as in: {go_on} --scorers clip,owlv2")
-        elif progress.done:
+        elif progress.done and (progress.is_finished or not arguments.repair):
             score_with(store, scorers, arguments.questions)
             report_on(store)
     except KeyboardInterrupt:
@@ -105,11 +105,14 @@ def _draw(arguments: argparse.Namespace, store: Store, model: Loaded | None) -> 
 
 def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
     """The run that is there, or a new one; and its model where it had to be loaded to know."""
+    import torch
+
     is_there = (Path(arguments.run) / PLAN).exists()
     said = [name for name in _SETTINGS if getattr(arguments, name) is not None]
     if is_there and not said:
         store = Store.open(arguments.run)
-        _set_threads(arguments.threads or _threads(store.plan))
+        if arguments.ray is None:
+            _set_threads(arguments.threads or _threads(store.plan))
         return store, None
     if arguments.sets is None:
         raise ValueError(
@@ -123,11 +126,10 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
     if is_there:
         # A run goes on with its own number of threads, whatever this machine would take.
         arguments.threads = arguments.threads or _threads(Store.open(arguments.run).plan)
-    _set_threads(arguments.threads)
     model = load(arguments.model or MINI, dtype=arguments.dtype, device=arguments.device)
-    if arguments.ray is not None and not arguments.threads and model.pipe.device.type == "cpu":
-        # The more workers have room, the more is drawn.
-        _set_threads(1)
+    before = torch.get_num_threads()
+    # On a cluster, the more workers have room, the more is drawn.
+    _set_threads(arguments.threads or (None if arguments.ray is None else 1))
     plan = plan_run(
         model,
         chosen,
@@ -141,8 +143,11 @@ def _opened(arguments: argparse.Namespace) -> tuple[Store, Loaded | None]:
         batch_size=arguments.batch_size or BATCH_SIZE,
     )
     store = Store.create(arguments.run, plan)
-    # On a cluster workers load it themselves, and this one would only take their room.
-    return store, None if arguments.ray is not None else model
+    if arguments.ray is None:
+        return store, model
+    # Workers load it themselves, and this one would only take their room; scorers follow here.
+    _set_threads(before)
+    return store, None
 
 
 def _go_on(arguments: argparse.Namespace) -> str:
@@ -151,6 +156,8 @@ def _go_on(arguments: argparse.Namespace) -> str:
     for name in ("ray", "workers", "device"):
         if getattr(arguments, name) is not None:
             words += [f"--{name}", str(getattr(arguments, name))]
+    if arguments.repair:
+        words.append("--repair")
     if arguments.scorers is not None:
         words += ["--scorers", ",".join(arguments.scorers)]
     if arguments.questions is not None:

@@ -219,8 +219,9 @@ class _Worker:
         plan = self._plan
         if plan.device == "cpu":
             torch.set_num_threads(_threads(plan))
-        name = f"{self._name} on {machine(plan.device)}"
-        self._drawer = Drawer(loaded_for(plan), plan, name)
+        loaded = loaded_for(plan)
+        name = f"{self._name} on {machine(loaded.pipe.device)}"
+        self._drawer = Drawer(loaded, plan, name)
 
     def draw(self, batch: Batch) -> list[Outcome]:
         return self._drawer.draw(batch)
@@ -263,6 +264,8 @@ def _cluster(address: str, plan: Plan, workers: int | None) -> Iterator[Any]:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address == LOCAL:
             options["include_dashboard"] = False
+            if plan.device == "cpu":
+                options["num_gpus"] = 0
             if workers and plan.device == "cpu":
                 options["num_cpus"] = workers * _threads(plan)
         try:
@@ -290,8 +293,8 @@ def _slots(ray: Any, plan: Plan) -> int:
         return int(there.get("GPU", 0))
     if there.get("GPU", 0):
         warnings.warn(
-            "The cluster has GPUs, but the run is one for CPUs, as there was no GPU where it was "
-            "begun. To use them, begin a new run on a machine that has one.",
+            "The cluster has GPUs, but the run is one for CPUs. To use them, begin a new run with "
+            "--device cuda, on a machine that has one.",
             stacklevel=2,
         )
     return int(there.get("CPU", 0)) // _threads(plan)

@@ -164,11 +164,13 @@ def tifa_result(
         See `adhere.evaluation.scorers.tifa.result`; ids are `<prompt id>#<seed>`.
 
     Raises:
-        ValueError: an unknown name; not all of it is scored by TIFA, or it is by several models.
+        ValueError: an unknown name; not all of it is drawn, or scored by TIFA, or it is by several
+            models.
     """
     condition = _chosen("condition", condition, [c.name for c in store.plan.conditions])
     prompts = _chosen("prompt set", prompts, [s.name for s in store.plan.sets])
     rows = [row for row in store.rows() if row.unit[:2] == (condition, prompts)]
+    _check_finished(store, condition, prompts, len(rows))
     return _tifa_result(store, rows)
 
 

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
-from adhere.methods import Method
+from adhere.methods import METHODS, Method
+from adhere.names import unknown
 from adhere.parameters import methods_of, recipes_of
 from adhere.recipe import (
     LARGEST_SEED,
@@ -57,8 +58,15 @@ class Condition:
         """A condition of methods as they are; several that move latents are summed.
 
         Raises:
-            ValueError: a method that is not one of `METHODS`.
+            ValueError: a method that is not one of `METHODS`, or the same one twice, which the
+                command that repeats the run could not say.
         """
+        names = [recipe.name for recipe in recipes_of(methods)]
+        for method in names:
+            if method not in METHODS:
+                raise unknown("method of a run", method, METHODS)
+            if names.count(method) > 1:
+                raise ValueError(f"Condition {name!r} has {method!r} twice; give it once.")
         return cls(name, recipes_of(methods_of(recipes_of(methods))))
 
     def built(self) -> tuple[Method, ...]:
@@ -112,7 +120,7 @@ class Plan:
             picture depend on it.
         revision: the commit of a hub id.
         weights: SHA-256 over the model's weights.
-        environment: versions, and threads on a CPU, as `adhere.drawing.environment` gives them.
+        environment: what `adhere.drawing.environment` gives.
         platform: what else the bytes of a file depend on.
     """
 

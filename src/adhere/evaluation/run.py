@@ -165,7 +165,7 @@ def draw_run(
         pace.begin(store, pending)
         pace.tell(on_progress)
         if pending:
-            drawer = Drawer(loaded, store.plan, machine(store.plan.device))
+            drawer = Drawer(loaded, store.plan, machine(loaded.pipe.device))
             for batch in affordable(pending, pace):
                 started = time.monotonic()
                 outcomes = drawer.draw(batch)
@@ -490,10 +490,10 @@ def empty_cache() -> None:
         torch.cuda.empty_cache()
 
 
-def machine(device: str) -> str:
-    """The kind of GPU or processor here."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
+def machine(device: torch.device) -> str:
+    """The kind of a GPU, or of the processor here."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -193,8 +193,6 @@ class Store:
         # Lines that were read once are not parsed again.
         self._rows: dict[bytes, Row] = {}
         self._measured: dict[bytes, Measurement] = {}
-        # What has rows while this process writes.
-        self._done: set[Unit] = set()
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Store:
@@ -338,7 +336,6 @@ class Store:
         """
         with self._locked():
             self._mend()
-            self._done = {row.unit for row in self.rows()}
             yield
             if not self.missing():
                 self._mend()
@@ -347,14 +344,13 @@ class Store:
         """Writes a batch: its pictures, then what they took, and its rows last.
 
         Args:
-            outcomes: one for each unit of one batch; rows that it has already go.
+            outcomes: one for each unit of one batch; of rows that it has already these are
+                the ones that count.
 
         Raises:
             OSError: the folder cannot be written to, or the disk is full; the batch is then as
                 good as never drawn, and all earlier ones are whole.
         """
-        if outcomes[0].row.unit in self._done:
-            self.forget([outcomes[0].row.unit])
         for outcome in outcomes:
             if outcome.data is not None:
                 path = self.path(outcome.row.unit)
@@ -364,13 +360,11 @@ class Store:
         taken = [o.measurement.to_json() for o in outcomes if o.measurement is not None]
         self._append(MEASUREMENTS, taken)
         self._append(MANIFEST, [outcome.row.to_json() for outcome in outcomes])
-        self._done.update(outcome.row.unit for outcome in outcomes)
 
     def forget(self, units: Sequence[Unit]) -> None:
         """Takes the rows of these units' batches away, so that they are drawn again."""
         batches = {self._batch_of[unit] for unit in units}
         self._mend(lambda unit: self._batch_of[unit] not in batches)
-        self._done.difference_update(unit for batch in batches for unit in batch.units)
 
     def _row(self, line: str) -> Row:
         data = json.loads(line)
@@ -418,11 +412,7 @@ class Store:
                     f"({type(error).__name__}: {error}); put back the file as it was, or draw "
                     "into another folder."
                 ) from None
-            if entry.unit in found and name == MANIFEST:
-                raise ValueError(
-                    f"Line {number} of {str(self.folder / name)!r} is about a picture that an "
-                    "earlier line has; put back the file as it was."
-                )
+            # What was drawn once more has a later line.
             found[entry.unit] = known[line] = entry
         return [found[unit] for unit in self.plan.units if unit in found]
 

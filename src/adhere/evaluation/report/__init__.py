@@ -29,8 +29,8 @@ def report(store: Store, out: str | os.PathLike[str]) -> None:
     """Writes the report of a run: the same run gives the same files, byte for byte.
 
         OUT/index.html             the page, whole in one file
-        OUT/report.md, figures/    the same as Markdown
-        OUT/results, prompts, seeds, costs, failures   each as .csv and .parquet
+        OUT/report.md, figures/    its tables and figures as Markdown
+        OUT/results, pairs, prompts, seeds, costs, failures   each as .csv and .parquet
         OUT/plan.json              every setting
 
     Args:

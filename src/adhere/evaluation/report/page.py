@@ -188,16 +188,24 @@ def _table(tables: Tables, name: str) -> dict[str, Any]:
 
 def _heads(tables: Tables, name: str) -> list[dict[str, str]]:
     """Group, name and what else is to be known of each leading metric."""
-    found = []
-    for column in tables.leading:
-        notes = [] if column.metric.higher_is_better else ["lower is better"]
-        rows = (tables.row(name, condition, column) for condition in tables.conditions)
-        sets = max((row["sets"] for row in rows if row is not None), default=0)
-        if name == MACRO and sets < len(tables.sets):
-            notes.append(f"{sets} of {len(tables.sets)} sets")
-        head = {"group": column.metric.group, "name": column.metric.name}
-        found.append({**head, "note": "; ".join(notes)})
-    return found
+    return [
+        {
+            "group": column.metric.group,
+            "name": column.metric.name,
+            "note": _note(tables, name, column),
+        }
+        for column in tables.leading
+    ]
+
+
+def _note(tables: Tables, name: str, column: Column) -> str:
+    """What is to be known of a metric before its numbers are read."""
+    notes = [] if column.metric.higher_is_better else ["lower is better"]
+    rows = (tables.row(name, condition, column) for condition in tables.conditions)
+    sets = max((row["sets"] for row in rows if row is not None), default=0)
+    if name == MACRO and sets < len(tables.sets):
+        notes.append(f"{sets} of {len(tables.sets)} sets")
+    return "; ".join(notes)
 
 
 def _row_numbers(tables: Tables, name: str, what: str) -> list[int]:
@@ -215,16 +223,12 @@ def _all_metrics(tables: Tables, name: str) -> dict[str, Any]:
             {
                 "column": column,
                 "prompts": max(row["prompts"] for row in found if row is not None),
+                "note": _note(tables, name, column),
                 "cells": [_cell(row, column) for row in found],
             }
         )
     has_few = any(cell["is_few"] for row in rows for cell in row["cells"])
-    return {
-        "name": _label(name),
-        "heads": _heads(tables, name),
-        "rows": rows,
-        "has_few": has_few,
-    }
+    return {"name": _label(name), "rows": rows, "has_few": has_few}
 
 
 def _cell(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
@@ -232,7 +236,7 @@ def _cell(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
     texts = ("value", "interval", "note", "difference", "difference_interval")
     if row is None or math.isnan(row["value"]):
         return {
-            **dict.fromkeys((*texts, "difference_note", "verdict", "pairs"), ""),
+            **dict.fromkeys((*texts, "difference_note", "verdict", "doubt", "pairs"), ""),
             "is_few": False,
         }
     few = bool(row["note"]) and not math.isnan(row["low"])
@@ -254,6 +258,7 @@ def _change(row: dict[str, Any], column: Column) -> dict[str, Any]:
         "difference_interval": _interval(row["difference_low"], row["difference_high"], few),
         "difference_note": "" if few else row["difference_note"],
         "verdict": _verdict(row, column),
+        "doubt": _doubt(row),
         "pairs": f"{row['raised']} raised, {row['lowered']} lowered of {row['pairs']}",
         "is_few": few,
     }
@@ -284,6 +289,15 @@ def _verdict(row: dict[str, Any], column: Column) -> str:
     if not row["is_clear"]:
         return "unclear"
     return "better" if (row["difference"] > 0) == column.metric.higher_is_better else "worse"
+
+
+def _doubt(row: dict[str, Any]) -> str:
+    """Why a difference is not called better or worse, where its note does not say so."""
+    if row["is_clear"] or row["difference_note"] or math.isnan(row["difference"]):
+        return ""
+    if row["difference_low"] <= 0 <= row["difference_high"]:
+        return "not clear of 0"
+    return f"only {row['prompts_changed']} prompts changed"
 
 
 def _cost(row: dict[str, Any] | None) -> dict[str, str]:

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from adhere.evaluation.scorers.base import Metric, Values
 from adhere.evaluation.sets.prompt import Wanted
 
-ALL_PRESENT = Metric("all-present", "presence", True, "Every wanted subject is seen.", 0.0)
+ALL_PRESENT = Metric(
+    "all-present",
+    "presence",
+    True,
+    "Every wanted subject is seen; one that is named twice, two of it.",
+    0.0,
+)
 SHARE_PRESENT = Metric(
     "share-present", "presence", True, "The share of wanted subjects that is seen.", 0.0
 )
