@@ -1,9 +1,16 @@
 """The README's commands are the ones that CI runs, and the tests it names are there."""
 
 import re
+import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+
+from make_table import TABLES, marks, table  # noqa: E402
+
 README = (ROOT / "README.md").read_text()
 
 
@@ -38,3 +45,10 @@ def test_every_test_that_the_readme_names_exists():
 def test_every_picture_and_page_that_the_readme_links_is_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_its_tables_are_those_of_the_reports(name):
+    """`python docs/make_table.py` writes them."""
+    begin, end = marks(name)
+    assert README[README.index(begin) + len(begin) : README.index(end)] == table(name)

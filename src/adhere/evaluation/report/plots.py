@@ -123,10 +123,12 @@ def plot_cost(tables: Tables, look: Look) -> str:
             _cost_panel(axes, tables, name, look)
         for axes in panels[len(names) :]:
             axes.remove()
-        handles = [_handle(number, look) for number in range(len(tables.conditions))]
+        # Legends are filled column by column, and read row by row.
+        count = len(tables.conditions)
+        order = [number for first in range(ncols) for number in range(first, count, ncols)]
         figure.legend(
-            handles,
-            [_shown(name) for name in tables.conditions],
+            [_handle(number, look) for number in order],
+            [_shown(tables.conditions[number]) for number in order],
             loc="outside upper left",
             ncols=ncols,
             frameon=False,
