@@ -525,6 +525,16 @@ def lightness(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def test_long_names_leave_room_for_plots():
+    """Conditions may have a hundred letters; what matplotlib warns of is an error here."""
+    names = [letter * 100 for letter in "abcdef"]
+    chosen = tuple(Condition.of(name, adhere.METHODS[NURSE]()) for name in names)
+    plan = replace(plan_of(prompt_set("s" * 64, 20), seeds=2), conditions=chosen)
+    for plot in draw_plots(Tables(evidence_of(plan))).values():
+        for svg in (plot.wide, plot.narrow):
+            assert "a" * 25 in svg and "a…" in svg and "a" * 36 not in svg
+
+
 @pytest.mark.parametrize("look", [Look(), Look(is_dark=True)])
 def test_plots_can_be_read_on_their_paper(look):
     def contrast(colour):

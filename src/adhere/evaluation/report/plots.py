@@ -114,7 +114,9 @@ def plot_cost(tables: Tables, look: Look) -> str:
     across = 1 if look.is_narrow else min(3, len(names))
     down = math.ceil(len(names) / across)
     with _style(look):
-        ncols = 2 if look.is_narrow else min(len(tables.conditions), 5)
+        longest = max(len(_shown(name)) for name in tables.conditions)
+        most = 2 if look.is_narrow else 5
+        ncols = min(len(tables.conditions), most if longest <= _LONG else most // 2)
         legend = math.ceil(len(tables.conditions) / ncols) * 0.26
         width, tall = (4.0, 2.7) if look.is_narrow else (3.2 * max(across, 2), 2.75)
         figure = _figure(width, tall * down + legend + 0.2)
@@ -240,7 +242,7 @@ def _difference_panel(
             if condition == PLAIN:
                 continue
             heights.append(y)
-            labels.append(condition)
+            labels.append(_shown(condition, _LONG if look.is_narrow else _LONGEST))
             row = tables.row(name, condition, column)
             if row is not None and not math.isnan(row["difference"]):
                 if not math.isnan(row["difference_low"]):
@@ -286,6 +288,8 @@ def _handle(number: int, look: Look) -> Any:
     )
 
 
+# Letters of a name for which there is room, and beyond which it is cut in any case.
+_LONG, _LONGEST = 26, 36
 _COST_NAMES = {"flops_ratio": "operations", "seconds_ratio": "seconds"}
 
 
@@ -299,8 +303,9 @@ def _names(tables: Tables) -> list[str]:
     return [*([MACRO] if len(tables.sets) > 1 else []), *tables.sets]
 
 
-def _shown(name: str) -> str:
-    return {MACRO: "all sets, macro average", PLAIN: "plain"}.get(name, name)
+def _shown(name: str, most: int = _LONGEST) -> str:
+    known = {MACRO: "all sets, macro average", PLAIN: "plain"}.get(name, name)
+    return known if len(known) <= most else f"{known[: most - 1]}…"
 
 
 def _has_difference(tables: Tables, column: Column, name: str) -> bool:
