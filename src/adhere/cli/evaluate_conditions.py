@@ -79,8 +79,8 @@ def _condition(entry: str, model: str | None) -> Condition:
     for word, value in _in_order(_parameters(settings), entry):
         methods = _with(methods, word, value, entry, model)
     methods = [_weighed(weight, m) for (weight, _), m in zip(terms, methods, strict=True)]
-    own = name.strip() if is_named else names if names in (*METHODS, PLAIN) else slug(entry)
-    return Condition.of(slug(entry) if settings and not is_named else own, *methods)
+    own = name.strip() if is_named else entry if entry in (*METHODS, PLAIN) else slug(entry)
+    return Condition.of(own, *methods)
 
 
 def _term(text: str) -> tuple[float | None, Method]:
