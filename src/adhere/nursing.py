@@ -8,6 +8,7 @@ to its sample too. Both see the moved latents, from the first step on.
 from __future__ import annotations
 
 import functools
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ from adhere.texts import check_prompt
 from adhere.trace import StepRecord, Trace
 
 _NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_REGISTRY_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -47,6 +49,9 @@ def nurse(
     subjects: Sequence[Any] | None = None,
 ) -> Iterator[Trace]:
     """Nurse every call of a pipeline inside the block, and leave it as it was.
+
+    A pipeline with a scheduler of its own that shares the denoiser is left alone, also while
+    another thread uses it.
 
     Args:
         pipe: a diffusers pipeline around a `UNet2DConditionModel`: text-to-image,
@@ -85,28 +90,28 @@ def nurse(
         _check_indices(own, text, of_text)
     block = _Block(adapter, methods, prompts, found, words)
     scheduler = pipe.scheduler
-    if adapter.denoiser in _NURSED or "step" in vars(scheduler):
-        raise AlreadyNursed(
-            "The pipeline, or the denoiser or scheduler that it shares, is inside another nurse "
-            "block; leave that one first, or give both methods to one: nurse(pipe, [a, b], ...)."
-        )
-    _NURSED.add(adapter.denoiser)
+    with _REGISTRY_LOCK:
+        if adapter.denoiser in _NURSED or "step" in vars(scheduler):
+            raise AlreadyNursed(
+                "The pipeline, or the denoiser or scheduler that it shares, is inside another "
+                "nurse block; leave that one first, or give both methods to one: "
+                "nurse(pipe, [a, b], ...)."
+            )
+        _NURSED.add(adapter.denoiser)
     try:
-        with _around_calls(adapter.module, block.before_denoiser, block.after_denoiser):
+        with _around_calls(adapter.module, block):
+            scheduler.set_timesteps = block.around_set_timesteps(scheduler.set_timesteps)
             scheduler.step = block.around_step(scheduler.step)
             yield block.trace
     finally:
         vars(scheduler).pop("step", None)
+        vars(scheduler).pop("set_timesteps", None)
         _NURSED.discard(adapter.denoiser)
 
 
 @contextmanager
-def _around_calls(
-    module: nn.Module,
-    before: Callable[[tuple, dict], tuple[tuple, dict] | None],
-    after: Callable[[bool], None],
-) -> Iterator[None]:
-    """Inside the block, every call of a module has its arguments changed before it runs.
+def _around_calls(module: nn.Module, block: _Block) -> Iterator[None]:
+    """Inside the block, every call of a module by the nursed pipeline has its arguments changed.
 
     A module's call runs `_compiled_call_impl` where it has one, which is how PyTorch itself
     compiles a module in place; without, `_call_impl`. Both names are PyTorch's own, not part of
@@ -118,14 +123,16 @@ def _around_calls(
     own = module._call_impl if compiled is None else compiled
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if not block.is_sampling():
+            return own(*args, **kwargs)
         is_done = False
         try:
-            args, kwargs = before(args, kwargs) or (args, kwargs)
+            args, kwargs = block.before_denoiser(args, kwargs) or (args, kwargs)
             result = own(*args, **kwargs)
             is_done = True
             return result
         finally:
-            after(is_done)
+            block.after_denoiser(is_done)
 
     # Set past `__setattr__`, by which a wrapper that torch.compile made would hand it on to the
     # module inside, to be compiled there.
@@ -216,6 +223,22 @@ class _Block:
         self.taps = ExitStack()
         self.tapped: set[str] = set()
         self.met: set[str] = set()
+        self.thread: int | None = None
+
+    def is_sampling(self) -> bool:
+        """Whether this thread is the one in which the nursed pipeline samples."""
+        is_replaced = self.adapter.pipe.scheduler is not self.scheduler
+        return is_replaced or self.thread == threading.get_ident()
+
+    def around_set_timesteps(self, own: Callable) -> Callable:
+        """The scheduler's `set_timesteps`, by which a pipeline begins to sample."""
+
+        @functools.wraps(own)
+        def set_timesteps(*args: Any, **kwargs: Any) -> Any:
+            self.thread = threading.get_ident()
+            return own(*args, **kwargs)
+
+        return set_timesteps
 
     def before_denoiser(self, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         """Nurse once a turn, add the shift to the input, and open the taps on this call."""
@@ -266,6 +289,8 @@ class _Block:
             index = self.calls // evaluations(self.scheduler)
             _check_finite("denoiser's predictions hold", model_output, index)
             self.calls += 1
+            if self.calls >= self._total():
+                self.thread = None
             if shift is None:
                 return own(model_output, timestep, sample, *args, **kwargs)
             with keeping_sample(self.scheduler):

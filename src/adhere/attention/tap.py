@@ -11,6 +11,7 @@ Shapes: B samples, N pixels, T tokens.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -170,22 +171,28 @@ class _Mode(TorchFunctionMode):
 def tapped(layers: Mapping[str, nn.Module], handler: Handler) -> Iterator[None]:
     """Give each layer's attention call to a handler for the length of the block.
 
+    Only calls of the thread that opens the block are handed over, and what gradient checkpointing
+    runs again for its gradients: another pipeline may use the same layers in a thread of its own.
+
     Args:
         layers: attention modules by name.
         handler: called with the layer's name and its `AttentionCall`; its result is the call's.
     """
     open_modes: list[_Mode] = []
+    owner = threading.get_ident()
 
     def enter(layer: str) -> Callable:
         def hook(*_: object) -> None:
-            mode = _Mode(layer, handler)
-            mode.__enter__()
-            open_modes.append(mode)
+            if _runs_for(owner):
+                mode = _Mode(layer, handler)
+                mode.__enter__()
+                open_modes.append(mode)
 
         return hook
 
     def leave(*_: object) -> None:
-        open_modes.pop().__exit__(None, None, None)
+        if _runs_for(owner) and open_modes:
+            open_modes.pop().__exit__(None, None, None)
 
     handles = []
     try:
@@ -199,6 +206,11 @@ def tapped(layers: Mapping[str, nn.Module], handler: Handler) -> Iterator[None]:
         # An interrupt inside attention leaves its module without running the hooks.
         while open_modes:
             leave()
+
+
+def _runs_for(owner: int) -> bool:
+    """Whether this thread is the owner, or computes gradients, as a device's thread does."""
+    return threading.get_ident() == owner or torch._C._current_graph_task_id() != -1
 
 
 def check_read(layers: Collection[str], read: Collection[str]) -> None:
