@@ -1,0 +1,70 @@
+"""Each toy draws finite, repeatable latents that follow the prompt and the guidance."""
+
+import pytest
+import torch
+
+from . import FAMILIES
+from .toy import with_scheduler
+
+ONE, OTHER = "a cat and a frog", "a red car and a blue bowl"
+CASES = [(name, place) for name, toy in FAMILIES.items() for place in toy.schedulers]
+
+
+@pytest.fixture(params=FAMILIES)
+def toy(request):
+    return FAMILIES[request.param]
+
+
+def test_a_run_is_finite_repeatable_and_follows_the_prompt(toy):
+    pipe = toy.build()
+    first = toy.run(pipe, ONE)
+    assert torch.isfinite(first).all()
+    assert torch.equal(first, toy.run(toy.build(), ONE))
+    assert not torch.equal(first, toy.run(pipe, OTHER))
+    assert not torch.equal(first, toy.run(pipe, ONE, seeds=(1,)))
+
+
+def test_a_run_need_not_be_square(toy):
+    pipe = toy.build()
+    wide = toy.run(pipe, ONE, wide=True)
+    assert torch.isfinite(wide).all()
+    (height, width), (high, long) = toy.square, toy.wide
+    assert wide.numel() * height * width == toy.run(pipe, ONE).numel() * high * long
+
+
+def test_guidance_costs_a_second_branch(toy):
+    pipe = toy.build()
+    rows = []
+    pipe.transformer.register_forward_pre_hook(
+        lambda model, positional, named: rows.append(named["hidden_states"].shape[0]),
+        with_kwargs=True,
+    )
+    plain = toy.run(pipe, ONE)
+    before, rows[:] = list(rows), []
+    guided = toy.run(pipe, ONE, guided=True)
+    assert set(before) == {1}
+    if toy.guidance == "one call":
+        assert rows == before
+        assert torch.equal(plain, guided)
+        return
+    assert rows == ([1] * 2 * len(before) if toy.guidance == "two calls" else [2] * len(before))
+    assert not torch.equal(plain, guided)
+
+
+def test_prompts_in_a_list_are_drawn_alike(toy):
+    if not toy.lists:
+        pytest.skip("the pipeline takes one prompt")
+    pipe = toy.build()
+    both = toy.run(pipe, [ONE, OTHER], guided=True, seeds=(0, 1))
+    alone = toy.run(pipe, ONE, guided=True)
+    torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-4)
+    assert both.shape[0] == 2
+    same = toy.run(pipe, [ONE, ONE], guided=True, seeds=(0, 1))
+    assert not torch.equal(both[1], same[1])
+
+
+@pytest.mark.parametrize(("name", "scheduler"), CASES)
+def test_a_scheduler_draws(name, scheduler):
+    toy = FAMILIES[name]
+    pipe = with_scheduler(toy.build(), scheduler)
+    assert torch.isfinite(toy.run(pipe, ONE, guided=True)).all()
