@@ -15,7 +15,8 @@ TEMPLATES = """
 system user assistant developer Describe the image by detailing color shape size texture quantity
 text spatial relationships of objects and background key features input then explain how
 instruction should alter or modify Generate new that meets requirements while maintaining
-consistency with original where appropriate Picture You are an AI reasons about descriptions give structured
+consistency with original where appropriate Picture You are an AI reasons about descriptions
+give structured
 responses focusing on object attribution actions without speculation designed to generate
 superior images degree alignment based textual prompts Prompt Start think
 """.split()

@@ -1,0 +1,142 @@
+"""Records what a pipeline's denoiser and its attention get, and changes one thing of it."""
+
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch.overrides import TorchFunctionMode
+
+
+class Enough(Exception):
+    """The run has shown what is needed."""
+
+
+@dataclass
+class Seen:
+    """One call of scaled dot-product attention: its module, queries, keys, mask."""
+
+    module: str
+    query: torch.Tensor
+    key: torch.Tensor
+    mask: torch.Tensor | None
+
+
+class _Watch(TorchFunctionMode):
+    def __init__(self, seen, inside):
+        self.seen, self.inside = seen, inside
+
+    def __torch_function__(self, function, types, positional=(), named=None):
+        named = named or {}
+        if function is F.scaled_dot_product_attention and self.inside:
+            query, key = [
+                *positional,
+                *(named[name] for name in ("query", "key") if name in named),
+            ][:2]
+            mask = named.get("attn_mask")
+            self.seen.append(Seen(self.inside[-1], query.detach(), key.detach(), mask))
+        return function(*positional, **named)
+
+
+def joined(positional, named):
+    """A call as one dictionary: positions are numbers."""
+    return dict(enumerate(positional)) | named
+
+
+def parted(call):
+    """The reverse of `joined`."""
+    positions = sorted(key for key in call if isinstance(key, int))
+    named = {key: value for key, value in call.items() if isinstance(key, str)}
+    return tuple(call[key] for key in positions), named
+
+
+def first_call(pipe, arguments, change=None, states=None):
+    """The first call of the denoiser, and every attention inside it.
+
+    Args:
+        change: The denoiser, call -> another call.
+        states: Name of a text encoder, (tensor of states -> other states).
+    """
+    model = pipe.transformer
+    seen, inside, calls = [], [], []
+
+    def begin(module, positional, named):
+        call = joined(positional, named)
+        calls.append(call)
+        return parted(change(module, call)) if change else None
+
+    def end(module, positional, output):
+        raise Enough
+
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if name.count("."):
+                hooks = (
+                    module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)),
+                    module.register_forward_hook(lambda *_: inside.pop() and None),
+                )
+                for hook in hooks:
+                    stack.callback(hook.remove)
+        stack.callback(model.register_forward_pre_hook(begin, with_kwargs=True).remove)
+        stack.callback(model.register_forward_hook(end).remove)
+        if states:
+            stack.callback(_changed_states(pipe, *states).remove)
+        stack.enter_context(_Watch(seen, inside))
+        try:
+            pipe(**arguments)
+        except Enough:
+            pass
+    return calls[0], seen
+
+
+def _changed_states(pipe, encoder, change):
+    """Changes every hidden state that a text encoder gives."""
+
+    def hook(module, positional, output):
+        for key in ("last_hidden_state", "hidden_states"):
+            value = output.get(key)
+            if isinstance(value, torch.Tensor):
+                output[key] = change(value)
+            elif value is not None:
+                output[key] = tuple(map(change, value))
+        return output
+
+    return getattr(pipe, encoder).register_forward_hook(hook)
+
+
+def within(seen, pattern):
+    """Those in a module whose whole name fits; a module inside it counts as it."""
+    fits = re.compile(f"({pattern})(\\..*)?")
+    return [each for each in seen if fits.fullmatch(each.module)]
+
+
+def moved(one, other):
+    """Numbers of the rows, of (B, heads, rows, D), that differ; the most different first."""
+    change = (one - other).abs().amax((0, 1, 3))
+    order = change.argsort(descending=True).tolist()
+    return [row for row in order if change[row] > 1e-6]
+
+
+def poked_sample(sample, grid, cell):
+    """The latents with one image row changed, whatever their shape."""
+    (height, width), (row, column) = grid, cell
+    if isinstance(sample, list):
+        return [poked_sample(each[None], grid, cell)[0] for each in sample]
+    sample = sample.clone()
+    if sample.ndim == 3:
+        sample[:, row * width + column] += 1
+        return sample
+    high, long = sample.shape[-2] // height, sample.shape[-1] // width
+    sample[..., row * high : (row + 1) * high, column * long : (column + 1) * long] += 1
+    return sample
+
+
+def poked_text(text, column):
+    """The embeddings with one column changed: (B, T, ...) or a list of (T, ...)."""
+    if isinstance(text, list):
+        return [poked_text(each[None], column)[0] for each in text]
+    text = text.clone()
+    # Not the same number for each channel: a norm would take it out.
+    text[:, column] += torch.linspace(-1, 2, text.shape[-1])
+    return text

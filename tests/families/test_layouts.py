@@ -1,0 +1,196 @@
+"""The table of facts agrees with what happens in a run of each toy."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from . import FAMILIES
+from .layouts import LAYOUTS
+from .probe import first_call, joined, moved, poked_sample, poked_text, within
+
+PROMPT = "a cat and a frog"
+IGNORED = {"return_dict", "joint_attention_kwargs", "attention_kwargs"}
+
+
+@pytest.fixture(params=LAYOUTS, scope="module")
+def case(request):
+    """A toy, its layout, its pipeline."""
+    toy = FAMILIES[request.param]
+    return toy, LAYOUTS[request.param], toy.build()
+
+
+def tensors(call):
+    """The arguments that are tensors, or lists of such."""
+    found = {}
+    for name, value in call.items():
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
+            found[name] = value
+    return found
+
+
+def fit(shape, value, sizes):
+    """Assert that a value has a shape, with letters standing for one size each."""
+    if shape.startswith("list "):
+        for each in value:
+            fit(shape.removeprefix("list "), each, dict(sizes))
+        return
+    letters = shape.split()
+    assert len(letters) == value.ndim, (shape, tuple(value.shape))
+    for letter, size in zip(letters, value.shape, strict=True):
+        expected = int(letter) if letter.isdigit() else sizes.setdefault(letter, size)
+        assert expected == size, (shape, tuple(value.shape), sizes)
+
+
+def text_length(call, layout):
+    text = call[layout.text]
+    return text[0].shape[0] if isinstance(text, list) else text.shape[1]
+
+
+def starts(layout, rows, columns):
+    """Where image rows and text columns begin among the keys."""
+    if layout.order == "text image":
+        return layout.leading + columns, layout.leading
+    return 0, (0 if layout.order == "cross" else rows) + layout.leading
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_the_denoiser_gets_these_arguments(case, guided):
+    toy, layout, pipe = case
+    call, _ = first_call(pipe, toy.call(PROMPT, guided=guided, wide=True))
+    assert type(pipe.transformer).__name__ == layout.denoiser
+    found = tensors(call)
+    sizes = {}
+    for name, shape in layout.shapes.items():
+        fit(shape, found.pop(name), sizes)
+    assert not {name for name in found if "controlnet" not in str(name)}
+
+
+def test_the_modules_are_those_with_joint_attention(case):
+    toy, layout, pipe = case
+    call, seen = first_call(pipe, toy.call(PROMPT, wide=True))
+    columns = text_length(call, layout)
+    joint = {each.module for each in within(seen, layout.modules)}
+    rows = math.prod(layout.grid(pipe.transformer, call))
+    other = {each.module for each in seen} - joint
+    assert joint
+    for each in seen:
+        if each.module in other:
+            assert each.key.shape[2] < rows + columns or layout.order == "cross"
+    matched = [
+        name for name, _ in pipe.transformer.named_modules() if re.fullmatch(layout.modules, name)
+    ]
+    assert len(within(seen, layout.modules)) == len(matched)
+    for each in within(seen, layout.modules):
+        queries, keys = each.query.shape[2], each.key.shape[2]
+        assert (queries, keys) == (rows, columns) or layout.order != "cross" and queries == keys
+
+
+def test_a_cell_of_the_image_is_its_row(case):
+    toy, layout, pipe = case
+    arguments = dict(wide=True)
+    call, plain = first_call(pipe, toy.call(PROMPT, **arguments))
+    grid = layout.grid(pipe.transformer, call)
+    assert grid[1] * toy.wide[0] == grid[0] * toy.wide[1]
+    rows, columns = math.prod(grid), text_length(call, layout)
+    image, _ = starts(layout, rows, columns)
+    for cell in ((0, 0), (1, 3), (grid[0] - 1, grid[1] - 1)):
+
+        def change(model, call, cell=cell):
+            return call | {layout.sample: poked_sample(call[layout.sample], grid, cell)}
+
+        _, other = first_call(pipe, toy.call(PROMPT, **arguments), change)
+        one, two = (within(each, layout.modules)[0].query for each in (plain, other))
+        assert moved(one, two)[0] == image + cell[0] * grid[1] + cell[1]
+
+
+def test_a_column_of_the_text_is_its_key(case):
+    toy, layout, pipe = case
+    call, plain = first_call(pipe, toy.call(PROMPT, wide=True))
+    grid = layout.grid(pipe.transformer, call)
+    rows, columns = math.prod(grid), text_length(call, layout)
+    if layout.references:
+        rows = call[layout.sample].shape[1]
+    _, text = starts(layout, rows, columns)
+    for column in (0, 3, columns - 1):
+
+        def change(model, call, column=column):
+            return call | {layout.text: poked_text(call[layout.text], column)}
+
+        _, other = first_call(pipe, toy.call(PROMPT, wide=True), change)
+        one, two = (within(each, layout.modules)[0].key for each in (plain, other))
+        assert moved(one, two)[0] == text + column
+
+
+def test_a_word_is_its_column(case):
+    toy, layout, pipe = case
+    call, _ = first_call(pipe, toy.call(PROMPT))
+    for stream in layout.streams:
+        tokenizer = getattr(pipe, stream.tokenizer)
+        text = stream.template(pipe, PROMPT)
+        place = text.index("frog")
+        offsets = tokenizer(text, return_offsets_mapping=True).offset_mapping
+        (token,) = [
+            number for number, (begin, end) in enumerate(offsets) if begin <= place + 1 < end
+        ]
+
+        def change(states, token=token):
+            states = states.clone()
+            states[:, token] += torch.linspace(-1, 2, states.shape[-1])
+            return states
+
+        other, _ = first_call(pipe, toy.call(PROMPT), states=(stream.encoder, change))
+        one, two = (
+            each[layout.text][0] if isinstance(each[layout.text], list) else each[layout.text][-1]
+            for each in (call, other)
+        )
+        changed = (one - two).abs().flatten(1).amax(1).nonzero().flatten().tolist()
+        assert changed == [token - stream.drop + stream.start]
+
+
+def test_branches_come_in_this_order(case):
+    toy, layout, pipe = case
+    alone, _ = first_call(pipe, toy.call(PROMPT))
+    calls, steps = [], []
+    hook = pipe.transformer.register_forward_pre_hook(
+        lambda model, positional, named: calls.append(joined(positional, named)), with_kwargs=True
+    )
+    own = pipe.scheduler.step
+
+    def step(*positional, **named):
+        steps.append(positional[2])
+        return own(*positional, **named)
+
+    pipe.scheduler.step = step
+    try:
+        toy.run(pipe, PROMPT, guided=True)
+    finally:
+        hook.remove()
+        del pipe.scheduler.step
+    texts = []
+    for call in calls[: len(calls) // len(steps)]:
+        value = call[layout.text]
+        texts += value if isinstance(value, list) else list(value)
+    expected = alone[layout.text][0]
+    order = ["positive" if _same(text, expected) else "negative" for text in texts]
+    branches = (
+        layout.guidance.partition(": ")[2].split(", ") if ": " in layout.guidance else ["positive"]
+    )
+    assert order == branches
+    assert layout.guidance.startswith(toy.guidance)
+    assert len(calls) == len(steps) * (len(branches) if "two" in layout.guidance else 1)
+    sizes = {}
+    fit(layout.shapes[layout.sample].removeprefix("list "), _one(calls[0][layout.sample]), sizes)
+    sizes["B"] = 1
+    fit(layout.step, steps[0], sizes)
+
+
+def _one(value):
+    return value[0] if isinstance(value, list) else value
+
+
+def _same(one, other):
+    return one.shape == other.shape and torch.allclose(one, other, atol=1e-5)
