@@ -3,7 +3,7 @@
 `FAMILIES` names every toy.
 """
 
-from . import flux, sd3
+from . import flux, flux2, qwen, sd3, zimage
 from .toy import Toy
 
-FAMILIES: dict[str, Toy] = {**sd3.TOYS, **flux.TOYS}
+FAMILIES: dict[str, Toy] = {**sd3.TOYS, **flux.TOYS, **qwen.TOYS, **zimage.TOYS, **flux2.TOYS}

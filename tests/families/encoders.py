@@ -1,11 +1,17 @@
 """Tiny text encoders and autoencoders of the real classes."""
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderKLQwenImage
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3Config,
+    Qwen3Model,
     T5Config,
     T5EncoderModel,
 )
@@ -74,3 +80,104 @@ def vae(channels, levels=2, **changes):
         }
         | changes
     ).eval()
+
+
+def qwen_vae(channels, levels=2):
+    """Qwen-Image's autoencoder: it halves the sides once less than it has levels."""
+    torch.manual_seed(3)
+    return AutoencoderKLQwenImage(
+        base_dim=2,
+        z_dim=channels,
+        dim_mult=[1] * levels,
+        num_res_blocks=0,
+        temperal_downsample=[False] * (levels - 1),
+        latents_mean=[0.0] * channels,
+        latents_std=[1.0] * channels,
+    ).eval()
+
+
+def qwen25vl(width=WIDTH):
+    """Qwen2.5-VL, text and vision."""
+    tokenizer = words.qwen()
+    special = tokenizer.convert_tokens_to_ids
+    torch.manual_seed(1)
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": width,
+            "intermediate_size": width,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "rope_scaling": {
+                "mrope_section": [2, 3, 3],
+                "rope_type": "default",
+                "type": "default",
+            },
+            "rope_theta": 1e6,
+            "vocab_size": len(tokenizer),
+            "bos_token_id": special("<|endoftext|>"),
+            "eos_token_id": special("<|im_end|>"),
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": width,
+            "fullatt_block_indexes": [0],
+        },
+        hidden_size=width,
+        vocab_size=len(tokenizer),
+        image_token_id=special("<|image_pad|>"),
+        video_token_id=special("<|video_pad|>"),
+        vision_start_token_id=special("<|vision_start|>"),
+        vision_end_token_id=special("<|vision_end|>"),
+    )
+    return Qwen2_5_VLForConditionalGeneration(config).eval()
+
+
+def qwen3(kind=Qwen3Model, layers=3, width=16):
+    """Qwen3, the model or the causal language model."""
+    torch.manual_seed(1)
+    return kind(
+        Qwen3Config(
+            hidden_size=width,
+            intermediate_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=8,
+            vocab_size=len(words.qwen()),
+            max_position_embeddings=2048,
+        )
+    ).eval()
+
+
+def mistral3(layers=30, width=16):
+    """Mistral 3, text and vision."""
+    torch.manual_seed(1)
+    config = Mistral3Config(
+        text_config={
+            "model_type": "mistral",
+            "hidden_size": width,
+            "intermediate_size": width,
+            "num_hidden_layers": layers,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "vocab_size": len(words.mistral()),
+            "max_position_embeddings": 2048,
+        },
+        vision_config={
+            "model_type": "pixtral",
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "head_dim": 8,
+            "image_size": 56,
+            "patch_size": 14,
+        },
+        image_token_index=words.mistral().convert_tokens_to_ids("[IMG]"),
+    )
+    return Mistral3ForConditionalGeneration(config).eval()

@@ -105,6 +105,24 @@ def _changed_states(pipe, encoder, change):
     return getattr(pipe, encoder).register_forward_hook(hook)
 
 
+def first_ids(pipe, arguments, encoder):
+    """The token numbers that a text encoder gets first, (B, tokens)."""
+    found = []
+
+    def begin(module, positional, named):
+        found.append(positional[0] if positional else named["input_ids"])
+        raise Enough
+
+    hook = getattr(pipe, encoder).register_forward_pre_hook(begin, with_kwargs=True)
+    try:
+        pipe(**arguments)
+    except Enough:
+        pass
+    finally:
+        hook.remove()
+    return found[0]
+
+
 def within(seen, pattern):
     """Those in a module whose whole name fits; a module inside it counts as it."""
     fits = re.compile(f"({pattern})(\\..*)?")

@@ -2,13 +2,14 @@
 
 import math
 import re
+from operator import attrgetter
 
 import pytest
 import torch
 
 from . import FAMILIES
 from .layouts import LAYOUTS
-from .probe import first_call, joined, moved, poked_sample, poked_text, within
+from .probe import first_call, first_ids, joined, moved, poked_sample, poked_text, within
 
 PROMPT = "a cat and a frog"
 IGNORED = {"return_dict", "joint_attention_kwargs", "attention_kwargs"}
@@ -54,7 +55,8 @@ def starts(layout, rows, columns):
     """Where image rows and text columns begin among the keys."""
     if layout.order == "text image":
         return layout.leading + columns, layout.leading
-    return 0, (0 if layout.order == "cross" else rows) + layout.leading
+    padded = -(-rows // layout.multiple) * layout.multiple
+    return 0, (0 if layout.order == "cross" else padded) + layout.leading
 
 
 @pytest.mark.parametrize("guided", [False, True])
@@ -77,9 +79,10 @@ def test_the_modules_are_those_with_joint_attention(case):
     rows = math.prod(layout.grid(pipe.transformer, call))
     other = {each.module for each in seen} - joint
     assert joint
+    image, text = starts(layout, rows, columns)
     for each in seen:
         if each.module in other:
-            assert each.key.shape[2] < rows + columns or layout.order == "cross"
+            assert each.key.shape[2] < max(image + rows, text + columns)
     matched = [
         name for name, _ in pipe.transformer.named_modules() if re.fullmatch(layout.modules, name)
     ]
@@ -125,21 +128,25 @@ def test_a_column_of_the_text_is_its_key(case):
         assert moved(one, two)[0] == text + column
 
 
-def test_a_word_is_its_column(case):
+@pytest.mark.parametrize("word", ["cat", "frog"])
+def test_a_word_is_its_column(case, word):
     toy, layout, pipe = case
     call, _ = first_call(pipe, toy.call(PROMPT))
     for stream in layout.streams:
-        tokenizer = getattr(pipe, stream.tokenizer)
+        tokenizer = attrgetter(stream.tokenizer)(pipe)
         text = stream.template(pipe, PROMPT)
-        place = text.index("frog")
+        place = text.rindex(word)
         offsets = tokenizer(text, return_offsets_mapping=True).offset_mapping
         (token,) = [
             number for number, (begin, end) in enumerate(offsets) if begin <= place + 1 < end
         ]
+        column = token - stream.drop + stream.start
+        if stream.end:
+            column = text_length(call, layout) - len(offsets) + token
 
-        def change(states, token=token):
+        def change(states, position=column + stream.drop - stream.start):
             states = states.clone()
-            states[:, token] += torch.linspace(-1, 2, states.shape[-1])
+            states[:, position] += torch.linspace(-1, 2, states.shape[-1])
             return states
 
         other, _ = first_call(pipe, toy.call(PROMPT), states=(stream.encoder, change))
@@ -148,7 +155,10 @@ def test_a_word_is_its_column(case):
             for each in (call, other)
         )
         changed = (one - two).abs().flatten(1).amax(1).nonzero().flatten().tolist()
-        assert changed == [token - stream.drop + stream.start]
+        assert changed == [column]
+        ids = first_ids(pipe, toy.call(PROMPT), stream.encoder)
+        shown = tokenizer.decode(ids[0, column + stream.drop - stream.start])
+        assert shown.strip() == word
 
 
 def test_branches_come_in_this_order(case):

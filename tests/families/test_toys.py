@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from . import FAMILIES
+from .layouts import LAYOUTS
+from .probe import joined
 from .toy import with_scheduler
 
 ONE, OTHER = "a cat and a frog", "a red car and a blue bowl"
@@ -32,11 +34,13 @@ def test_a_run_need_not_be_square(toy):
     assert wide.numel() * height * width == toy.run(pipe, ONE).numel() * high * long
 
 
-def test_guidance_costs_a_second_branch(toy):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_guidance_costs_a_second_branch(name):
+    toy = FAMILIES[name]
     pipe = toy.build()
-    rows = []
+    sample, rows = LAYOUTS[name].sample, []
     pipe.transformer.register_forward_pre_hook(
-        lambda model, positional, named: rows.append(named["hidden_states"].shape[0]),
+        lambda model, positional, named: rows.append(len(joined(positional, named)[sample])),
         with_kwargs=True,
     )
     plain = toy.run(pipe, ONE)

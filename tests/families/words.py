@@ -5,8 +5,15 @@ Other words fall into sub-word tokens, down to single letters or bytes.
 
 from functools import cache
 
+from tokenizers import Tokenizer, decoders, models
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import CLIPTokenizer, GemmaTokenizer, Qwen2Tokenizer, T5Tokenizer
+from transformers import (
+    CLIPTokenizer,
+    GemmaTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+    T5Tokenizer,
+)
 
 from adhere.mini.train.text import vocabulary
 
@@ -32,6 +39,13 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
     "{% endif %}{% endif %}"
+)
+# Mistral's, cut in the same way.
+INSTRUCT = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}[SYSTEM_PROMPT]{% else %}[INST]{% endif %}"
+    "{% for part in message['content'] %}{{ part['text'] }}{% endfor %}"
+    "{% if message['role'] == 'system' %}[/SYSTEM_PROMPT]{% else %}[/INST]{% endif %}{% endfor %}"
 )
 QWEN_SPECIAL = (
     "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
@@ -113,6 +127,28 @@ def qwen(length=2048, side="right"):
         extra_special_tokens=list(QWEN_SPECIAL),
     )
     tokenizer.chat_template = CHATML
+    return tokenizer
+
+
+def mistral(length=2048, side="left"):
+    """A byte-level tokenizer with Mistral's control tokens and template."""
+    control = ["<unk>", "<s>", "</s>", "<pad>", "[IMG]"]
+    control += ["[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+    pieces = [*control, *sorted(ByteLevel.alphabet()), *map("".join, _qwen_merges())]
+    model = Tokenizer(models.BPE(vocab=numbered(pieces), merges=_qwen_merges()))
+    model.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    model.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=model,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens=control[4:],
+        model_max_length=length,
+        padding_side=side,
+    )
+    tokenizer.chat_template = INSTRUCT
     return tokenizer
 
 

@@ -1,0 +1,107 @@
+"""How the facts of a family are written down: what its denoiser gets, where its words are.
+
+`layouts.py` has the table; `test_layouts.py` checks every field against a run of the toy.
+
+Shapes are written with letters: B samples, C channels, H and W sides of the latents, N image
+rows, T text columns, D width of the text. A letter has one value in a call. "list" before a
+shape means a list with one tensor for each sample.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Call = dict[Any, Any]
+
+
+def raw(pipe: Any, prompt: str) -> str:
+    """The prompt is tokenized as it is."""
+    return prompt
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Where the tokens of one tokenizer come to lie in the text.
+
+    Attributes:
+        tokenizer: Attribute of the pipeline.
+        encoder: Attribute of the pipeline.
+        template: Pipeline, prompt -> the text that is tokenized, special tokens added.
+        drop: Tokens at the front whose states are left out.
+        start: Column of the first token that is kept.
+        end: Whether the last token is the last column instead: the tokens are padded on the left,
+            or the processor replaces a token in front of the prompt by many.
+    """
+
+    tokenizer: str
+    encoder: str
+    template: Callable[[Any, str], str] = raw
+    drop: int = 0
+    start: int = 0
+    end: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The facts of a family.
+
+    Attributes:
+        denoiser: Class of `pipe.transformer`.
+        modules: Pattern of the names of modules with joint attention (or cross-attention); each
+            calls scaled_dot_product_attention once, with (B, heads, rows, channels).
+        order: Parts of the sequence of keys. "text image" and "image text" have all parts as
+            queries too; "cross" has image queries and text keys.
+        sample: Argument with the latents: a name, or a position.
+        text: Argument with the embeddings.
+        shapes: Every tensor argument of the denoiser and its shape.
+        grid: Denoiser, call -> height and width of the image rows.
+        guidance: "one call"; "batch: negative, positive"; "two calls: positive, negative" and so
+            on. In a batch, each branch is a block of B / 2 samples.
+        step: Shape of the latents that `scheduler.step` gets as its third positional argument.
+        encode: The method that encodes prompts, its arguments and what it returns.
+        streams: Where words lie in the text.
+        leading: Columns in front of the text's own, in the sequence of keys.
+        multiple: The image's rows in the sequence are padded to a multiple of this.
+        references: Whether image rows of further images follow those of the latents.
+        notes: What to know besides.
+    """
+
+    denoiser: str
+    modules: str
+    order: str
+    sample: str | int
+    text: str | int
+    shapes: dict[str | int, str]
+    grid: Callable[[Any, Call], tuple[int, int]]
+    guidance: str
+    step: str
+    encode: str
+    streams: tuple[Stream, ...]
+    leading: int = 0
+    multiple: int = 1
+    references: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def by_patches(model: Any, call: Call) -> tuple[int, int]:
+    """4-D latents in square patches."""
+    patch = model.config.patch_size
+    return call["hidden_states"].shape[-2] // patch, call["hidden_states"].shape[-1] // patch
+
+
+def by_ids(model: Any, call: Call) -> tuple[int, int]:
+    """Positions (N, 3 or more) or (B, N, 4), of reference, row, column; the image's is 0."""
+    ids = call["img_ids"]
+    ids = ids[0] if ids.ndim == 3 else ids
+    own = ids[ids[:, 0] == 0]
+    return int(own[:, 1].max()) + 1, int(own[:, 2].max()) + 1
+
+
+def by_shapes(model: Any, call: Call) -> tuple[int, int]:
+    """A list for each prompt of (frames, height, width); the image is first."""
+    return call["img_shapes"][0][0][1:]
+
+
+def by_list(model: Any, call: Call) -> tuple[int, int]:
+    """A list of (C, frames, H, W) in patches of 2."""
+    return call[0][0].shape[-2] // 2, call[0][0].shape[-1] // 2
