@@ -3,7 +3,8 @@
 `FAMILIES` names every toy.
 """
 
-from . import flux, flux2, qwen, sd3, zimage
+from . import cross, flux, flux2, more, qwen, sd3, zimage
 from .toy import Toy
 
-FAMILIES: dict[str, Toy] = {**sd3.TOYS, **flux.TOYS, **qwen.TOYS, **zimage.TOYS, **flux2.TOYS}
+_KINDS = (sd3, flux, qwen, zimage, flux2, cross, more)
+FAMILIES: dict[str, Toy] = {name: toy for kind in _KINDS for name, toy in kind.TOYS.items()}

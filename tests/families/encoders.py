@@ -6,14 +6,22 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
+    Gemma2Config,
+    Gemma2Model,
+    GlmConfig,
+    GlmModel,
     Mistral3Config,
     Mistral3ForConditionalGeneration,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3Config,
     Qwen3Model,
+    Qwen3VLConfig,
+    Qwen3VLModel,
     T5Config,
     T5EncoderModel,
+    UMT5Config,
+    UMT5EncoderModel,
 )
 
 from . import words
@@ -181,3 +189,98 @@ def mistral3(layers=30, width=16):
         image_token_index=words.mistral().convert_tokens_to_ids("[IMG]"),
     )
     return Mistral3ForConditionalGeneration(config).eval()
+
+
+def gemma2(layers=3, width=WIDTH):
+    """Gemma 2."""
+    tokenizer = words.gemma()
+    torch.manual_seed(1)
+    return Gemma2Model(
+        Gemma2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=8,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    ).eval()
+
+
+def glm(layers=3, width=WIDTH):
+    """GLM."""
+    tokenizer = words.glm()
+    torch.manual_seed(1)
+    return GlmModel(
+        GlmConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=8,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    ).eval()
+
+
+def umt5(width=WIDTH):
+    """UMT5's encoder."""
+    torch.manual_seed(1)
+    return UMT5EncoderModel(
+        UMT5Config(
+            vocab_size=len(words.t5()),
+            d_model=width,
+            d_kv=8,
+            d_ff=2 * WIDTH,
+            num_layers=2,
+            num_heads=4,
+        )
+    ).eval()
+
+
+def byt5(width=WIDTH):
+    """ByT5's encoder."""
+    torch.manual_seed(1)
+    return T5EncoderModel(
+        T5Config(vocab_size=384, d_model=width, d_kv=8, d_ff=2 * WIDTH, num_layers=1, num_heads=4)
+    ).eval()
+
+
+def qwen3vl(layers=3, width=16):
+    """Qwen3-VL, text and vision."""
+    torch.manual_seed(1)
+    return Qwen3VLModel(
+        Qwen3VLConfig(
+            text_config={
+                "hidden_size": width,
+                "intermediate_size": width,
+                "num_hidden_layers": layers,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 2,
+                "head_dim": 8,
+                "rope_scaling": {"mrope_section": [2, 1, 1], "rope_type": "default"},
+                "vocab_size": len(words.qwen()),
+                "max_position_embeddings": 2048,
+                "bos_token_id": 0,
+                "eos_token_id": 0,
+            },
+            vision_config={
+                "depth": 1,
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "num_heads": 2,
+                "out_hidden_size": width,
+                "num_position_embeddings": 16,
+                "deepstack_visual_indexes": [0],
+            },
+            image_token_id=words.qwen().convert_tokens_to_ids("<|image_pad|>"),
+            video_token_id=words.qwen().convert_tokens_to_ids("<|video_pad|>"),
+        )
+    ).eval()

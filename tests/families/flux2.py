@@ -31,7 +31,7 @@ def transformer(**changes):
         "axes_dims_rope": (4, 4, 4, 4),
         "guidance_embeds": False,
     }
-    return sharpened(Flux2Transformer2DModel(**options | changes))
+    return sharpened(Flux2Transformer2DModel(**options | changes), gain=2.0)
 
 
 def vae():

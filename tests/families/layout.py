@@ -27,7 +27,7 @@ class Stream:
         tokenizer: Attribute of the pipeline.
         encoder: Attribute of the pipeline.
         template: Pipeline, prompt -> the text that is tokenized, special tokens added.
-        drop: Tokens at the front whose states are left out.
+        drop: Tokens at the front whose states are left out; may depend on the pipeline.
         start: Column of the first token that is kept.
         end: Whether the last token is the last column instead: the tokens are padded on the left,
             or the processor replaces a token in front of the prompt by many.
@@ -36,7 +36,7 @@ class Stream:
     tokenizer: str
     encoder: str
     template: Callable[[Any, str], str] = raw
-    drop: int = 0
+    drop: int | Callable[[Any], int] = 0
     start: int = 0
     end: bool = False
 
@@ -61,6 +61,8 @@ class Layout:
         encode: The method that encodes prompts, its arguments and what it returns.
         streams: Where words lie in the text.
         leading: Columns in front of the text's own, in the sequence of keys.
+        length: Call -> columns of the text that are in the sequence of keys, in their order; None
+            where all are. It is that of the first sample.
         multiple: The image's rows in the sequence are padded to a multiple of this.
         references: Whether image rows of further images follow those of the latents.
         notes: What to know besides.
@@ -78,6 +80,7 @@ class Layout:
     encode: str
     streams: tuple[Stream, ...]
     leading: int = 0
+    length: Callable[[Call], int] | None = None
     multiple: int = 1
     references: bool = False
     notes: tuple[str, ...] = ()
@@ -87,6 +90,27 @@ def by_patches(model: Any, call: Call) -> tuple[int, int]:
     """4-D latents in square patches."""
     patch = model.config.patch_size
     return call["hidden_states"].shape[-2] // patch, call["hidden_states"].shape[-1] // patch
+
+
+def by_cells(model: Any, call: Call) -> tuple[int, int]:
+    """4-D latents, one image row for each cell."""
+    return call["hidden_states"].shape[-2], call["hidden_states"].shape[-1]
+
+
+def by_first(model: Any, call: Call) -> tuple[int, int]:
+    """The same as `by_patches`, of latents that are the first positional argument."""
+    return by_patches(model, {"hidden_states": call[0]})
+
+
+def by_positions(model: Any, call: Call) -> tuple[int, int]:
+    """Positions (T + N, 3) of text and image: 0, row, column; those of the text are 0."""
+    own = call["position_ids"][call["encoder_hidden_states"].shape[1] :]
+    return int(own[:, 1].max()) + 1, int(own[:, 2].max()) + 1
+
+
+def unmasked(call: Call) -> int:
+    """As many columns as the mask of the first sample has tokens."""
+    return int(call["encoder_attention_mask"][0].sum())
 
 
 def by_ids(model: Any, call: Call) -> tuple[int, int]:

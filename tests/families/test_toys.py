@@ -47,6 +47,9 @@ def test_guidance_costs_a_second_branch(name):
     before, rows[:] = list(rows), []
     guided = toy.run(pipe, ONE, guided=True)
     assert set(before) == {1}
+    if toy.guidance == "always two calls":
+        assert len(rows) == 2 * 3
+        return
     if toy.guidance == "one call":
         assert rows == before
         assert torch.equal(plain, guided)
@@ -61,7 +64,7 @@ def test_prompts_in_a_list_are_drawn_alike(toy):
     pipe = toy.build()
     both = toy.run(pipe, [ONE, OTHER], guided=True, seeds=(0, 1))
     alone = toy.run(pipe, ONE, guided=True)
-    torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-4)
+    assert (both[:1] - alone).abs().max() < 1e-4 * alone.abs().max()
     assert both.shape[0] == 2
     same = toy.run(pipe, [ONE, ONE], guided=True, seeds=(0, 1))
     assert not torch.equal(both[1], same[1])

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from diffusers import (
+    DDIMScheduler,
     DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FlowMatchHeunDiscreteScheduler,
     FlowMatchLCMScheduler,
@@ -19,6 +21,8 @@ NEGATIVE = "a bowl"
 
 # name -> (class, what its configuration needs beside the one that it replaces).
 SCHEDULERS = {
+    "ddim": (DDIMScheduler, {}),
+    "sigmas": (EulerDiscreteScheduler, {}),
     "euler": (FlowMatchEulerDiscreteScheduler, {}),
     "heun": (FlowMatchHeunDiscreteScheduler, {}),
     "lcm": (FlowMatchLCMScheduler, {}),
@@ -45,7 +49,7 @@ class Toy:
     Attributes:
         build: Makes a fresh, quiet pipeline; always the same weights.
         guidance: "two calls" or "batch" where guidance by a negative prompt can be switched on,
-            "one call" where it cannot.
+            "one call" where it cannot, "always two calls" where it cannot be switched off.
         guided: Arguments that switch it on.
         plain: Arguments that switch it off.
         extra: Height, width, number of prompts -> what a run needs besides, such as an image to
@@ -116,8 +120,11 @@ def quiet(pipe):
     return pipe
 
 
-def sharpened(model, factor=4.0):
-    """The model in evaluation mode, with attention sharp enough to have peaks."""
+def sharpened(model, factor=4.0, gain=1.0):
+    """The model in evaluation mode, with attention sharp enough to have peaks.
+
+    Scores grow by `factor`, what attention brings grows by `gain` squared.
+    """
     norms = ("norm_q", "norm_k", "norm_added_q", "norm_added_k", "q_norm", "k_norm")
     with torch.no_grad():
         for module in model.modules():
@@ -127,6 +134,11 @@ def sharpened(model, factor=4.0):
                 weights = [module.to_q.weight, module.to_k.weight]
             for weight in weights:
                 weight.mul_(factor**0.5)
+            for name in ("to_v", "add_v_proj", "to_add_out"):
+                if getattr(module, name, None) is not None:
+                    getattr(module, name).weight.mul_(gain)
+            if isinstance(getattr(module, "to_out", None), torch.nn.ModuleList):
+                module.to_out[0].weight.mul_(gain)
     return model.eval()
 
 

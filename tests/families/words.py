@@ -5,7 +5,7 @@ Other words fall into sub-word tokens, down to single letters or bytes.
 
 from functools import cache
 
-from tokenizers import Tokenizer, decoders, models
+from tokenizers import Tokenizer, decoders, models, processors
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     CLIPTokenizer,
@@ -150,6 +150,26 @@ def mistral(length=2048, side="left"):
     )
     tokenizer.chat_template = INSTRUCT
     return tokenizer
+
+
+def glm(length=2048, side="left"):
+    """A byte-level tokenizer that puts GLM's two control tokens in front of a text."""
+    control = ["<|endoftext|>", "[gMASK]", "<sop>"]
+    pieces = [*control, *sorted(ByteLevel.alphabet()), *map("".join, _qwen_merges())]
+    model = Tokenizer(models.BPE(vocab=numbered(pieces), merges=_qwen_merges()))
+    model.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    model.decoder = decoders.ByteLevel()
+    model.post_processor = processors.TemplateProcessing(
+        single=["[gMASK]", "<sop>", "$A"], special_tokens=[("[gMASK]", 1), ("<sop>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model,
+        pad_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+        extra_special_tokens=control[1:],
+        model_max_length=length,
+        padding_side=side,
+    )
 
 
 @cache
