@@ -58,10 +58,9 @@ def find_subjects(
         ValueError: an empty prompt, no words, words that are one text, or an unknown parser.
     """
     found = tokenize(tokenizer, prompt)
-    phrases = noun_phrases(found.text, parser)
     if words is not None:
-        return name_subjects(found, phrases, words)
-    chosen = [phrase for phrase in phrases if phrase.role is Role.SUBJECT]
+        return name_subjects(found, lambda: noun_phrases(found.text, parser), words)
+    chosen = [p for p in noun_phrases(found.text, parser) if p.role is Role.SUBJECT]
     if not chosen:
         raise SubjectNotFound(f"No noun was found; name the subjects. {found.table()}")
     subjects = [_subject(phrase, found) for phrase in chosen]

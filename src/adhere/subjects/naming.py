@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from adhere.errors import SubjectNotFound
 from adhere.subjects.grammar import Phrase
@@ -67,10 +68,12 @@ def _attribute(span: Span, found: Tokens) -> Attribute:
     return Attribute(found.text[slice(*span)], found.require(span))
 
 
-def _by_name(name: str, found: Tokens, phrases: Sequence[Phrase], used: list[Span]) -> Subject:
+def _by_name(
+    name: str, found: Tokens, phrases: Callable[[], Sequence[Phrase]], used: list[Span]
+) -> Subject:
     span = _first_free(_places(found, name), used, name, found)
     used.append(span)
-    phrase = _phrase_of(span, phrases)
+    phrase = _phrase_of(span, phrases())
     if phrase is None:
         return Subject(found.text[slice(*span)], found.require(span))
     noun, attributes = span, phrase.attributes
@@ -94,7 +97,10 @@ def _by_index(index: int, found: Tokens) -> tuple[int, str]:
 
 
 def _by_pair(
-    words: Sequence[str | int], found: Tokens, phrases: Sequence[Phrase], used: list[Span]
+    words: Sequence[str | int],
+    found: Tokens,
+    phrases: Callable[[], Sequence[Phrase]],
+    used: list[Span],
 ) -> Subject:
     """Attributes and, last, their noun: at the free place of the noun that is nearest to them."""
     *modifiers, noun = words
@@ -109,7 +115,7 @@ def _by_pair(
         place = min(free, key=lambda span: sum(_distance(found, m, span) for m in modifiers))
         used.append(place)
         text, indices = found.text[slice(*place)], found.require(place)
-        phrase = _phrase_of(place, phrases)
+        phrase = _phrase_of(place, phrases())
         count = 1 if phrase is None else phrase.count
     attributes = []
     for modifier in modifiers:
@@ -148,10 +154,18 @@ def _is_name(word: object) -> bool:
 
 def name_subjects(
     found: Tokens,
-    phrases: Sequence[Phrase],
+    read: Callable[[], Sequence[Phrase]],
     words: Sequence[str | int | Sequence[str | int] | Subject],
 ) -> tuple[Subject, ...]:
-    """The subjects that the user names, in the order of the names; see `find_subjects`."""
+    """The subjects that the user names, in the order of the names; see `find_subjects`.
+
+    Args:
+        found: the tokens of the prompt.
+        read: reads the noun phrases of the prompt. Called at the first name in words, whose
+            attributes and count it gives, and not at all for indices and subjects.
+        words: the names.
+    """
+    phrases = cache(read)
     if isinstance(words, str):
         raise ValueError(f"The subjects are the text {words!r}; expected a list, as [{words!r}].")
     if not isinstance(words, Sequence) or isinstance(words, bytes):
