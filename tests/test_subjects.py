@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import time
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,13 @@ from adhere.mini.world.captions import TEMPLATES, phrase
 from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SCENES
 from adhere.mini.world.vocabulary import SUBJECTS as WORLD
 from adhere.subjects import Attribute, Subject, find_subjects, parse, tokens
+from adhere.subjects.grammar import Phrase
+from adhere.subjects.lexicon import lexicon
+from adhere.subjects.naming import name_subjects
 from adhere.subjects.parsing import noun_phrases, tag_with_spacy
 from adhere.subjects.reading import join_phrases, read
 from adhere.subjects.tagging import Tag
+from adhere.subjects.tokenizing import _align, tokenize
 
 ROOT = Path(__file__).parents[1]
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -121,6 +127,11 @@ def spell(tokenizer: CLIPTokenizer, prompt: str, indices: tuple[int, ...]) -> st
         ("an orange and a lemon", ["orange", "lemon"]),
         ("people walk and a cat sits", ["people", "cat"]),
         ("a photo of dogs with no leash", ["dogs"]),
+        ("a cat asleep, a frog", ["cat", "frog"]),
+        ("a cat asleep, big frog", ["cat", "frog<big"]),
+        ("a shelf in soft morning light, a small vase", ["shelf", "vase<small"]),
+        ("a photo realistic, a cat", ["cat"]),
+        ("a big, asleep, red frog", ["frog<big,asleep,red"]),
     ],
 )  # fmt: skip
 def test_phrases(prompt: str, subjects: list[str]) -> None:
@@ -208,8 +219,6 @@ def test_tokenizer_without_offsets_and_with_unknown_words() -> None:
 
 
 def test_both_alignments_agree(tokenizer: CLIPTokenizer) -> None:
-    from adhere.subjects.tokenizing import _align, tokenize
-
     lines = (ROOT / "tests" / "data" / "subject_prompts.jsonl").read_text("utf-8").splitlines()
     for line in lines[:60]:
         found = tokenize(tokenizer, json.loads(line)["prompt"])
@@ -331,6 +340,62 @@ def test_every_prompt_is_read_and_every_span_lies_in_it(prompt: str) -> None:
         assert found.count >= 1
         for start, end in (found.noun, *found.attributes):
             assert 0 <= start < end <= len(prompt)
+
+
+LEXICON = sorted(
+    {
+        word
+        for file in (files("adhere") / "subjects" / "words").iterdir()
+        for word in lexicon(file.name.removesuffix(".txt"))
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "template", ["{0}", "{0} a dog", "a cat {0}, a dog", "a {0} cat, a {1} dog", "{0}, {1}, a dog"]
+)
+def test_every_word_of_the_lexicon_can_stand_anywhere(template: str) -> None:
+    for i, word in enumerate(LEXICON):
+        prompt = template.format(word, LEXICON[(7 * i + 1) % len(LEXICON)])
+        for found in noun_phrases(prompt, "rules"):
+            assert 0 <= found.noun[0] < found.noun[1] <= len(prompt)
+
+
+@given(st.lists(st.sampled_from([*LEXICON, ",", "and", "a", "two", "cat", "wug"]), max_size=9))
+def test_words_of_the_lexicon_can_stand_together(words: list[str]) -> None:
+    prompt = " ".join(words)
+    assert all(prompt[slice(*found.noun)].strip() for found in noun_phrases(prompt, "rules"))
+
+
+@pytest.mark.parametrize(
+    ("words", "times"),
+    [([2, 6], 0), ([Subject("cat", (2,))], 0), ([(2, 6)], 0), (["a", "cat"], 1)],
+)
+def test_the_prompt_is_read_only_for_names_in_words(
+    tokenizer: CLIPTokenizer, words: list, times: int
+) -> None:
+    read: list[str] = []
+    prompt = "a cat asleep, a frog"
+
+    def phrases() -> tuple[Phrase, ...]:
+        read.append(prompt)
+        return noun_phrases(prompt, "rules")
+
+    assert name_subjects(tokenize(tokenizer, prompt), phrases, words)
+    assert len(read) == times
+
+
+@pytest.mark.parametrize("part", ["cat ", "big, ", "big and ", "sleeping ", "(", '"a" ', "very "])
+def test_long_prompts_take_time_in_proportion(part: str) -> None:
+    seconds = []
+    for number in (250, 2000):
+        prompt = "a " + part * number + "dog"
+        start = time.perf_counter()
+        for _ in range(2000 // number):
+            parse(prompt, "rules")
+        seconds.append(time.perf_counter() - start)
+    # With the square of the length the second would take 8 times as long as the first.
+    assert seconds[1] < 4 * seconds[0]
 
 
 # A little under what `python benchmarks/subjects.py` measured.

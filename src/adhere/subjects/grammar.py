@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
-from adhere.subjects.reading import Span, Word
-from adhere.subjects.tagging import NOMINAL, Tag, is_measure
+from adhere.subjects.reading import LONGEST_ENTRY, Span, Word
+from adhere.subjects.tagging import NOMINAL, REACH, Tag, is_measure
 
 
 class Role(Enum):
@@ -55,7 +55,7 @@ class _Group:
 
     def is_any_of(self, *names: str) -> bool:
         """Whether the head, or the head with words before it, is in one of the word lists."""
-        texts = [word.text for word in self.nouns]
+        texts = [word.text for word in self.nouns[-LONGEST_ENTRY:]]
         return any(is_in(" ".join(texts[i:]), n) for n in names for i in range(len(texts)))
 
 
@@ -167,9 +167,17 @@ class _Reader:
         return _Group(opener, number, _merge_shades(adjectives), tuple(nouns), i, is_coloured)
 
     def leads_to_noun(self, i: int) -> bool:
+        """Whether the words from `i` are adjectives, listed or not, and then a noun."""
+        for j in range(i, i + REACH):
+            joins = self.tag(j) in (Tag.AND, Tag.COMMA) and self.tag(j + 1) is Tag.ADJECTIVE
+            if self.tag(j) not in (Tag.ADJECTIVE, Tag.ADVERB) and not joins:
+                return self.tag(j) is Tag.NOUN
+        return False
+
+    def after_adjectives(self, i: int) -> int:
         while self.tag(i) in (Tag.ADJECTIVE, Tag.ADVERB):
             i += 1
-        return self.tag(i) is Tag.NOUN
+        return i
 
     def take(self, group: _Group, start: int) -> None:
         """Adds what a group says to the phrases."""
@@ -272,7 +280,9 @@ class _Reader:
             return Role.OTHER
         if group.is_any_of("styles", "wrappers"):
             shows = self.text(group.end) in ("with", "showing", "depicting", "featuring", "in")
-            opens = start == 0 and shows
+            # "a photo realistic, a cat": the part before the comma says only what the image is.
+            alone = self.tag(self.after_adjectives(group.end)) is Tag.COMMA
+            opens = start == 0 and (shows or alone)
             if bare or opens or not group.is_any_of("wrappers"):
                 return Role.OTHER
         owned = self.tag(start) is Tag.POSSESSIVE and opener not in ("'s", "’s")

@@ -9,7 +9,7 @@ from adhere.subjects.lexicon import phrases, singulars
 Span = tuple[int, int]
 
 _WORD = re.compile(
-    r"(?P<many>\S+)(?:\s+(?P=many)_\d+)+"  # a textual-inversion word of several vectors
+    r"(?P<many>\S{1,64})(?:\s+(?P=many)_\d+)+"  # a textual-inversion word of several vectors
     r"|<[^<>\s]+>"
     r"|\w/\d[\d.]*"  # an aperture
     r"|\d+(?:[.,:/]\d+)+"
@@ -18,7 +18,8 @@ _WORD = re.compile(
     r"|\S"
 )
 _QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”|(?<!\w)'[^']*'(?!\w)|(?<!\w)‘[^’]*’(?!\w)")
-_LONGEST_PHRASE = 5
+# In words.
+LONGEST_ENTRY = 5
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ class Word:
 
 def read(prompt: str) -> list[Word]:
     """Words and punctuation marks of a prompt, in order; not the words that it only quotes."""
-    quotes = [match.span() for match in _QUOTE.finditer(prompt)]
-    words = [
-        Word((match["many"] or match[0]).lower(), *match.span())
-        for match in _WORD.finditer(prompt)
+    unquoted = _QUOTE.sub(lambda match: " " * len(match[0]), prompt)
+    return _words(unquoted) or _words(prompt)
+
+
+def _words(text: str) -> list[Word]:
+    return [
+        Word((match["many"] or match[0]).lower(), *match.span()) for match in _WORD.finditer(text)
     ]
-    spoken = [word for word in words if not any(a <= word.start < b for a, b in quotes)]
-    return spoken or words
 
 
 def join_phrases(words: list[Word], prompt: str) -> list[Word]:
@@ -53,7 +55,7 @@ def join_phrases(words: list[Word], prompt: str) -> list[Word]:
     joined: list[Word] = []
     i = 0
     while i < len(words):
-        for length in range(min(_LONGEST_PHRASE, len(words) - i), 1, -1):
+        for length in range(min(LONGEST_ENTRY, len(words) - i), 1, -1):
             run = words[i : i + length]
             text = " ".join(word.text for word in run)
             gaps = [prompt[a.end : b.start] for a, b in pairwise(run)]

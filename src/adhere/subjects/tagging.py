@@ -32,6 +32,9 @@ class Tag(Enum):
     IGNORED = auto()
 
 
+# How many words a rule looks back or ahead: more than any noun phrase has. Without a bound the
+# time to read a prompt would grow with the square of its length.
+REACH = 40
 NOMINAL = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE, Tag.NOUN})
 POSSESSIVES = frozenset("my your his her its our their 's ’s".split())
 _OPENERS = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE})
@@ -111,6 +114,11 @@ def _is_third_person(word: str) -> bool:
     return any(form in lexicon("verbs") for form in singulars(word)[1:])
 
 
+def _back(i: int) -> range:
+    """The indices before `i`, the nearest first, as far as one looks back."""
+    return range(i - 1, max(i - 1 - REACH, -1), -1)
+
+
 def is_plural(noun: str) -> bool:
     """Whether a noun looks like more than one."""
     return noun in lexicon("plurals") or (noun.endswith("s") and not noun.endswith(("ss", "us")))
@@ -132,10 +140,12 @@ class _Tagger:
         self.words = [word.text for word in words]
         self.tags: list[Tag] = []
         self.guessed: set[int] = set()
+        self.has_verb = False
 
     def run(self) -> list[Tag]:
         for i in range(len(self.words)):
             self.tags.append(self.tag(i))
+            self.has_verb = self.has_verb or self.tags[-1] is Tag.VERB
         return self.tags
 
     def after(self, i: int) -> str:
@@ -143,19 +153,35 @@ class _Tagger:
 
     def before(self, i: int) -> Tag:
         """The tag before, looking through adverbs: "a brightly painted bird"."""
-        while i and self.tags[i - 1] in (Tag.ADVERB, Tag.IGNORED):
-            i -= 1
-        return self.tags[i - 1] if i else Tag.STOP
+        for j in _back(i):
+            if self.tags[j] not in (Tag.ADVERB, Tag.IGNORED):
+                return self.tags[j]
+        return Tag.STOP
 
     def leads_to_noun(self, i: int) -> bool:
-        """Whether the word after `i` can go on with the noun phrase that `i` is in."""
-        word = self.after(i)
-        tag = _closed(word)
-        if tag is not None:
-            joins = tag is Tag.AND or (tag is Tag.COMMA and self.is_opened(i))
-            return tag is Tag.NOUN or (joins and self.coordinates(i + 1))
-        if _is_adjective(word):
-            return not _is_gerund(word) or self.leads_to_noun(i + 1)
+        """Whether the word after `i` can go on with the noun phrase that `i` is in.
+
+        Only the words before `i` have tags: of those after it, their own form must tell. A word
+        that is looked ahead at, with the one before it not tagged yet, is in no opened phrase.
+        """
+        opened = i <= len(self.tags) and self.is_opened(i)
+        stop = i + REACH
+        while i < stop:
+            word, tag = self.after(i), _closed(self.after(i))
+            if tag is Tag.AND or (tag is Tag.COMMA and opened):
+                if not self.is_adjective_at(i + 2):
+                    return False
+                i += 2
+            elif tag is not None:
+                return False
+            elif not _is_adjective(word):
+                break
+            elif not _is_gerund(word):
+                return True
+            else:
+                i += 1
+        else:
+            return False
         if _is_gerund(word) or word in lexicon("irregular"):
             return False
         if _is_third_person(word) and not is_in(word, "either"):
@@ -167,10 +193,10 @@ class _Tagger:
         first = self.opener(i)
         return bool(first) and _closed(first) in (Tag.DETERMINER, Tag.POSSESSIVE)
 
-    def coordinates(self, i: int) -> bool:
-        """Whether an adjective, not a new phrase, stands after the conjunction at `i`."""
-        word = self.after(i)
-        return _closed(word) is None and _is_adjective(word) and self.leads_to_noun(i + 1)
+    def is_adjective_at(self, i: int) -> bool:
+        """Whether the word at `i` is an adjective by its form, and opens no new phrase."""
+        word = self.after(i - 1)
+        return _closed(word) is None and _is_adjective(word)
 
     def is_before_adjective(self, i: int) -> bool:
         """Whether the word after `i` is an adjective before its noun: "a drab GREY wall"."""
@@ -284,7 +310,7 @@ class _Tagger:
             noun = self.words[i - 1] if self.tags[i - 1] is Tag.NOUN else ""
             plural = is_plural(noun) and noun != "sports"
             return base and (plural or (opens_phrase and not either))
-        if before in (Tag.AND, Tag.COMMA) and Tag.VERB in self.tags:
+        if before in (Tag.AND, Tag.COMMA) and self.has_verb:
             return (third or base) and (opens_phrase or not either)
         if before is Tag.STOP:
             return base and opens_phrase
@@ -297,9 +323,10 @@ class _Tagger:
     def opener(self, i: int) -> str:
         """The first word of the noun phrase that ends before `i`."""
         first = ""
-        while i and self.tags[i - 1] in NOMINAL | {Tag.ADVERB}:
-            i -= 1
-            first = self.words[i]
+        for j in _back(i):
+            if self.tags[j] not in NOMINAL and self.tags[j] is not Tag.ADVERB:
+                break
+            first = self.words[j]
         return first
 
 
