@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from adhere.mini import world
 from adhere.mini.world import mix, sprites
+from adhere.mini.world.captions import WORDS
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -27,10 +28,18 @@ def test_a_scene_is_a_function_of_its_description(seed):
 def test_boxes_hold_all_that_a_thing_changes(seed):
     random = np.random.default_rng(seed)
     scene = world.random_scene(random)
-    empty = world.draw(world.Scene((), scene.background, scene.seed))
-    for thing, (left, top, right, bottom) in zip(scene.things, world.boxes(scene), strict=True):
-        alone = world.draw(world.Scene((thing,), scene.background, scene.seed))
-        changed = np.abs(alone.astype(int) - empty).max(-1) > 96
+    containers = {r.thing: scene.things[r.base] for r in scene.relations if r.kind == "in"}
+    lies = (world.Relation("in", 1, 0),)
+
+    def drawn(*things, relations=()):
+        picture = world.draw(world.Scene(things, scene.background, scene.seed, relations))
+        return picture.astype(int)
+
+    for number, (thing, box) in enumerate(zip(scene.things, world.boxes(scene), strict=True)):
+        left, top, right, bottom = box
+        below = (containers[number],) if number in containers else ()
+        with_it = drawn(*below, thing, relations=lies if below else ())
+        changed = np.abs(with_it - drawn(*below)).max(-1) > 96
         changed[top:bottom, left:right] = False
         assert not changed.any()
 
@@ -98,12 +107,109 @@ def test_the_mix_is_the_stated_one():
         close([d == count for d in different], share)
     twins = [len(s.things) > d for s, d in zip(scenes, different, strict=True)]
     close(twins, 0.10 * (0.65 + 0.29))
+    for count, share in ((2, 0.3), (3, 0.35)):
+        close(
+            [bool(s.relations) for s, d in zip(scenes, different, strict=True) if d == count],
+            share,
+        )
+    kinds = [relation.kind for s in scenes for relation in s.relations]
+    for kind, share in (("worn", 0.4), ("on", 0.25), ("in", 0.2), ("held", 0.15)):
+        close([k == kind for k in kinds], share)
     objects = {(s, t.subject): t.colour for s in scenes for t in s.things if _is_object(t)}
     close([colour is not None for colour in objects.values()], 0.85)
     assert not any(t.colour for s in scenes for t in s.things if not _is_object(t))
     for kind, share in (("plain", 0.4), ("gradient", 0.25)):
         close([s.background == kind for s in scenes], share)
     close([s.background in world.SCENES for s in scenes], 0.35)
+
+
+relations = st.sampled_from(
+    [
+        (kind, thing, base)
+        for kind, pairing in world.PAIRINGS.items()
+        for thing in pairing.things
+        for base in pairing.bases
+    ]
+)
+
+
+def test_held_out_relations_are_never_drawn_joined():
+    random = np.random.default_rng(8)
+    scenes = [world.random_scene(random) for _ in range(4000)]
+    drawn = {
+        (r.kind, s.things[r.thing].subject, s.things[r.base].subject)
+        for s in scenes
+        for r in s.relations
+    }
+    assert len(drawn) > 90 and not drawn & world.held_out_relations()
+    assert len(world.held_out_relations()) == 30
+    apart = {frozenset(t.subject for t in s.things) for s in scenes if not s.relations}
+    assert any(frozenset(names) in apart for _, *names in world.held_out_relations())
+
+
+@given(seeds, relations, st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_joined_things_stand_inside_and_where_their_relation_says(seed, relation, is_triple):
+    random = np.random.default_rng(seed)
+    kind, subject, base = relation
+    others = [next(s for s in world.SUBJECTS if s not in relation)] if is_triple else []
+    scene = world.random_scene(random, others, relation)
+    assert scene == world.random_scene(np.random.default_rng(seed), others, relation)
+    (joined,) = scene.relations
+    assert scene.things[joined.thing].subject == subject
+    assert scene.things[joined.base].subject == base
+    found = world.boxes(scene)
+    assert all(0 <= x0 < x1 <= 128 and 0 <= y0 < y1 <= 128 for x0, y0, x1, y1 in found)
+    left, top, right, bottom = found[joined.thing]
+    x0, y0, x1, y1 = found[joined.base]
+    middle = (left + right) / 2
+    if kind == "worn":
+        shared = max(0, min(right, x1) - max(left, x0)) * max(0, min(bottom, y1) - max(top, y0))
+        assert shared > 0.08 * (right - left) * (bottom - top)
+        assert (top + bottom) / 2 < y0 + 0.76 * (y1 - y0)
+    elif kind == "on":
+        assert x0 < middle < x1
+        assert top < y0 + 0.5 * (y1 - y0) and y0 < bottom < y0 + 0.8 * (y1 - y0)
+    elif kind == "in":
+        assert min(right, x1) - max(left, x0) > 0.75 * (right - left)
+        assert top < y0 + 0.5 * (y1 - y0) and bottom < y0 + 0.75 * (y1 - y0)
+    else:
+        assert min(right, x1) > max(left, x0) and min(bottom, y1) > max(top, y0)
+        assert not x0 + 2 < middle < x1 - 2 or (right - left) < 0.4 * (x1 - x0)
+        assert (top + bottom) / 2 < (y0 + y1) / 2
+
+
+def test_a_container_hides_the_lower_part_of_what_lies_in_it():
+    things = (world.Thing("bowl", y=0.6), world.Thing("cat", y=0.46, size=0.4))
+    apart = world.Scene(things)
+    lying = world.Scene(things, relations=(world.Relation("in", 1, 0),))
+    box_apart, box_lying = world.boxes(apart)[1], world.boxes(lying)[1]
+    assert box_lying[:3] == box_apart[:3] and box_lying[3] < box_apart[3]
+    changed = np.nonzero((world.draw(apart) != world.draw(lying)).any(-1))[0]
+    assert changed.min() >= box_lying[3] - 8
+    deep = world.Scene(
+        (world.Thing("bowl", y=0.3), world.Thing("cat", y=0.7, size=0.4)),
+        relations=(world.Relation("in", 1, 0),),
+    )
+    assert world.boxes(deep)[1] == (0, 0, 0, 0)
+
+
+@given(seeds, relations)
+@settings(max_examples=60, deadline=None)
+def test_captions_say_the_relation_in_words_of_the_vocabulary(seed, relation):
+    random = np.random.default_rng(seed)
+    scene = world.random_scene(random, relation=relation)
+    text = f" {world.caption(scene, random)} "
+    kind, subject, base = relation
+    first, second = (base, subject) if kind in ("worn", "held") else (subject, base)
+    said = {
+        "worn": (" with ", " wearing "),
+        "on": (" on ", " sitting on "),
+        "in": (" in ", " inside "),
+        "held": (" with ", " holding "),
+    }[kind]
+    assert any(word in text[text.index(first) : text.index(second)] for word in said)
+    assert {"wearing", "holding", "sitting", "inside", "on", "in", "with"} <= set(WORDS)
 
 
 def _is_object(thing):
@@ -127,6 +233,10 @@ def test_things_may_stand_partly_or_wholly_outside():
     assert world.draw(scene).shape == (128, 128, 3)
 
 
+def _joined(base, thing, relations):
+    return world.Scene((world.Thing(base), world.Thing(thing)), relations=relations)
+
+
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
@@ -145,6 +255,18 @@ def test_things_may_stand_partly_or_wholly_outside():
         (lambda r: world.random_scene(r, ["unicorn"]), "unicorn"),
         (lambda r: world.random_scene(r, ["cat"] * 4), "cannot hold 4"),
         (lambda r: world.random_scene(r, []), "cannot hold 0"),
+        (lambda r: world.random_scene(r, ["cat"] * 2, ("on", "dog", "car")), "cannot hold 4"),
+        (lambda r: world.random_scene(r, relation=("under", "dog", "car")), "no relation 'under'"),
+        (lambda r: world.random_scene(r, relation=("on", "car", "dog")), "car cannot take"),
+        (lambda r: world.join("in", world.Thing("cat"), world.Thing("car"), r), "car cannot take"),
+        (lambda _: world.Relation("under", 1, 0), "no relation 'under'"),
+        (lambda _: world.Scene((), relations=(world.Relation("on", 1, 0),)), "scene of 0 things"),
+        (lambda _: _joined("cat", "bowl", (world.Relation("in", 1, 0),)), "lie in a cat"),
+        (
+            lambda _: _joined("bowl", "cat", (world.Relation("in", 0, 1),)),
+            "the base's the smaller",
+        ),
+        (lambda _: _joined("bowl", "cat", (world.Relation("in", 1, 0),) * 2), "one at most"),
         (lambda r: world.caption(world.Scene(()), r), "holds 0 different"),
         (lambda r: world.caption(world.Scene((world.Thing("cat"),) * 4), r), "no word for 4"),
         (

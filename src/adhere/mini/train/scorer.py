@@ -1,5 +1,6 @@
 """Last stage: the scorer, trained apart from the generator on specimens of what it may draw."""
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -266,10 +267,10 @@ def look(detector: Detector, pictures: np.ndarray, device: torch.device) -> list
 
 
 def scenes(seed: int, count: int) -> Set:
-    """Plain scenes of the world's mix, by numbers that no training uses."""
+    """Scenes of the world's mix whose things stand apart, by numbers that no training uses."""
     pictures, labels = [], []
-    for index in range(count):
-        scene = random_scene(np.random.default_rng((seed, _SCENES, index)))
+    drawn = (random_scene(np.random.default_rng((seed, _SCENES, n))) for n in itertools.count())
+    for scene in itertools.islice((scene for scene in drawn if not scene.relations), count):
         pictures.append(draw(scene, SIZE))
         own = []
         for thing, box in zip(scene.things, boxes(scene, SIZE), strict=True):

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from adhere.mini.world.anchors import RIMS
 from adhere.mini.world.backgrounds import background
 from adhere.mini.world.sprites import check_style, sprite
 from adhere.mini.world.vocabulary import BACKGROUNDS, check
+
+RELATIONS = ("worn", "on", "in", "held")
+CONTAINERS = tuple(dict.fromkeys(subject for subject, _ in RIMS))
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,30 @@ class Thing:
 
 
 @dataclass(frozen=True)
+class Relation:
+    """One thing of a scene joined to another.
+
+    Attributes:
+        kind: one of `RELATIONS`.
+        thing: the number, in the scene, of what is worn, stands on, lies in or is held.
+        base: the number of what wears, carries, contains or holds it.
+
+    Raises:
+        ValueError: a relation that the world does not have.
+    """
+
+    kind: str
+    thing: int
+    base: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in RELATIONS:
+            raise ValueError(
+                f"The world has no relation {self.kind!r}; it has {', '.join(RELATIONS)}."
+            )
+
+
+@dataclass(frozen=True)
 class Scene:
     """Things in drawing order (later ones in front) before a background.
 
@@ -55,14 +83,18 @@ class Scene:
         things: what stands in the scene.
         background: one of `BACKGROUNDS`.
         seed: places and tints the background's parts.
+        relations: which things are joined; each thing takes part in one at most. The places of
+            things are theirs: a relation says what they mean, and hides what lies in something.
 
     Raises:
-        ValueError: a background that the world does not have, or things that are none.
+        ValueError: a background that the world does not have, things that are none, or a
+            relation between things that the scene does not have in this order.
     """
 
     things: tuple[Thing, ...]
     background: str = "plain"
     seed: int = 0
+    relations: tuple[Relation, ...] = ()
 
     def __post_init__(self) -> None:
         if self.background not in BACKGROUNDS:
@@ -76,6 +108,22 @@ class Scene:
                 f"A scene got {strange[0]!r} among its things; give a tuple of Thing, such as "
                 "(Thing('cat'),)."
             )
+        joined = [index for r in self.relations for index in (r.thing, r.base)]
+        if len(set(joined)) < len(joined):
+            raise ValueError(
+                f"A scene got {self.relations} as relations; a thing can take part in one at most."
+            )
+        for relation in self.relations:
+            if not 0 <= relation.base < relation.thing < len(self.things):
+                raise ValueError(
+                    f"A scene of {len(self.things)} things got {relation}; both must be numbers "
+                    "of its things, the base's the smaller one, as it is drawn first."
+                )
+            if relation.kind == "in" and self.things[relation.base].subject not in CONTAINERS:
+                raise ValueError(
+                    f"Nothing can lie in a {self.things[relation.base].subject}; give one of "
+                    f"{', '.join(CONTAINERS)}."
+                )
 
 
 def placed(thing: Thing, size: int) -> tuple[np.ndarray, int, int]:
@@ -103,23 +151,50 @@ def paste(canvas: np.ndarray, layer: np.ndarray, left: int, top: int) -> None:
     canvas[y0:y1, x0:x1] += alpha * (part[..., :3] - canvas[y0:y1, x0:x1])
 
 
+def _below_rim(base: Thing, size: int, shape: tuple[int, int], left: int, top: int) -> np.ndarray:
+    """Which pixels of a layer lie below the edge of a container, bool (height, width)."""
+    side = max(1, round(base.size * size))
+    x0, y0 = round(base.x * size - side / 2), round(base.y * size - side / 2)
+    across = (np.arange(shape[1]) + 0.5 + left - x0) / side
+    down = (np.arange(shape[0]) + 0.5 + top - y0) / side
+    rim = RIMS[base.subject, base.style]
+    return down[:, None] > rim.height(1 - across if base.flip else across)[None]
+
+
+def layers(scene: Scene, size: int) -> list[tuple[np.ndarray, int, int]]:
+    """`placed` of each thing, without what a container hides."""
+    found = [placed(thing, size) for thing in scene.things]
+    for relation in scene.relations:
+        if relation.kind == "in":
+            layer, left, top = found[relation.thing]
+            base = scene.things[relation.base]
+            hidden = _below_rim(base, size, layer.shape[:2], left, top)
+            alpha = np.where(hidden, 0, layer[..., 3])[..., None]
+            found[relation.thing] = np.concatenate([layer[..., :3], alpha], -1), left, top
+    return found
+
+
 def draw(scene: Scene, size: int = 128) -> np.ndarray:
     """The scene's picture, RGB uint8 of shape (size, size, 3)."""
     canvas = background(scene.background, scene.seed, size).astype(np.float32)
-    for thing in scene.things:
-        paste(canvas, *placed(thing, size))
+    for layer in layers(scene, size):
+        paste(canvas, *layer)
     return canvas.round().astype(np.uint8)
 
 
 def boxes(scene: Scene, size: int = 128) -> list[tuple[int, int, int, int]]:
     """For each thing the smallest (left, top, right, bottom) in pixels that holds it.
 
-    Right and bottom are one past the last pixel; boxes are cut at the picture's edge.
+    What a container hides of a thing is not in its box; what another thing covers is. Right and
+    bottom are one past the last pixel; boxes are cut at the picture's edge. A thing of which
+    nothing is left to see has a box of zeros.
     """
     found = []
-    for thing in scene.things:
-        layer, left, top = placed(thing, size)
+    for layer, left, top in layers(scene, size):
         rows, columns = np.nonzero(layer[..., 3] > 64)
+        if not len(rows):
+            found.append((0, 0, 0, 0))
+            continue
         edges = (columns.min() + left, rows.min() + top, columns.max() + left, rows.max() + top)
         x0, y0, x1, y1 = (int(np.clip(edge, 0, size - 1)) for edge in edges)
         found.append((x0, y0, x1 + 1, y1 + 1))

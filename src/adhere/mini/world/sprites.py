@@ -84,6 +84,24 @@ def _paintable(subject: str, rgb: np.ndarray) -> np.ndarray:
 
 
 @cache
+def extent(subject: str, style: str) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of what is seen of a sprite, fractions of its cell.
+
+    Raises:
+        ValueError: unknown subject or style.
+    """
+    seen = sprite(subject, style)[..., 3] > 64
+    rows, columns = np.nonzero(seen)
+    height, width = seen.shape
+    return (
+        columns.min() / width,
+        rows.min() / height,
+        (columns.max() + 1) / width,
+        (rows.max() + 1) / height,
+    )
+
+
+@cache
 def sprite(subject: str, style: str, colour: str | None = None) -> np.ndarray:
     """A subject's picture, RGBA uint8 of shape (96, 96, 4), not to be written to.
 
