@@ -6,9 +6,11 @@ whole prompt, stand for whatever is in front. So this encoder has no layers: a t
 embedding, its position and a norm.
 """
 
-import json
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from adhere.mini.train.dial import TrainingRecipe
@@ -23,31 +25,52 @@ def vocabulary() -> list[str]:
     return sorted({*WORDS, *SUBJECTS, *(plural(s) for s in SUBJECTS), *COLOURS})
 
 
-def build_tokenizer() -> CLIPTokenizer:
+def learned_merges(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges, most frequent pair first, after which each word is one piece.
+
+    Of pairs that are equally frequent the first in the alphabet is taken: the trainer of
+    `tokenizers` takes any, so that its vocabularies differ from run to run.
+    """
+    split = [[*word[:-1], word[-1] + "</w>"] for word in words]
+    merges = []
+    while any(len(parts) > 1 for parts in split):
+        counts = Counter(pair for parts in split for pair in pairwise(parts))
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        split = [_merged(parts, best) for parts in split]
+    return merges
+
+
+def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    """The parts with every occurrence of the pair joined, from the left."""
+    found: list[str] = []
+    place = 0
+    while place < len(parts):
+        is_pair = tuple(parts[place : place + 2]) == pair
+        found.append("".join(pair) if is_pair else parts[place])
+        place += 2 if is_pair else 1
+    return found
+
+
+def build_tokenizer(more: Iterable[str] = (), length: int = LENGTH) -> CLIPTokenizer:
     """A CLIP tokenizer whose merges make each word of the world one token.
 
     Other words fall into pieces, down to single bytes, as in CLIP.
+
+    Args:
+        more: further words that are one token each.
+        length: of a text with its two special tokens and padding.
     """
-    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    learner.pre_tokenizer = pre_tokenizers.Whitespace()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=10_000,
-        min_frequency=1,
-        show_progress=False,
-        initial_alphabet=alphabet,
-        end_of_word_suffix="</w>",
-    )
-    learner.train_from_iterator([" ".join(vocabulary())], trainer)
-    merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
+    merges = learned_merges(sorted({*vocabulary(), *more}))
     # CLIP's order: bytes, bytes that end a word, merged pieces, the two special tokens.
     pieces = [*alphabet, *(letter + "</w>" for letter in alphabet)]
-    pieces += [piece for pair in merges if (piece := "".join(pair)) not in set(pieces)]
+    pieces += ["".join(pair) for pair in merges]
     pieces = [*dict.fromkeys(pieces), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(
         vocab={piece: index for index, piece in enumerate(pieces)},
         merges=merges,
-        model_max_length=LENGTH,
+        model_max_length=length,
     )
 
 
