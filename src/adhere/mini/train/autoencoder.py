@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from adhere.mini import world
 from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.loop import Stage
+from adhere.mini.train.precision import autocast
 
 SIZE, CROP = 128, 64
 KL_WEIGHT = 3e-5
@@ -86,7 +87,7 @@ class AutoencoderStage(Stage):
     def loss(self, batch: Tensor, step: int, device: torch.device) -> Tensor:
         """Reconstruction error of a noisy code, plus a faint KL term."""
         images = to_model(batch.to(device))
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             posterior = self.model.encode(images).latent_dist
             noise = torch.randn(
                 posterior.mean.shape, generator=torch.Generator().manual_seed(step)

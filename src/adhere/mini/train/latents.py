@@ -12,6 +12,7 @@ from tqdm import tqdm
 from adhere.mini import world
 from adhere.mini.train import checkpoint
 from adhere.mini.train.autoencoder import SIZE, to_model
+from adhere.mini.train.precision import autocast
 
 SHARD = 4096
 
@@ -61,10 +62,11 @@ def cached(
         if path.exists():
             shards.append(checkpoint.load(path, wanted)[0]["means"])
             continue
-        scenes = DataLoader(Scenes(seed, start, wanted["count"]), 64, num_workers=workers)
+        # Small batches stay in the cache of a CPU, which is twice as fast.
+        scenes = DataLoader(Scenes(seed, start, wanted["count"]), 8, num_workers=workers)
         means = []
         for pictures in scenes:
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 means.append(model.encode(to_model(pictures.to(device))).latent_dist.mean)
         shard = torch.cat(means).half().cpu()
         checkpoint.save(path, {"means": shard}, 0, wanted)

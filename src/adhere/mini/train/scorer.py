@@ -20,6 +20,7 @@ from adhere.mini.scorer import FORMAT, Candidate, Scorer, candidates, sighting, 
 from adhere.mini.train import checkpoint, degrade, loop
 from adhere.mini.train.autoencoder import to_picture
 from adhere.mini.train.dial import TrainingRecipe
+from adhere.mini.train.precision import autocast
 from adhere.mini.train.specimens import Label, Labels, pack, specimen, unpack
 from adhere.mini.world.mix import random_scene
 from adhere.mini.world.scene import boxes, draw
@@ -70,7 +71,7 @@ def decoded(
             drawn = [specimen(np.random.default_rng((seed, _DECODED, i))) for i in numbers]
             labels += [pack(own) for _, own in drawn]
             images = to_network(torch.from_numpy(np.stack([p for p, _ in drawn]))).to(device)
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 means = autoencoder.encode(images, return_dict=False)[0].mean.float()
                 noise = torch.Generator().manual_seed(seed * 1_000_003 + first)
                 means = _spoil(means, noise)
@@ -221,7 +222,7 @@ class ScorerStage(loop.Stage):
         images, boxes = degrade.warp(to_network(pictures.to(device)), labels.box, random)
         images = degrade.weather(images, random)
         moved = _cut(labels, boxes)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             said = self.model(images)
         return detection_loss(said, Targets(Labels(*(part.to(device) for part in moved))))
 
