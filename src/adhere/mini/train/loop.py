@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from adhere.files import write_whole
 from adhere.mini.train import checkpoint
-from adhere.mini.train.optimise import Optimiser
+from adhere.mini.train.optimise import Optimiser, half_cosine
 
 
 class Stage(ABC):
@@ -47,6 +47,10 @@ class Stage(ABC):
     @abstractmethod
     def loss(self, batch: object, step: int, device: torch.device) -> Tensor:
         """The batch's loss, a scalar."""
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return half_cosine(step, self.lr, self.steps)
 
     def report(self, device: torch.device) -> tuple[dict[str, float], np.ndarray | None]:
         """Figures, and a picture sheet (H, W, 3) uint8, of the averaged weights so far."""
@@ -129,7 +133,7 @@ def run(
     path = folder / f"{stage.name}.safetensors"
     for module in stage.modules.values():
         module.to(device).train()
-    optimiser = Optimiser(stage.modules.values(), stage.lr, stage.steps)
+    optimiser = Optimiser(stage.modules.values(), stage.lr)
     averages = {
         f"{name}.{k}": v.clone()
         for name, module in stage.modules.items()
@@ -169,7 +173,7 @@ def run(
     for step, batch in enumerate(progress, start=first):
         loss = stage.loss(batch, step, device)
         loss.backward()
-        optimiser.step(step)
+        optimiser.step(stage.rate(step))
         _average(averages, stage, min(stage.ema_decay, (1 + step) / (10 + step)))
         running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
         progress.set_postfix(loss=f"{running:.4f}", refresh=False)

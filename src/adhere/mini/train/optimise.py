@@ -1,62 +1,118 @@
 """The optimizer of every stage: Muon for matrices and kernels, AdamW for the rest."""
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+# Newton and Schulz's quintic with Muon's coefficients: singular values end near 1.
+QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Nearly orthogonal matrices of the same singular vectors, (N, R, C) with R at most C.
+
+    Args:
+        matrices: any; computed in their own precision.
+        steps: of the iteration.
+    """
+    a, b, c = QUINTIC
+    x = matrices / (matrices.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon (Jordan 2024) with the scale of arXiv 2502.16982 and Nesterov's momentum.
+
+    `torch.optim.Muon` computes in bfloat16 whatever the machine; this one in the parameters'
+    own precision, matrices of one shape together.
+
+    Args:
+        params: matrices, or kernels that are seen as matrices (out, all else).
+        lr: as one would choose it for AdamW.
+        momentum: of the gradient.
+        weight_decay: decoupled.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the matrices that have a gradient."""
+        for group in self.param_groups:
+            shapes: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
+                grad, buffer = parameter.grad, state["momentum_buffer"]
+                buffer.lerp_(grad, 1 - group["momentum"])
+                update = grad.lerp(buffer, group["momentum"]).flatten(1)
+                wide = update if update.shape[0] <= update.shape[1] else update.T
+                shapes[tuple(wide.shape)].append((parameter, wide))
+            for shape, members in shapes.items():
+                scale = 0.2 * math.sqrt(max(shape))
+                found = orthogonal(torch.stack([wide for _, wide in members]))
+                for (parameter, _), wide in zip(members, found, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    tall = wide if parameter.flatten(1).shape == wide.shape else wide.T
+                    parameter.add_(tall.reshape(parameter.shape), alpha=-group["lr"] * scale)
+
+
+def half_cosine(step: int, lr: float, steps: int) -> float:
+    """A rate that rises over the first 2% of the steps and falls to zero by a half cosine."""
+    warm = min(1.0, (step + 1) / max(1, 0.02 * steps))
+    return lr * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 class Optimiser:
-    """Muon (arXiv 2502.16982 scaling) on hidden weights, AdamW on embeddings, norms and biases.
-
-    Convolution kernels are seen as matrices (out, in·height·width) that share their memory.
+    """Muon on hidden weights, AdamW on embeddings, norms, modulations and biases.
 
     Args:
         modules: what is trained.
         lr: the rate of both, as one would choose it for AdamW.
-        steps: the length of the run; the rate rises over the first 2% and falls to zero by a
-            half cosine.
     """
 
-    def __init__(self, modules: Iterable[nn.Module], lr: float, steps: int) -> None:
+    def __init__(self, modules: Iterable[nn.Module], lr: float) -> None:
         named = [pair for module in modules for pair in module.named_parameters()]
         hidden = [
             p
             for name, p in named
-            if p.ndim >= 2 and min(p.shape[:2]) > 8 and "embedding" not in name
+            if p.ndim >= 2
+            and min(p.shape[:2]) > 8
+            and "embedding" not in name
+            and "norm" not in name
         ]
         chosen = {id(p) for p in hidden}
-        self.kernels = [
-            (p, nn.Parameter(p.data.view(p.shape[0], -1), requires_grad=False)) for p in hidden
-        ]
         rest = [p for _, p in named if id(p) not in chosen]
         self.parameters = [*hidden, *rest]
         self.parts: dict[str, torch.optim.Optimizer] = {
-            "muon": torch.optim.Muon(
-                [matrix for _, matrix in self.kernels],
-                lr=lr,
-                weight_decay=0.01,
-                adjust_lr_fn="match_rms_adamw",
+            "muon": Muon(hidden, lr),
+            "adamw": torch.optim.AdamW(
+                rest, lr=lr, betas=(0.9, 0.99), weight_decay=0.0, foreach=True
             ),
-            "adamw": torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.99), weight_decay=0.0),
         }
-        self.lr, self.steps = lr, steps
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step."""
-        warm = min(1.0, (step + 1) / max(1, 0.02 * self.steps))
-        half_cosine = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / self.steps)).item())
-        return self.lr * min(warm, 1.0) * half_cosine
-
-    def step(self, step: int) -> None:
-        """Move the weights down the gradient, and forget the gradient."""
+    def step(self, rate: float) -> None:
+        """Move the weights down the gradient at a learning rate, and forget the gradient."""
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for parameter, matrix in self.kernels:
-            grad = parameter.grad
-            matrix.grad = None if grad is None else grad.reshape(matrix.shape)
         for part in self.parts.values():
             for group in part.param_groups:
-                group["lr"] = self.rate(step)
+                group["lr"] = rate
             part.step()
         for parameter in self.parameters:
             parameter.grad = None
