@@ -22,7 +22,7 @@ def assemble(pipeline: StableDiffusionPipeline, folder: Path) -> Path:
         pipeline.to(dtype=torch.float16).save_pretrained(unfinished, safe_serialization=True)
         pipeline.to(dtype=torch.float32)
 
-    return _replaced(folder, save)
+    return replaced(folder, save)
 
 
 def install(pipeline: Path, folder: Path) -> Path:
@@ -49,10 +49,10 @@ def install(pipeline: Path, folder: Path) -> Path:
             if (folder / name).exists():
                 shutil.copy2(folder / name, unfinished / name)
 
-    return _replaced(folder, copy)
+    return replaced(folder, copy)
 
 
-def _replaced(folder: Path, write: Callable[[Path], None]) -> Path:
+def replaced(folder: Path, write: Callable[[Path], None]) -> Path:
     """The folder with what `write` puts into a sibling, which then takes its name."""
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

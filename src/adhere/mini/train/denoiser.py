@@ -6,13 +6,15 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from torch import Tensor
 from torch.utils.data import Dataset
+from transformers import CLIPTokenizer
 
 from adhere.mini import gates
 from adhere.mini.train import checkpoint
 from adhere.mini.train.dial import TrainingRecipe
 from adhere.mini.train.latents import scene
 from adhere.mini.train.loop import Stage
-from adhere.mini.train.text import LENGTH, build_text_encoder, build_tokenizer
+from adhere.mini.train.precision import autocast
+from adhere.mini.train.text import build_text_encoder, build_tokenizer
 from adhere.mini.world.captions import caption
 from adhere.mini.world.mix import FORGET
 
@@ -57,9 +59,11 @@ def scheduler() -> DDIMScheduler:
 class Captioned(Dataset):
     """Latents with a caption, by number; a scene seen again is captioned anew."""
 
-    def __init__(self, means: Tensor, scale: float, seed: int) -> None:
+    def __init__(
+        self, means: Tensor, scale: float, seed: int, tokenizer: CLIPTokenizer | None = None
+    ) -> None:
         self.means, self.scale, self.seed = means, scale, seed
-        self.tokenizer = build_tokenizer()
+        self.tokenizer = tokenizer or build_tokenizer()
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         number = index % len(self.means)
@@ -67,7 +71,7 @@ class Captioned(Dataset):
         text = caption(scene(self.seed, number), random, FORGET)
         if random.random() < DROP_CAPTION:
             text = ""
-        ids = self.tokenizer(text, padding="max_length", max_length=LENGTH).input_ids
+        ids = self.tokenizer(text, padding="max_length", truncation=True).input_ids
         return self.means[number].float() * self.scale, torch.tensor(ids)
 
 
@@ -99,7 +103,7 @@ class DenoiserStage(Stage):
 
     def dataset(self) -> Dataset:
         """Latents with a caption, by number."""
-        return Captioned(self.means, self.scale, self.seed)
+        return Captioned(self.means, self.scale, self.seed, self.tokenizer)
 
     def loss(self, batch: list[Tensor], step: int, device: torch.device) -> Tensor:
         """Mean squared error of v over the batch."""
@@ -113,7 +117,7 @@ class DenoiserStage(Stage):
         alphas = self.alphas[timesteps].to(device).view(-1, 1, 1, 1)
         noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
         target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             hidden = self.text_encoder(ids).last_hidden_state
             predicted = self.unet(noisy, timesteps.to(device), hidden).sample
         return (predicted.float() - target).square().mean()

@@ -1,0 +1,88 @@
+"""Train the bundled models on: resumable at any moment.
+
+python -m training joint            # goes on from its checkpoint, without an end
+python -m training unet
+python -m training joint --decay 800    # a finished model from a copy of the checkpoint
+python -m training joint --assemble     # the pipeline of the averaged weights so far
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from adhere.mini.train import checkpoint, loop
+from adhere.mini.train.assemble import assemble
+from training import data
+from training.joint_stage import JointStage
+from training.stable import Stable, decay
+from training.unet_stage import UNetStage
+
+SAVE_SECONDS = 240
+
+
+def fill_with_averages(stage: Stable, path: Path) -> None:
+    """Put a checkpoint's averaged weights into a stage.
+
+    Raises:
+        ValueError: there is none, or of other settings or networks.
+    """
+    if not path.exists():
+        raise ValueError(f"There is no checkpoint {path}; train the stage first.")
+    tensors = checkpoint.load(path, stage.settings).tensors
+    with checkpoint.filling(path):
+        for name, module in stage.modules.items():
+            own = {k: tensors[f"average.{name}.{k}"] for k in module.state_dict()}
+            module.load_state_dict(own)
+
+
+def main() -> None:
+    """Parse, and train, decay or assemble."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stage", choices=("joint", "unet"), help="which model")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path("/var/tmp/adhere-train"),
+        help="holds latents and a folder for each stage (default %(default)s)",
+    )
+    parser.add_argument("--name", help="the stage's folder (default its own name)")
+    parser.add_argument("--device", default="cpu", help="where (default cpu)")
+    parser.add_argument("--decay", type=int, metavar="STEPS", help="let a copy's rate fall")
+    parser.add_argument("--assemble", action="store_true", help="write the pipeline and end")
+    parser.add_argument("--compile", action="store_true", help="of the joint model")
+    parser.add_argument(
+        "--scenes", type=int, default=data.SCENES, help="distinct ones (default %(default)s)"
+    )
+    parser.add_argument("--labels-weight", type=float, default=0.1, help="of the joint model")
+    options = parser.parse_args()
+    folder = options.root / (options.name or options.stage)
+    folder.mkdir(parents=True, exist_ok=True)
+    device = torch.device(options.device)
+    empty = torch.zeros(1, 4, 16, 16), torch.zeros(1, 2, 8, 8)
+    means, cells = empty if options.assemble else data.load(options.root, options.scenes)
+    if options.stage == "joint":
+        stage = JointStage(
+            means,
+            cells,
+            labels_weight=options.labels_weight,
+            compiled=options.compile,
+            folder=folder,
+        )
+    else:
+        stage = UNetStage(means, folder=folder)
+    if options.assemble:
+        fill_with_averages(stage, folder / f"{stage.name}.safetensors")
+        assemble(stage.pipeline(), folder / "pipeline")
+    elif options.decay:
+        decay(stage, folder, options.decay, device)
+    else:
+        loop.run(stage, folder, device, save_seconds=SAVE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()
