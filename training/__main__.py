@@ -58,18 +58,15 @@ def main() -> None:
     parser.add_argument(
         "--scenes", type=int, default=data.SCENES, help="distinct ones (default %(default)s)"
     )
-    parser.add_argument("--labels-weight", type=float, default=0.1, help="of the joint model")
     options = parser.parse_args()
     folder = options.root / (options.name or options.stage)
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device(options.device)
-    empty = torch.zeros(1, 4, 16, 16), torch.zeros(1, 2, 8, 8)
-    means, cells = empty if options.assemble else data.load(options.root, options.scenes)
+    none = torch.zeros(1, 4, 16, 16)
+    means = none if options.assemble else data.load(options.root, options.scenes)
     if options.stage == "joint":
         stage = JointStage(
             means,
-            cells,
-            labels_weight=options.labels_weight,
             compiled=options.compile,
             folder=folder,
         )

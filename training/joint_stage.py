@@ -5,17 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import StableDiffusion3Pipeline
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import CLIPTokenizer
 
 from adhere.mini.train import checkpoint
 from adhere.mini.train.assemble import assemble
 from adhere.mini.train.denoiser import Captioned
 from adhere.mini.train.precision import autocast
 from training import judge
-from training.cells import COLOUR_LABELS, SUBJECT_LABELS
 from training.joint import (
     ZEROS,
     ZEROS_SHARES,
@@ -30,19 +27,6 @@ from training.stable import Stable
 from training.words import kept_tokenizer
 
 
-class Labelled(Captioned):
-    """(latents, ids, cells) by number."""
-
-    def __init__(
-        self, means: Tensor, cells: Tensor, scale: float, seed: int, tokenizer: CLIPTokenizer
-    ) -> None:
-        super().__init__(means, scale, seed, tokenizer)
-        self.cells = cells
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        return *super().__getitem__(index), self.cells[index % len(self.cells)].long()
-
-
 def noise_levels(count: int, random: torch.Generator) -> Tensor:
     """Stratified draws (N) of a logit-normal distribution over (0, 1)."""
     shares = (torch.arange(count) + torch.rand(count, generator=random)) / count
@@ -51,52 +35,32 @@ def noise_levels(count: int, random: torch.Generator) -> Tensor:
 
 
 class JointStage(Stable):
-    """Mean squared error of the velocity, and of what stands in a cell a little cross entropy.
-
-    The second loss reads the image's tokens after half of the layers through a small network
-    that is no part of the model: 24 subjects or the background, 11 colours or none.
-    """
+    """Mean squared error of the velocity at logit-normal noise levels."""
 
     name = "joint"
-    report_every = 250
+    report_every = 500
 
     def __init__(
         self,
         means: Tensor,
-        cells: Tensor,
         shape: Shape | None = None,
         seed: int = 0,
-        labels_weight: float = 0.1,
         compiled: bool = False,
         folder: Path | None = None,
     ) -> None:
         """`folder` keeps the tokenizer, and the pipeline of each report; None writes none."""
         torch.manual_seed(seed + 1)
         self.shape, self.seed, self.folder = shape or Shape(), seed, folder
-        self.means, self.cells, self.labels_weight = means, cells, labels_weight
+        self.means = means
         self.vae = autoencoder()
         self.scale = self.vae.config.scaling_factor
         self.tokenizer = kept_tokenizer(folder, self.shape.length)
         self.words = initial_words(self.shape, self.tokenizer)
         self.transformer = build(self.shape)
         attend_with_counts(self.transformer)
-        width = self.shape.width
-        self.head = nn.Sequential(
-            nn.LayerNorm(width),
-            nn.Linear(width, width),
-            nn.SiLU(),
-            nn.Linear(width, SUBJECT_LABELS + COLOUR_LABELS),
-        )
-        self.modules = {
-            "transformer": self.transformer,
-            "words": self.words,
-            "head": self.head,
-        }
-        self.middle: Tensor | None = None
-        half = self.transformer.transformer_blocks[self.shape.layers // 2 - 1]
-        half.register_forward_hook(self._keep)
-        self.forward = torch.compile(self.transformer) if compiled else self.transformer
-        self.batch_size, self.lr, self.ema_decay = 64, 2e-3, 0.999
+        self.modules = {"transformer": self.transformer, "words": self.words}
+        self.compiled = torch.compile(self.transformer) if compiled else self.transformer
+        self.batch_size, self.lr = 32, 1.5e-3
         self.settings = {
             "stage": self.name,
             "seed": seed,
@@ -104,12 +68,9 @@ class JointStage(Stable):
             "autoencoder_sha256": checkpoint.digest(self.vae),
         } | vars(self.shape)
 
-    def _keep(self, _: nn.Module, __: object, found: tuple[Tensor, Tensor]) -> None:
-        self.middle = found[1]
-
     def dataset(self) -> Dataset:
-        """Latents with a caption and cells, by number."""
-        return Labelled(self.means, self.cells, self.scale, self.seed, self.tokenizer)
+        """Latents with a caption, by number."""
+        return Captioned(self.means, self.scale, self.seed, self.tokenizer)
 
     def velocity(self, noisy: Tensor, levels: Tensor, ids: Tensor, zeros: Tensor) -> Tensor:
         """The predicted velocity (N, 4, 16, 16).
@@ -121,7 +82,9 @@ class JointStage(Stable):
             zeros: how many columns of zeros (N) stand behind the text.
         """
         text = self.words(ids)
-        return self.forward(
+        # Reports look into the layers and have other sizes, so they are not compiled.
+        model = self.compiled if torch.is_grad_enabled() else self.transformer
+        return model(
             hidden_states=noisy,
             encoder_hidden_states=columns(text),
             pooled_projections=text.new_zeros(len(ids), self.shape.text_width),
@@ -131,8 +94,8 @@ class JointStage(Stable):
         )[0]
 
     def loss(self, batch: list[Tensor], step: int, device: torch.device) -> Tensor:
-        """The velocity's squared error and the weighted cross entropy of the cells."""
-        latents, ids, cells = (part.to(device) for part in batch)
+        """Mean squared error of the velocity over the batch."""
+        latents, ids = (part.to(device) for part in batch)
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         noise = torch.randn(latents.shape, generator=random).to(device)
         levels = noise_levels(len(latents), random).to(device)
@@ -142,12 +105,7 @@ class JointStage(Stable):
         blend = levels.view(-1, 1, 1, 1)
         with autocast(device):
             found = self.velocity(latents.lerp(noise, blend), levels, ids, zeros)
-            labels = self.head(self.middle)
-        error = (found.float() - (noise - latents)).square().mean()
-        subject, colour = labels.float().split([SUBJECT_LABELS, COLOUR_LABELS], -1)
-        entropy = functional.cross_entropy(subject.flatten(0, 1), cells[:, 0].flatten())
-        entropy += functional.cross_entropy(colour.flatten(0, 1), cells[:, 1].flatten())
-        return error + self.labels_weight * entropy
+        return (found.float() - (noise - latents)).square().mean()
 
     def pipeline(self) -> StableDiffusion3Pipeline:
         """The pipeline of the present weights, a copy."""

@@ -22,7 +22,7 @@ class Stable(loop.Stage):
         decay_from: the step at which it begins to fall; None in the stable run.
     """
 
-    warm = 50
+    warm = 20
     steps = ENDLESS
     decay_from: int | None = None
 
