@@ -13,6 +13,9 @@ RESERVED = (
     "left", "right", "above", "below", "under", "over", "on", "top", "bottom", "of", "to", "side",
     "in", "inside", "front", "behind", "beneath", "between", "by", "wearing", "holding", "riding",
     "sitting", "standing", "carrying", "its", "it", "that", "big", "small", "large", "four",
+    "wears", "holds", "carries", "rides", "sits", "stands", "lies", "lying", "wear", "hold", "sit",
+    "stand", "worn", "held", "inside", "onto", "into", "up", "down", "head", "which", "has", "at",
+    "his", "her", "their", "who", "while", "resting", "placed", "put", "being", "and", "no", "not",
 )  # fmt: skip
 
 
