@@ -6,16 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
+from diffusers import (
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+)
 from safetensors.torch import load_file
-from training import judge, stable
+from training import data, judge, stable
 from training.__main__ import fill_with_averages
 from training.joint import Shape, attend_with_counts, build, columns, initial_words
 from training.joint_stage import JointStage, noise_levels
+from training.unet_stage import UNetStage
 from training.words import kept_tokenizer
 
+from adhere import mini
 from adhere.mini.train import checkpoint, loop
+from adhere.mini.train.latents import scene
 from adhere.mini.train.optimise import Muon, orthogonal
+from adhere.mini.world.captions import caption
+from adhere.mini.world.mix import FORGET
 
 CPU = torch.device("cpu")
 TOY = Shape(width=16, layers=2, heads=2, text_width=32, length=24)
@@ -131,8 +140,6 @@ def test_recorded_rows_are_probabilities_without_a_change():
 
 
 def test_known_words_start_from_the_bundled_embeddings():
-    from adhere import mini
-
     tokenizer, bundled = kept_tokenizer(None, 24), mini.load()
     words = initial_words(Shape(), tokenizer).token_embedding.weight
     table = bundled.text_encoder.get_input_embeddings().weight
@@ -147,6 +154,42 @@ def test_averaged_weights_fill_a_stage(tmp_path):
     saved = weights(tmp_path / "joint.safetensors")
     for key, value in stage.transformer.state_dict().items():
         assert torch.equal(value, saved[f"average.transformer.{key}"])
+
+
+@pytest.mark.parametrize("stage", [JointStage, UNetStage])
+def test_a_caption_is_that_of_the_scene_whose_latents_it_stands_beside(stage, tmp_path):
+    means = data.load(tmp_path, 3)
+    one = stage(means)
+    for number in range(3):
+        drawn_again = judge.latents_of(one, [scene(one.seed, number)])[0]
+        assert torch.allclose(one.dataset()[number][0], drawn_again, atol=0.02)
+        random = np.random.default_rng((one.seed, 3, number))
+        said = caption(scene(one.seed, number), random, FORGET)
+        ids = one.dataset()[number][1]
+        assert one.tokenizer.decode(ids, skip_special_tokens=True).split() in (
+            one.tokenizer.decode(one.tokenizer(said).input_ids, skip_special_tokens=True).split(),
+            [],
+        )
+
+
+def test_the_unet_goes_on_from_the_bundled_weights_with_more_words(tmp_path):
+    stage = UNetStage(torch.zeros(2, 4, 16, 16))
+    bundled = mini.load()
+    prompt, new = "a cat and a red car", "wearing"
+    ids = [t(prompt, return_tensors="pt").input_ids for t in (stage.tokenizer, bundled.tokenizer)]
+    assert len(stage.tokenizer(new).input_ids) == 3 < len(bundled.tokenizer(new).input_ids)
+    with torch.no_grad():
+        ours = stage.text_encoder(ids[0]).last_hidden_state
+        theirs = bundled.text_encoder(ids[1]).last_hidden_state
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    batch = [torch.stack(x) for x in zip(*(stage.dataset()[i] for i in range(2)), strict=True)]
+    stage.loss(batch, 0, CPU).backward()
+    row = stage.tokenizer.get_vocab()["wearing</w>"]
+    assert stage.text_encoder.get_input_embeddings().weight.grad[row].abs().sum() == 0
+    stage.pipeline().save_pretrained(tmp_path)
+    loaded = StableDiffusionPipeline.from_pretrained(tmp_path, safety_checker=None)
+    loaded.set_progress_bar_config(disable=True)
+    assert drawn(loaded, height=128, width=128).shape == (1, 128, 128, 3)
 
 
 def test_noise_levels_are_stratified():

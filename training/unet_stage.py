@@ -25,7 +25,7 @@ class UNetStage(Stable, DenoiserStage):
     report_every = 250
 
     def __init__(
-        self, means: Tensor, seed: int = 1, folder: Path | None = None, lr: float = 5e-4
+        self, means: Tensor, seed: int = 0, folder: Path | None = None, lr: float = 5e-4
     ) -> None:
         """`folder` keeps the tokenizer, and the pipeline of each report; None writes none."""
         torch.manual_seed(seed + 1)
