@@ -24,8 +24,11 @@ from . import encoders, words
 from .toy import NEGATIVE, Toy, quiet, sharpened
 
 
-def krea2(is_distilled=False, **changes):
-    """Krea-2, base or distilled: packed latents, more heads of queries than of keys."""
+def krea2(is_distilled=False, taps=(1, 2, 3), **changes):
+    """Krea-2, base or distilled: packed latents, more heads of queries than of keys.
+
+    It reads the states of several layers of its text encoder, `taps`.
+    """
     torch.manual_seed(2)
     options = {
         "in_channels": 16,
@@ -36,7 +39,7 @@ def krea2(is_distilled=False, **changes):
         "intermediate_size": 64,
         "timestep_embed_dim": 16,
         "text_hidden_dim": 16,
-        "num_text_layers": 3,
+        "num_text_layers": len(taps),
         "text_num_attention_heads": 2,
         "text_num_key_value_heads": 2,
         "text_intermediate_size": 32,
@@ -55,9 +58,9 @@ def krea2(is_distilled=False, **changes):
             transformer=sharpened(model, factor=1.0, gain=2.0),
             scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
             vae=encoders.qwen_vae(4),
-            text_encoder=encoders.qwen3vl(),
+            text_encoder=encoders.qwen3vl(layers=max(taps)),
             tokenizer=words.qwen(),
-            text_encoder_select_layers=(1, 2, 3),
+            text_encoder_select_layers=tuple(taps),
             is_distilled=is_distilled,
         )
     )

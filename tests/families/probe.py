@@ -39,6 +39,11 @@ class _Watch(TorchFunctionMode):
         return function(*positional, **named)
 
 
+def denoiser(pipe):
+    """The model that is called at each step."""
+    return getattr(pipe, "transformer", None) or pipe.unet
+
+
 def joined(positional, named):
     """A call as one dictionary: positions are numbers."""
     return dict(enumerate(positional)) | named

@@ -18,25 +18,21 @@ from .toy import NEGATIVE, Toy, from_image, from_mask, quiet, sharpened
 def transformer(**changes):
     """SD3.5's transformer: its queries and keys have norms."""
     torch.manual_seed(2)
-    return sharpened(
-        SD3Transformer2DModel(
-            **{
-                "sample_size": 16,
-                "patch_size": 2,
-                "in_channels": 16,
-                "out_channels": 16,
-                "num_layers": 3,
-                "attention_head_dim": 16,
-                "num_attention_heads": 2,
-                "caption_projection_dim": 32,
-                "joint_attention_dim": 64,
-                "pooled_projection_dim": 64,
-                "pos_embed_max_size": 32,
-                "qk_norm": "rms_norm",
-            }
-            | changes
-        )
-    )
+    options = {
+        "sample_size": 16,
+        "patch_size": 2,
+        "in_channels": 16,
+        "out_channels": 16,
+        "num_layers": 3,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "caption_projection_dim": 32,
+        "joint_attention_dim": 64,
+        "pooled_projection_dim": 64,
+        "pos_embed_max_size": 32,
+        "qk_norm": "rms_norm",
+    } | changes
+    return sharpened(SD3Transformer2DModel(**options), factor=4.0 if options["qk_norm"] else 36.0)
 
 
 def parts(t5=True, **changes):

@@ -5,7 +5,7 @@ import torch
 
 from . import FAMILIES
 from .layouts import LAYOUTS
-from .probe import joined
+from .probe import denoiser, joined
 from .toy import with_scheduler
 
 ONE, OTHER = "a cat and a frog", "a red car and a blue bowl"
@@ -38,8 +38,8 @@ def test_a_run_need_not_be_square(toy):
 def test_guidance_costs_a_second_branch(name):
     toy = FAMILIES[name]
     pipe = toy.build()
-    sample, rows = LAYOUTS[name].sample, []
-    pipe.transformer.register_forward_pre_hook(
+    sample, rows = LAYOUTS[name].sample if name in LAYOUTS else 0, []
+    denoiser(pipe).register_forward_pre_hook(
         lambda model, positional, named: rows.append(len(joined(positional, named)[sample])),
         with_kwargs=True,
     )

@@ -102,7 +102,8 @@ class Toy:
 
     def run(self, pipe, prompt="a cat and a frog", **others):
         """The final latents."""
-        return pipe(**self.call(prompt, **others)).images
+        result = pipe(**self.call(prompt, **others))
+        return getattr(result, "images", result)
 
 
 def with_scheduler(pipe, name):
@@ -131,7 +132,9 @@ def sharpened(model, factor=4.0, gain=1.0):
             found = [getattr(module, name, None) for name in norms]
             weights = [norm.weight for norm in found if getattr(norm, "weight", None) is not None]
             if not weights and hasattr(module, "to_q") and hasattr(module, "to_k"):
-                weights = [module.to_q.weight, module.to_k.weight]
+                names = ("to_q", "to_k", "add_q_proj", "add_k_proj")
+                found = [getattr(module, name, None) for name in names]
+                weights = [each.weight for each in found if each is not None]
             for weight in weights:
                 weight.mul_(factor**0.5)
             for name in ("to_v", "add_v_proj", "to_add_out"):
