@@ -5,7 +5,8 @@ import torch
 
 from . import FAMILIES
 from .layouts import LAYOUTS
-from .probe import denoiser, joined
+from .probe import denoiser, first_call, joined
+from .refused import REFUSED
 from .toy import with_scheduler
 
 ONE, OTHER = "a cat and a frog", "a red car and a blue bowl"
@@ -75,3 +76,17 @@ def test_a_scheduler_draws(name, scheduler):
     toy = FAMILIES[name]
     pipe = with_scheduler(toy.build(), scheduler)
     assert torch.isfinite(toy.run(pipe, ONE, guided=True)).all()
+
+
+@pytest.mark.parametrize("name", ["glm-image", "fibo", "ideogram-4"])
+def test_a_denoiser_to_refuse_is_of_no_family_here(name):
+    kind = type(REFUSED[name]().transformer).__name__
+    assert kind not in {layout.denoiser for layout in LAYOUTS.values()}
+
+
+def test_klein_kv_has_two_attentions_in_a_module():
+    arguments = FAMILIES["flux2-klein-edit"].call(ONE)
+    del arguments["guidance_scale"]
+    _, seen = first_call(REFUSED["klein-kv"](), arguments)
+    modules = [each.module for each in seen]
+    assert {modules.count(name) for name in modules} == {2}
