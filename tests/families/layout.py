@@ -61,8 +61,8 @@ class Layout:
         encode: The method that encodes prompts, its arguments and what it returns.
         streams: Where words lie in the text.
         leading: Columns in front of the text's own, in the sequence of keys.
-        length: Call -> columns of the text that are in the sequence of keys, in their order; None
-            where all are. It is that of the first sample.
+        length: Call, number of a sample -> columns of its text that are in its sequence of keys,
+            in their order; None where all are.
         multiple: The image's rows in the sequence are padded to a multiple of this.
         references: Whether image rows of further images follow those of the latents.
         notes: What to know besides.
@@ -80,7 +80,7 @@ class Layout:
     encode: str
     streams: tuple[Stream, ...]
     leading: int = 0
-    length: Callable[[Call], int] | None = None
+    length: Callable[[Call, int], int] | None = None
     multiple: int = 1
     references: bool = False
     notes: tuple[str, ...] = ()
@@ -108,9 +108,9 @@ def by_positions(model: Any, call: Call) -> tuple[int, int]:
     return int(own[:, 1].max()) + 1, int(own[:, 2].max()) + 1
 
 
-def unmasked(call: Call) -> int:
-    """As many columns as the mask of the first sample has tokens."""
-    return int(call["encoder_attention_mask"][0].sum())
+def unmasked(call: Call, sample: int) -> int:
+    """As many columns as the mask of the sample has tokens."""
+    return int(call["encoder_attention_mask"][sample].sum())
 
 
 def by_ids(model: Any, call: Call) -> tuple[int, int]:

@@ -50,11 +50,11 @@ def dropped(stream, pipe):
     return stream.drop(pipe) if callable(stream.drop) else stream.drop
 
 
-def text_length(call, layout):
+def text_length(call, layout, sample=0):
     if layout.length:
-        return layout.length(call)
+        return layout.length(call, sample)
     text = call[layout.text]
-    return text[0].shape[0] if isinstance(text, list) else text.shape[1]
+    return text[sample].shape[0] if isinstance(text, list) else text.shape[1]
 
 
 def starts(layout, rows, columns):
@@ -134,6 +134,31 @@ def test_a_column_of_the_text_is_its_key(case):
         _, other = first_call(pipe, toy.call(PROMPT, wide=True), change)
         one, two = (within(each, layout.modules)[0].key for each in (plain, other))
         assert moved(one, two)[0] == text + column
+
+
+def test_places_are_those_of_each_sample(case):
+    toy, layout, pipe = case
+    if not toy.lists:
+        pytest.skip("the pipeline takes one prompt")
+    prompts = ["a red car and a blue bowl and a dog", "a frog"]
+    # Z-Image writes into the list.
+    call, plain = first_call(pipe, toy.call([*prompts], seeds=(0, 1)))
+    grid = layout.grid(pipe.transformer, call)
+    rows = call[layout.sample].shape[1] if layout.references else math.prod(grid)
+    for sample in (0, 1):
+        image, text = starts(layout, rows, text_length(call, layout, sample))
+
+        def change(model, call):
+            return call | {
+                layout.sample: poked_sample(call[layout.sample], grid, (1, 3)),
+                layout.text: poked_text(call[layout.text], 1),
+            }
+
+        _, other = first_call(pipe, toy.call([*prompts], seeds=(0, 1)), change)
+        one, two = (within(each, layout.modules)[0] for each in (plain, other))
+        at = slice(sample, sample + 1)
+        assert text + 1 in moved(one.key[at], two.key[at])[:2]
+        assert image + grid[1] + 3 in moved(one.query[at], two.query[at])[:2]
 
 
 @pytest.mark.parametrize("word", ["cat", "frog"])
