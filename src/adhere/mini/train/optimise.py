@@ -9,21 +9,35 @@ from torch import Tensor, nn
 
 # Newton and Schulz's quintic with Muon's coefficients: singular values end near 1.
 QUINTIC = (3.4445, -4.7750, 2.0315)
+# A transformer's last layer starts from zero, and Muon's even steps leave zero slowly.
+OUTPUTS = ("proj_out.weight",)
 
 
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     """Nearly orthogonal matrices of the same singular vectors, (N, R, C) with R at most C.
 
+    Every iterate is a polynomial of the Gram matrix times the start. Of wide matrices only the
+    polynomial (R, R) is iterated, which is cheaper; all in their own precision.
+
     Args:
-        matrices: any; computed in their own precision.
+        matrices: any.
         steps: of the iteration.
     """
     a, b, c = QUINTIC
     x = matrices / (matrices.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x
+    if x.shape[2] < 2 * x.shape[1]:
+        for _ in range(steps):
+            gram = x @ x.mT
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        return x
+    gram, product = x @ x.mT, None
+    for step in range(steps):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        product = factor if product is None else factor @ product
+        if step < steps - 1:
+            gram = factor @ gram @ factor
+    return product @ x
 
 
 class Muon(torch.optim.Optimizer):
@@ -80,7 +94,7 @@ def half_cosine(step: int, lr: float, steps: int) -> float:
 
 
 class Optimiser:
-    """Muon on hidden weights, AdamW on embeddings, norms, modulations and biases.
+    """Muon on hidden weights, AdamW on embeddings, norms, modulations, outputs and biases.
 
     Args:
         modules: what is trained.
@@ -96,6 +110,7 @@ class Optimiser:
             and min(p.shape[:2]) > 8
             and "embedding" not in name
             and "norm" not in name
+            and name not in OUTPUTS
         ]
         chosen = {id(p) for p in hidden}
         rest = [p for _, p in named if id(p) not in chosen]
