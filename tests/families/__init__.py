@@ -3,8 +3,8 @@
 `FAMILIES` names every toy.
 """
 
-from . import blocks, cross, flux, flux2, more, qwen, sd3, zimage
+from . import blocks, cross, flux, flux2, flux3, more, qwen, sd3, zimage
 from .toy import Toy
 
-_KINDS = (sd3, flux, qwen, zimage, flux2, cross, more, blocks)
+_KINDS = (sd3, flux, qwen, zimage, flux2, cross, more, blocks, flux3)
 FAMILIES: dict[str, Toy] = {name: toy for kind in _KINDS for name, toy in kind.TOYS.items()}

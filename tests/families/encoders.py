@@ -253,10 +253,10 @@ def byt5(width=WIDTH):
     ).eval()
 
 
-def qwen3vl(layers=3, width=16):
-    """Qwen3-VL, text and vision."""
+def qwen3vl(kind=Qwen3VLModel, layers=3, width=16):
+    """Qwen3-VL, text and vision: the model or the causal language model."""
     torch.manual_seed(1)
-    return Qwen3VLModel(
+    return kind(
         Qwen3VLConfig(
             text_config={
                 "hidden_size": width,

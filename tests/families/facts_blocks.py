@@ -36,11 +36,46 @@ def begun(pipe: Any, prompt: str) -> str:
     return QWENIMAGE_PROMPT_TEMPLATE.partition("{}")[0] + prompt
 
 
+def turn(pipe: Any, prompt: str) -> str:
+    """Qwen3-VL's chat template: one turn of the user, and the beginning of the answer."""
+    return pipe.tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    )
+
+
 def modular(layout: Layout, guidance: str, **changes: Any) -> Layout:
     """A family's facts in a modular pipeline."""
     return replace(layout, guidance=guidance, encode=ENCODE, notes=NOTES, **changes)
 
 
+_FLUX3 = {
+    "hidden_states": "B N C",
+    "encoder_hidden_states": "B T D",
+    "timestep": "B",
+    "img_ids": "N 4",
+    "txt_ids": "T 4",
+}
+FLUX3 = modular(
+    KLEIN,
+    ALWAYS,
+    denoiser="Flux3Transformer2DModel",
+    modules=r"single_transformer_blocks\.\d+\.attn",
+    shapes=_FLUX3,
+    streams=(Stream("tokenizer.tokenizer", "text_encoder", turn),),
+)
+FLUX3 = replace(
+    FLUX3,
+    notes=(
+        *NOTES,
+        "mode_blocks are attention of the image with itself, txt_mode_blocks of the text: a "
+        "column holds something of all words.",
+        "References have an argument of their own, image_cond_hidden_states; their rows are last "
+        "in the sequence, after the image's.",
+        "img_ids has no batch; rows and columns in it are scaled, so not whole numbers.",
+        "Text is padded to a multiple of 80 columns; padding is attended.",
+        "One prompt a run. The block prompt_upsampler rewrites it, where it has not been removed.",
+    ),
+)
 FACTS: dict[str, Layout] = {
     "modular-sd3": modular(SD3, ALWAYS),
     "modular-flux": modular(FLUX, "one call"),
@@ -66,5 +101,13 @@ FACTS: dict[str, Layout] = {
         text="cap_feats",
         shapes={"x": "list C 1 H W", "t": "B", "cap_feats": "list T D"},
         grid=lambda model, call: Z_IMAGE.grid(model, {0: call["x"]}),
+    ),
+    "modular-flux3": FLUX3,
+    "modular-flux3-edit": replace(
+        FLUX3,
+        shapes={**_FLUX3, "image_cond_hidden_states": "B M C", "image_cond_ids": "M 4"},
+    ),
+    "modular-flux3-distilled": replace(
+        FLUX3, guidance="one call", shapes={**_FLUX3, "target_timestep": "B"}
     ),
 }

@@ -114,11 +114,14 @@ def unmasked(call: Call, sample: int) -> int:
 
 
 def by_ids(model: Any, call: Call) -> tuple[int, int]:
-    """Positions (N, 3 or more) or (B, N, 4), of reference, row, column; the image's is 0."""
+    """Positions (N, 3 or more) or (B, N, 4), of reference, row, column; the image's is 0.
+
+    FLUX.3 scales rows and columns, so they are counted, not read.
+    """
     ids = call["img_ids"]
     ids = ids[0] if ids.ndim == 3 else ids
     own = ids[ids[:, 0] == 0]
-    return int(own[:, 1].max()) + 1, int(own[:, 2].max()) + 1
+    return len(own[:, 1].unique()), len(own[:, 2].unique())
 
 
 def by_shapes(model: Any, call: Call) -> tuple[int, int]:

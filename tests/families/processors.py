@@ -36,3 +36,8 @@ def qwen():
 def mistral():
     """The processor of FLUX.2 dev."""
     return Chat(PixtralImageProcessorPil(), words.mistral(), chat_template=words.INSTRUCT)
+
+
+def chat():
+    """The processor of FLUX.3, of which the tokenizer alone is used."""
+    return Chat(Qwen2VLImageProcessorPil(), words.qwen(), chat_template=words.CHATML)

@@ -85,12 +85,12 @@ def test_the_modules_are_those_with_joint_attention(case):
     rows = math.prod(layout.grid(pipe.transformer, call))
     other = {each.module for each in seen} - joint
     assert joint
-    image, text = starts(layout, rows, columns)
+    whole = within(seen, layout.modules)[0].key.shape[2]
     for each in seen:
-        if each.module in other and layout.order == "cross":
-            assert each.key.shape[2] == rows
-        elif each.module in other:
-            assert each.key.shape[2] < max(image + rows, text + columns)
+        if each.module in other:
+            assert (
+                each.key.shape[2] == rows if layout.order == "cross" else each.key.shape[2] < whole
+            )
     matched = [
         name for name, _ in pipe.transformer.named_modules() if re.fullmatch(layout.modules, name)
     ]
