@@ -12,7 +12,7 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from safetensors.torch import load_file
-from training import data, judge, stable
+from training import data, judge, stable, state
 from training.__main__ import fill_with_averages
 from training.joint import Shape, attend_with_counts, build, columns, initial_words
 from training.joint_stage import JointStage, noise_levels
@@ -190,6 +190,25 @@ def test_the_unet_goes_on_from_the_bundled_weights_with_more_words(tmp_path):
     loaded = StableDiffusionPipeline.from_pretrained(tmp_path, safety_checker=None)
     loaded.set_progress_bar_config(disable=True)
     assert drawn(loaded, height=128, width=128).shape == (1, 128, 128, 3)
+
+
+def test_an_exported_state_is_gone_on_with_elsewhere(tmp_path):
+    first, second, target = tmp_path / "first", tmp_path / "second", tmp_path / "state" / "joint"
+    loop.run(toy_stage(first), first, CPU, bar=False)
+    assert state.export(toy_stage(first), first, target) == 4
+    state.begin("joint", second, target)
+    filled = toy_stage(second)
+    fill_with_averages(filled, second / "joint.safetensors")
+    averages = weights(first / "joint.safetensors")
+    for key, value in filled.transformer.state_dict().items():
+        assert torch.allclose(value, averages[f"average.transformer.{key}"], atol=2e-3)
+    loop.run(toy_stage(second, steps=6), second, CPU, bar=False)
+    assert checkpoint.load(second / "joint.safetensors", filled.settings).step == 6
+    before = (second / "joint.safetensors").read_bytes()
+    state.begin("joint", second, target)
+    assert (second / "joint.safetensors").read_bytes() == before
+    with pytest.raises(ValueError, match="holds no state"):
+        state.begin("joint", tmp_path / "third", tmp_path / "nowhere")
 
 
 def test_noise_levels_are_stratified():

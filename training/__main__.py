@@ -16,6 +16,7 @@ from adhere.mini.train.assemble import assemble
 from training import data
 from training.joint_stage import JointStage
 from training.stable import Stable, decay
+from training.state import begin, export
 from training.unet_stage import UNetStage
 
 SAVE_SECONDS = 240
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="where (default cpu)")
     parser.add_argument("--decay", type=int, metavar="STEPS", help="let a copy's rate fall")
     parser.add_argument("--assemble", action="store_true", help="write the pipeline and end")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="write weights, and end")
     parser.add_argument("--compile", action="store_true", help="of the joint model")
     parser.add_argument(
         "--scenes", type=int, default=data.SCENES, help="distinct ones (default %(default)s)"
@@ -62,8 +64,12 @@ def main() -> None:
     folder = options.root / (options.name or options.stage)
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device(options.device)
-    none = torch.zeros(1, 4, 16, 16)
-    means = none if options.assemble else data.load(options.root, options.scenes)
+    state = Path(__file__).parent / "state" / options.stage
+    if state.exists():
+        begin(options.stage, folder, state)
+    means = torch.zeros(1, 4, 16, 16)
+    if not (options.assemble or options.export):
+        means = data.load(options.root, options.scenes)
     if options.stage == "joint":
         stage = JointStage(
             means,
@@ -75,6 +81,9 @@ def main() -> None:
     if options.assemble:
         fill_with_averages(stage, folder / f"{stage.name}.safetensors")
         assemble(stage.pipeline(), folder / "pipeline")
+    elif options.export:
+        step = export(stage, folder, options.export)
+        print(f"{options.export}: {step} steps of {stage.batch_size} samples")
     elif options.decay:
         decay(stage, folder, options.decay, device)
     else:
