@@ -1,7 +1,7 @@
 """Precision and recall of the subjects, attributes and counts found in the labelled prompts.
 
 Run:
-    python benchmarks/subjects.py [--parser rules|spacy] [--errors tune]
+    python benchmarks/subjects.py [--errors tune]
 
 What counts as a subject in the labels of `tests/data/subject_prompts.jsonl`:
 
@@ -50,12 +50,12 @@ def labelled(entry: dict) -> Facts:
     }
 
 
-def found(prompt: str, parser: str) -> Facts:
+def found(prompt: str) -> Facts:
     """The facts that the parser reads in a prompt, as multisets."""
     low = prompt.lower()
     subjects = [
         (low[slice(*p.noun)], [low[slice(*a)] for a in p.attributes], p.count)
-        for p in parse(prompt, parser)
+        for p in parse(prompt)
     ]
     return {
         "subjects": Counter(text for text, _, _ in subjects),
@@ -79,11 +79,11 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def score(entries: list[dict], parser: str) -> dict[str, tuple[int, int, int]]:
+def score(entries: list[dict]) -> dict[str, tuple[int, int, int]]:
     """For each kind of fact: how many were found rightly, found at all, and labelled."""
     totals: dict[str, tuple[int, int, int]] = {}
     for entry in entries:
-        want, got = labelled(entry), found(entry["prompt"], parser)
+        want, got = labelled(entry), found(entry["prompt"])
         for kind in want:
             right = (want[kind] & got[kind]).total()
             old = totals.get(kind, (0, 0, 0))
@@ -104,11 +104,10 @@ def _cell(hits: int, trials: int) -> str:
 def main() -> None:
     """Prints the table."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--parser", default="rules", choices=["rules", "spacy"])
     arguments.add_argument("--errors", metavar="SPLIT", help="print the prompts read wrongly")
     options = arguments.parse_args()
     entries = read_prompts()
-    print(f"parser: {options.parser}; 95% intervals by Wilson's score")
+    print("95% intervals by Wilson's score")
     print(f"{'':32}{'precision':34}recall")
     for split in ("tune", "held-out"):
         for kind in ("benchmark", "free", "outside", "all"):
@@ -116,12 +115,12 @@ def main() -> None:
             if not chosen:
                 continue
             print(f"{split}, {kind}: {len(chosen)} prompts")
-            for fact, (right, got, want) in score(chosen, options.parser).items():
+            for fact, (right, got, want) in score(chosen).items():
                 name = "  whole prompt right" if fact == "prompts" else f"  {fact}"
                 print(f"{name:32}{_cell(right, got)}  {_cell(right, want)}")
     for entry in entries:
         if entry["split"] == options.errors:
-            want, got = labelled(entry)["prompts"], found(entry["prompt"], options.parser)
+            want, got = labelled(entry)["prompts"], found(entry["prompt"])
             if want != got["prompts"]:
                 print(entry["prompt"], *want, *got["prompts"], sep="\n    ")
 

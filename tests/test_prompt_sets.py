@@ -115,7 +115,7 @@ def read_by_rules(prompt: Prompt) -> list[tuple[str, list[str], int]]:
     text = prompt.text
     return [
         (text[slice(*p.noun)], [text[slice(*a)] for a in p.attributes], p.count)
-        for p in parse(text, "rules")
+        for p in parse(text)
     ]
 
 
@@ -154,7 +154,7 @@ def test_the_bundled_model_knows_every_word_and_can_be_nursed(name):
     for prompt in prompt_set(name).prompts:
         # A word that it does not know is several tokens.
         assert len(tokenizer(prompt.text).input_ids) == len(prompt.text.split()) + 2, prompt.text
-        subjects = find_subjects(tokenizer, prompt.text, parser="rules")
+        subjects = find_subjects(tokenizer, prompt.text)
         assert [s.count for s in subjects] == [w.count for w in prompt.wanted]
         assert {w.subject for w in prompt.wanted} <= {*world.ANIMALS, *world.OBJECTS}
 

@@ -19,12 +19,10 @@ from adhere.mini.world.captions import TEMPLATES, phrase
 from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SCENES
 from adhere.mini.world.vocabulary import SUBJECTS as WORLD
 from adhere.subjects import Attribute, Subject, find_subjects, parse, tokens
+from adhere.subjects.finding import noun_phrases
 from adhere.subjects.grammar import Phrase
 from adhere.subjects.lexicon import lexicon
 from adhere.subjects.naming import name_subjects
-from adhere.subjects.parsing import noun_phrases, tag_with_spacy
-from adhere.subjects.reading import join_phrases, read
-from adhere.subjects.tagging import Tag
 from adhere.subjects.tokenizing import _align, tokenize
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +84,7 @@ class WordTokenizer(PreTrainedTokenizer):
 def read_back(prompt: str) -> list[str]:
     """The subjects of a prompt as text: "three geese" is "geese*3", "a red car" "car<red"."""
     said = []
-    for found in parse(prompt, "rules"):
+    for found in parse(prompt):
         text = prompt[slice(*found.noun)]
         if found.attributes:
             text += "<" + ",".join(prompt[slice(*span)] for span in found.attributes)
@@ -311,32 +309,9 @@ def test_prompt_without_a_noun(tokenizer: CLIPTokenizer, prompt: str) -> None:
         find_subjects(tokenizer, prompt)
 
 
-def test_unknown_or_absent_parser(tokenizer: CLIPTokenizer) -> None:
-    with pytest.raises(ValueError, match="auto, rules, spacy"):
-        find_subjects(tokenizer, "a cat", parser="magic")  # type: ignore[arg-type]
-    if importlib.util.find_spec("spacy") is None:
-        with pytest.raises(ValueError, match="adhere\\[subjects\\]"):
-            find_subjects(tokenizer, "a cat", parser="spacy")
-
-
-def test_spacy_decides_what_the_rules_only_guess() -> None:
-    spacy = pytest.importorskip("spacy")
-    model = spacy.blank("en")
-    ruler = model.add_pipe("attribute_ruler")
-    ruler.add(patterns=[[{"LOWER": "snorf"}]], attrs={"POS": "VERB"})
-    ruler.add(patterns=[[{"LOWER": "drabbish"}]], attrs={"POS": "ADJ"})
-    ruler.add(patterns=[[{"LOWER": "red"}]], attrs={"POS": "NOUN"})
-    prompt = "wugs snorf at a drabbish red clock"
-    words = join_phrases(read(prompt), prompt)
-    tags = tag_with_spacy(words, prompt, model)
-    assert tags == [
-        Tag.NOUN, Tag.VERB, Tag.PREPOSITION, Tag.DETERMINER, Tag.ADJECTIVE, Tag.ADJECTIVE, Tag.NOUN
-    ]  # fmt: skip
-
-
 @given(st.text() | st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
 def test_every_prompt_is_read_and_every_span_lies_in_it(prompt: str) -> None:
-    for found in noun_phrases(prompt, "rules"):
+    for found in noun_phrases(prompt):
         assert found.count >= 1
         for start, end in (found.noun, *found.attributes):
             assert 0 <= start < end <= len(prompt)
@@ -357,14 +332,14 @@ LEXICON = sorted(
 def test_every_word_of_the_lexicon_can_stand_anywhere(template: str) -> None:
     for i, word in enumerate(LEXICON):
         prompt = template.format(word, LEXICON[(7 * i + 1) % len(LEXICON)])
-        for found in noun_phrases(prompt, "rules"):
+        for found in noun_phrases(prompt):
             assert 0 <= found.noun[0] < found.noun[1] <= len(prompt)
 
 
 @given(st.lists(st.sampled_from([*LEXICON, ",", "and", "a", "two", "cat", "wug"]), max_size=9))
 def test_words_of_the_lexicon_can_stand_together(words: list[str]) -> None:
     prompt = " ".join(words)
-    assert all(prompt[slice(*found.noun)].strip() for found in noun_phrases(prompt, "rules"))
+    assert all(prompt[slice(*found.noun)].strip() for found in noun_phrases(prompt))
 
 
 @pytest.mark.parametrize(
@@ -379,7 +354,7 @@ def test_the_prompt_is_read_only_for_names_in_words(
 
     def phrases() -> tuple[Phrase, ...]:
         read.append(prompt)
-        return noun_phrases(prompt, "rules")
+        return noun_phrases(prompt)
 
     assert name_subjects(tokenize(tokenizer, prompt), phrases, words)
     assert len(read) == times
@@ -392,7 +367,7 @@ def test_long_prompts_take_time_in_proportion(part: str) -> None:
         prompt = "a " + part * number + "dog"
         start = time.perf_counter()
         for _ in range(2000 // number):
-            parse(prompt, "rules")
+            parse(prompt)
         seconds.append(time.perf_counter() - start)
     # With the square of the length the second would take 8 times as long as the first.
     assert seconds[1] < 4 * seconds[0]
@@ -415,7 +390,7 @@ def test_precision_and_recall_on_the_labelled_prompts(split: str, kind: str) -> 
     labels = importlib.util.module_from_spec(source)
     source.loader.exec_module(labels)
     entries = [e for e in labels.read_prompts() if (e["split"], e["kind"]) == (split, kind)]
-    measured = labels.score(entries, "rules")
+    measured = labels.score(entries)
     for fact, (precision, recall) in FLOORS[split, kind].items():
         right, got, want = measured[fact]
         assert right / got >= precision and right / want >= recall

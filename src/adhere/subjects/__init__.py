@@ -1,7 +1,6 @@
 """From a prompt to the tokens of its subjects and of their attributes."""
 
-from adhere.subjects.finding import find_subjects
-from adhere.subjects.parsing import parse
+from adhere.subjects.finding import find_subjects, parse
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.tokenizing import tokens
 

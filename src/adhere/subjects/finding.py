@@ -5,11 +5,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from adhere.errors import SubjectNotFound
-from adhere.subjects.grammar import Phrase, Role
+from adhere.subjects.grammar import Phrase, Role, find_phrases
 from adhere.subjects.naming import name_subjects
-from adhere.subjects.parsing import Parser, noun_phrases
+from adhere.subjects.reading import join_phrases, read
 from adhere.subjects.subject import Attribute, Subject
+from adhere.subjects.tagging import tag_words
 from adhere.subjects.tokenizing import Tokens, tokenize
+
+
+def noun_phrases(prompt: str) -> tuple[Phrase, ...]:
+    """Every noun phrase of a prompt of English text, each with its role in the image."""
+    words = join_phrases(read(prompt), prompt)
+    return find_phrases(words, tag_words(words))
+
+
+def parse(prompt: str) -> tuple[Phrase, ...]:
+    """The noun phrases of a prompt that are its subjects; see `noun_phrases`."""
+    return tuple(phrase for phrase in noun_phrases(prompt) if phrase.role is Role.SUBJECT)
 
 
 def _subject(phrase: Phrase, found: Tokens) -> Subject | None:
@@ -29,8 +41,6 @@ def find_subjects(
     tokenizer: Any,  # noqa: ANN401
     prompt: str,
     words: Sequence[str | int | Sequence[str | int] | Subject] | None = None,
-    *,
-    parser: Parser = "auto",
 ) -> tuple[Subject, ...]:
     """The subjects of a prompt, with the tokens they and their attributes lie at.
 
@@ -45,9 +55,6 @@ def find_subjects(
             - an index, for the token at that position and nothing else;
             - a sequence of attributes and, last, their noun: exactly those;
             - a `Subject`, taken as it is.
-        parser: how nouns and modifiers are found: "rules" (built in); "spacy" (the rules, with
-            spaCy's tags for words that they only took for nouns; needs spaCy and an English
-            model); or "auto" (the second where it is installed).
 
     Returns:
         Subjects in the order of the prompt, or of `words`.
@@ -55,12 +62,12 @@ def find_subjects(
     Raises:
         SubjectNotFound: no subject in the prompt, a named one absent from it, or one cut off by
             the length that the text encoder reads; the message lists the tokens.
-        ValueError: an empty prompt, no words, words that are one text, or an unknown parser.
+        ValueError: an empty prompt, no words, or words that are one text.
     """
     found = tokenize(tokenizer, prompt)
     if words is not None:
-        return name_subjects(found, lambda: noun_phrases(found.text, parser), words)
-    chosen = [p for p in noun_phrases(found.text, parser) if p.role is Role.SUBJECT]
+        return name_subjects(found, lambda: noun_phrases(found.text), words)
+    chosen = parse(found.text)
     if not chosen:
         raise SubjectNotFound(f"No noun was found; name the subjects. {found.table()}")
     subjects = [_subject(phrase, found) for phrase in chosen]

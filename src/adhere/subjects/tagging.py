@@ -139,7 +139,6 @@ class _Tagger:
     def __init__(self, words: Sequence[Word]) -> None:
         self.words = [word.text for word in words]
         self.tags: list[Tag] = []
-        self.guessed: set[int] = set()
         self.has_verb = False
 
     def run(self) -> list[Tag]:
@@ -233,8 +232,6 @@ class _Tagger:
             return Tag.ADVERB
         if word in lexicon("materials"):
             return self.tag_adjective(i, before)
-        if not is_in(word, "nouns"):
-            self.guessed.add(i)
         if _is_guessed_adjective(word) and before is not Tag.NOUN and self.leads_to_noun(i):
             return Tag.ADJECTIVE
         if before is Tag.NOUN and _SURE_ENDING.search(word) and not is_in(word, "nouns"):
@@ -330,7 +327,6 @@ class _Tagger:
         return first
 
 
-def tag_words(words: Sequence[Word]) -> tuple[list[Tag], frozenset[int]]:
-    """The part of speech of each word, by rules alone, and the indices of words only guessed."""
-    tagger = _Tagger(words)
-    return tagger.run(), frozenset(tagger.guessed)
+def tag_words(words: Sequence[Word]) -> list[Tag]:
+    """The part of speech of each word."""
+    return _Tagger(words).run()

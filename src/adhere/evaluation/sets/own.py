@@ -404,7 +404,7 @@ def found(text: str) -> tuple[Wanted, ...]:
     count 1. Of several colours of a subject the first is its colour, the rest are attributes.
     """
     wanted = []
-    for phrase in parse(text, "rules"):
+    for phrase in parse(text):
         noun = text[slice(*phrase.noun)].lower()
         modifiers = [text[slice(*span)].lower() for span in phrase.attributes]
         colour = next((m for m in modifiers if m.split()[-1] in lexicon("colours")), None)
