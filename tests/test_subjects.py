@@ -5,12 +5,10 @@ import json
 import re
 import time
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer, PreTrainedTokenizer
 
 import toys
@@ -20,36 +18,19 @@ from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SCENES
 from adhere.mini.world.vocabulary import SUBJECTS as WORLD
 from adhere.subjects import Attribute, Subject, find_subjects, parse, tokens
 from adhere.subjects.finding import noun_phrases
-from adhere.subjects.grammar import Phrase
 from adhere.subjects.lexicon import lexicon
 from adhere.subjects.naming import name_subjects
+from adhere.subjects.phrase import Phrase
 from adhere.subjects.tokenizing import _align, tokenize
+from prompts import END, ROOT, START, learnt_tokenizer, read_back, spell
 
-ROOT = Path(__file__).parents[1]
-START, END = "<|startoftext|>", "<|endoftext|>"
 PIECES = "a the red cat of and , two ² 1967 in kitchen is made glass 's \" ( pair photo no".split()
 KITCHEN = "a green backpack and a pink chair in the kitchen"
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> CLIPTokenizer:
-    """A CLIP tokenizer whose byte-pair merges were learnt from a few of the prompts."""
-    lines = (ROOT / "tests" / "data" / "subject_prompts.jsonl").read_text("utf-8").splitlines()
-    plain = CLIPTokenizer().backend_tokenizer
-    learner = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>"))
-    learner.normalizer, learner.pre_tokenizer = plain.normalizer, plain.pre_tokenizer
-    letters = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=700,
-        special_tokens=[START, END],
-        initial_alphabet=[*letters, *(letter + "</w>" for letter in letters)],
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
-    learner.train_from_iterator((json.loads(line)["prompt"] for line in lines[:40]), trainer)
-    learnt = json.loads(learner.to_str())["model"]
-    merges = [tuple(merge) for merge in learnt["merges"]]
-    return CLIPTokenizer(vocab=learnt["vocab"], merges=merges, model_max_length=77)
+    return learnt_tokenizer()
 
 
 class WordTokenizer(PreTrainedTokenizer):
@@ -79,23 +60,6 @@ class WordTokenizer(PreTrainedTokenizer):
 
     def build_inputs_with_special_tokens(self, first: list[int], _: object = None) -> list[int]:
         return [self.bos_token_id, *first, self.eos_token_id]
-
-
-def read_back(prompt: str) -> list[str]:
-    """The subjects of a prompt as text: "three geese" is "geese*3", "a red car" "car<red"."""
-    said = []
-    for found in parse(prompt):
-        text = prompt[slice(*found.noun)]
-        if found.attributes:
-            text += "<" + ",".join(prompt[slice(*span)] for span in found.attributes)
-        said.append(text + (f"*{found.count}" if found.count > 1 else ""))
-    return said
-
-
-def spell(tokenizer: CLIPTokenizer, prompt: str, indices: tuple[int, ...]) -> str:
-    """The text of some tokens of a prompt, as the tokenizer itself spells them."""
-    ids = tokenizer(prompt).input_ids
-    return tokenizer.decode([ids[i] for i in indices]).strip()
 
 
 @pytest.mark.parametrize(
@@ -130,6 +94,21 @@ def spell(tokenizer: CLIPTokenizer, prompt: str, indices: tuple[int, ...]) -> st
         ("a shelf in soft morning light, a small vase", ["shelf", "vase<small"]),
         ("a photo realistic, a cat", ["cat"]),
         ("a big, asleep, red frog", ["frog<big,asleep,red"]),
+        ("a cup, not a mug or a glass", ["cup"]),
+        ("not a lion but a tiger", ["tiger"]),
+        ("not only a lion but also a tiger", ["lion", "tiger"]),
+        ("no cars or people, a street lamp", ["street lamp"]),
+        ("there are no cars and a dog", ["dog"]),
+        ("a room free of chairs and lamps, a rug", ["rug"]),
+        ("a boy not wearing a cap on a bench", ["boy", "bench"]),
+        ("a bench that isn't red and a car that is not new", ["bench", "car"]),
+        ("a bird, don't include any trees", ["bird"]),
+        ("a child's drawing of a house", ["house"]),
+        ("a painting by a child of a horse", ["horse"]),
+        ('a "vintage" car, a sign with "hot dogs" on it', ["car<vintage", "sign"]),
+        ("“a cat” and a 12\" record, a 7\" nail", ["record", "nail"]),
+        ("a man w/ a hat, a boy w/o a hat", ["man", "hat", "boy"]),
+        ("2girls, black_hair, cat", ["2girls*2", "hair<black", "cat"]),
     ],
 )  # fmt: skip
 def test_phrases(prompt: str, subjects: list[str]) -> None:

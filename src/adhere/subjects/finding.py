@@ -5,18 +5,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from adhere.errors import SubjectNotFound
-from adhere.subjects.grammar import Phrase, Role, find_phrases
+from adhere.subjects.grammar import find_phrases
+from adhere.subjects.language import foreign_words
+from adhere.subjects.markup import loading_tags
 from adhere.subjects.naming import name_subjects
-from adhere.subjects.reading import join_phrases, read
+from adhere.subjects.phrase import Phrase, Role
+from adhere.subjects.reading import Word, read
 from adhere.subjects.subject import Attribute, Subject
-from adhere.subjects.tagging import tag_words
+from adhere.subjects.tagging import Tag, settle_marks, tag_words
 from adhere.subjects.tokenizing import Tokens, tokenize
 
 
+def tagged(prompt: str) -> tuple[list[Word], list[Tag]]:
+    """The words of a prompt, and the part of speech of each; none if it is not in English."""
+    if foreign_words(prompt):
+        return [], []
+    words = settle_marks(read(prompt))
+    return words, tag_words(words)
+
+
 def noun_phrases(prompt: str) -> tuple[Phrase, ...]:
-    """Every noun phrase of a prompt of English text, each with its role in the image."""
-    words = join_phrases(read(prompt), prompt)
-    return find_phrases(words, tag_words(words))
+    """Every noun phrase of a prompt, each with its role in the image; none if not in English."""
+    return find_phrases(*tagged(prompt))
 
 
 def parse(prompt: str) -> tuple[Phrase, ...]:
@@ -30,11 +40,11 @@ def _subject(phrase: Phrase, found: Tokens) -> Subject | None:
     if not indices or indices[-1] >= found.end:
         return None
     attributes = tuple(
-        Attribute(found.text[slice(*span)], found.indices(span))
+        Attribute(found.words(span), found.indices(span))
         for span in phrase.attributes
         if found.indices(span) and found.indices(span)[-1] < found.end
     )
-    return Subject(found.text[slice(*phrase.noun)], indices, attributes, phrase.count)
+    return Subject(found.words(phrase.noun), indices, attributes, phrase.count)
 
 
 def find_subjects(
@@ -65,8 +75,22 @@ def find_subjects(
         ValueError: an empty prompt, no words, or words that are one text.
     """
     found = tokenize(tokenizer, prompt)
+    tags = loading_tags(prompt)
+    if tags:
+        warnings.warn(
+            f"The prompt has {', '.join(tags)}, which loads nothing here; load the file with a "
+            "method of the pipeline, such as load_lora_weights, and take it out of the prompt.",
+            stacklevel=2,
+        )
     if words is not None:
         return name_subjects(found, lambda: noun_phrases(found.text), words)
+    foreign = foreign_words(found.text)
+    if foreign:
+        raise SubjectNotFound(
+            f"The prompt is not in English ({', '.join(foreign[:3])}), the one language whose "
+            "subjects are found; name them by words of the prompt or by indices of tokens. "
+            f"{found.table()}"
+        )
     chosen = parse(found.text)
     if not chosen:
         raise SubjectNotFound(f"No noun was found; name the subjects. {found.table()}")
@@ -77,7 +101,7 @@ def find_subjects(
         found.require(chosen[0].noun)
     if len(kept) < len(chosen):
         lost = [
-            found.text[slice(*phrase.noun)]
+            found.words(phrase.noun)
             for phrase, subject in zip(chosen, subjects, strict=True)
             if subject is None
         ]

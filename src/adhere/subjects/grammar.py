@@ -1,88 +1,14 @@
-"""Noun phrases of a tagged prompt, and which of them the picture must hold."""
+"""Which words of a tagged prompt are its noun phrases, and which the image must hold."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 
 from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
-from adhere.subjects.reading import LONGEST_ENTRY, Span, Word
-from adhere.subjects.tagging import NOMINAL, REACH, Tag, is_measure
-
-
-class Role(Enum):
-    """What a noun phrase is to the picture."""
-
-    SUBJECT = auto()
-    SCENE = auto()
-    OTHER = auto()
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """A noun phrase, as spans of characters of the prompt.
-
-    Attributes:
-        noun: the noun; of a compound noun, all its words.
-        attributes: the modifiers of this noun, in the order of the prompt.
-        count: how many it asks for; 1 where no number is said.
-        role: whether it is a subject, part of the scene, or no thing at all.
-    """
-
-    noun: Span
-    attributes: tuple[Span, ...] = ()
-    count: int = 1
-    role: Role = Role.SUBJECT
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A run of words that forms a noun phrase, or adjectives with no noun."""
-
-    opener: Word | None
-    number: int | None
-    adjectives: tuple[Span, ...]
-    nouns: tuple[Word, ...]
-    end: int
-    is_coloured: bool
-
-    @property
-    def span(self) -> Span:
-        return self.nouns[0].start, self.nouns[-1].end
-
-    @property
-    def head(self) -> str:
-        return self.nouns[-1].text
-
-    def is_any_of(self, *names: str) -> bool:
-        """Whether the head, or the head with words before it, is in one of the word lists."""
-        texts = [word.text for word in self.nouns[-LONGEST_ENTRY:]]
-        return any(is_in(" ".join(texts[i:]), n) for n in names for i in range(len(texts)))
-
-
-def _number(word: str) -> int | None:
-    """What a number word counts; a larger figure is a year or a model: "a 1967 car"."""
-    if word.isdecimal():
-        return int(word) if len(word) < 3 else None
-    return numbers().get(word)
-
-
-def _is_abstract(word: str) -> bool:
-    """Whether a noun ends like "affection" or "sadness"."""
-    abstract = word.endswith(("tion", "sion", "ness", "ism", "ity"))
-    return abstract and word not in lexicon("not_abstract")
-
-
-def _merge_shades(words: Sequence[Word]) -> tuple[Span, ...]:
-    """Spans of adjectives, a shade and the colour after it as one: "dark blue"."""
-    spans: list[Span] = []
-    for i, word in enumerate(words):
-        last = words[i - 1] if i else None
-        shaded = last is not None and last.text in lexicon("shades") and word.start == last.end + 1
-        if shaded and word.text in lexicon("colours"):
-            spans[-1] = (spans[-1][0], word.end)
-        else:
-            spans.append((word.start, word.end))
-    return tuple(spans)
+from adhere.subjects.phrase import Group, Phrase, Role, count_of, is_abstract, merge_shades
+from adhere.subjects.reading import Span, Word
+from adhere.subjects.tagging import NOMINAL, REACH, Tag, is_denial, is_measure
+from adhere.subjects.tail import without_tail
 
 
 class _Reader:
@@ -99,6 +25,8 @@ class _Reader:
         # Said by "a pair of", for the noun to come.
         self.number: int | None = None
         self.after_style = False
+        # Within the reach of a "not" or a "no"; and whether something was taken since it was said.
+        self.denied = self.took = False
 
     def text(self, i: int) -> str:
         return self.words[i].text if 0 <= i < len(self.words) else ""
@@ -110,6 +38,7 @@ class _Reader:
         i = 0
         while i < len(self.words):
             tag, text = self.tag(i), self.text(i)
+            self.deny(i)
             if tag in NOMINAL or (tag is Tag.ADVERB and self.tag(i + 1) in NOMINAL):
                 group = self.group(i)
                 self.take(group, i)
@@ -127,6 +56,20 @@ class _Reader:
             i += 1
         return self.phrases
 
+    def deny(self, i: int) -> None:
+        """Says whether what is named at `i` and after it is to be left out of the image."""
+        tag, text = self.tag(i), self.text(i)
+        if text == "no" or text in lexicon("exclusions"):
+            self.denied, self.took = True, False
+        elif is_denial(text):
+            self.denied, self.took = self.text(i + 1) != "only", False
+        elif tag in (Tag.COMMA, Tag.STOP, Tag.CLAUSE) or text == "but":
+            self.denied = False
+        elif self.took and (tag in (Tag.VERB, Tag.BE) or tag is Tag.PREPOSITION and text != "of"):
+            self.denied = False
+        elif tag is Tag.AND and self.tag(i + 1) in (Tag.DETERMINER, Tag.NUMBER):
+            self.denied = self.denied and (text != "and" or self.text(i + 1) == "no")
+
     def is_aimed(self, i: int) -> bool:
         """Whether "at" says no place but what is looked or pointed at."""
         before = i - 1
@@ -136,19 +79,19 @@ class _Reader:
         forms = (verb, *singulars(verb), *stems(verb, "ing"), *stems(verb, "ed"))
         return self.text(i) == "at" and any(form in lexicon("aims") for form in forms)
 
-    def group(self, i: int) -> _Group:
+    def group(self, i: int) -> Group:
         """The noun phrase, or the adjectives alone, that start at `i`."""
         opener, number = None, None
         while self.tag(i) in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADVERB):
             if self.tag(i) is Tag.NUMBER:
-                number = _number(self.text(i))
+                number = count_of(self.text(i))
             elif self.tag(i) is not Tag.ADVERB:
                 opener = self.words[i]
             i += 1
-        adjectives: list[Word] = []
+        adjectives: list[tuple[int, Word]] = []
         while True:
             if self.tag(i) is Tag.ADJECTIVE:
-                adjectives.append(self.words[i])
+                adjectives.append((i, self.words[i]))
             elif self.tag(i) not in (Tag.ADVERB, Tag.IGNORED) or not adjectives:
                 joins = self.tag(i) is Tag.AND or (
                     self.tag(i) is Tag.COMMA and opener is not None and self.leads_to_noun(i + 1)
@@ -162,9 +105,9 @@ class _Reader:
             i += 1
         nouns = [word for word in nouns if not is_measure(word.text)]
         if not nouns and adjectives and (opener or number):
-            nouns = [adjectives.pop()]
-        is_coloured = all(word.text in lexicon("colours") for word in adjectives)
-        return _Group(opener, number, _merge_shades(adjectives), tuple(nouns), i, is_coloured)
+            nouns = [adjectives.pop()[1]]
+        is_coloured = all(word.text in lexicon("colours") for _, word in adjectives)
+        return Group(opener, number, merge_shades(adjectives), tuple(nouns), i, is_coloured)
 
     def leads_to_noun(self, i: int) -> bool:
         """Whether the words from `i` are adjectives, listed or not, and then a noun."""
@@ -179,7 +122,7 @@ class _Reader:
             i += 1
         return i
 
-    def take(self, group: _Group, start: int) -> None:
+    def take(self, group: Group, start: int) -> None:
         """Adds what a group says to the phrases."""
         before = self.tag(start - 1)
         if not group.nouns:
@@ -187,7 +130,11 @@ class _Reader:
             return
         followed_by_of = self.text(group.end) == "of"
         shows = self.text(group.end) in ("of", "about")
-        number = group.number if group.number is not None else self.number
+        if self.tag(start) is Tag.POSSESSIVE and shows and group.is_any_of("wrappers"):
+            # "a child's drawing of a house": who drew it is not in it.
+            self.set_aside(self.last)
+            return
+        number = self.saidcount_of(group)
         self.number = None
         if followed_by_of and group.is_any_of("collectives") and len(group.nouns) == 1:
             self.number = self.carried(group)
@@ -202,6 +149,7 @@ class _Reader:
         if number is None or is_in(group.head, "pair_nouns") and before is not Tag.NUMBER:
             number = 1
         role = self.role(group, start)
+        self.took = True
         phrase = Phrase(group.span, group.adjectives, max(number, 1), role)
         self.phrases.append(phrase)
         self.last = len(self.phrases) - 1
@@ -210,7 +158,18 @@ class _Reader:
         bare = group.opener is None and group.number is None
         self.after_style = group.is_any_of("styles", "wrappers") or self.is_maker(start, bare)
 
-    def carried(self, group: _Group) -> int | None:
+    def saidcount_of(self, group: Group) -> int | None:
+        """How many a group asks for, as a word, a figure, before "of" or as in "2girls"."""
+        if group.number is not None:
+            return group.number
+        figure = re.match(r"(\d{1,2})[a-z]{3,}", group.head)
+        return int(figure[1]) if figure else self.number
+
+    def set_aside(self, phrase: int | None) -> None:
+        if phrase is not None:
+            self.phrases[phrase] = replace(self.phrases[phrase], role=Role.OTHER)
+
+    def carried(self, group: Group) -> int | None:
         """The number that "a pair of" or "a dozen of" passes on to the noun after it."""
         for form in singulars(group.head):
             if form in numbers():
@@ -228,15 +187,17 @@ class _Reader:
                 )
         return False
 
-    def is_stuff(self, group: _Group) -> bool:
+    def is_stuff(self, group: Group) -> bool:
         return group.opener is None and group.number is None and not group.head.endswith("s")
 
-    def describe(self, group: _Group, start: int) -> None:
+    def describe(self, group: Group, start: int) -> None:
         """Gives adjectives with no noun of their own to the noun that they speak of."""
         before = start - 1
         while self.tag(before) is Tag.ADVERB:
             before -= 1
         verb = self.text(before)
+        if any(is_denial(self.text(i)) for i in range(before, group.end)):
+            return
         if self.tag(before) is Tag.BE:
             relative = self.tag(before - 1) is Tag.CLAUSE
             self.attach(self.last if relative else self.topic, group.adjectives)
@@ -260,13 +221,15 @@ class _Reader:
             before -= 1
         return self.after_style or self.tag(before) in (Tag.COMMA, Tag.STOP)
 
-    def role(self, group: _Group, start: int) -> Role:
+    def role(self, group: Group, start: int) -> Role:
         """Whether the phrase is a thing, a place or neither."""
         opener = group.opener.text if group.opener else None
         bare = opener is None and group.number is None
         if self.is_maker(start, bare):
             return Role.OTHER
-        if opener == "no" or self.preposition == "without":
+        if self.denied or self.preposition == "without":
+            return Role.OTHER
+        if self.after_style and self.preposition == "by" and self.text(group.end) == "of":
             return Role.OTHER
         if self.preposition in ("in the style of", "in style of"):
             return Role.OTHER
@@ -274,12 +237,19 @@ class _Reader:
             return Role.SUBJECT
         if group.is_any_of("sports") and bare and not group.adjectives:
             return Role.OTHER
-        if group.is_any_of("abstract") or _is_abstract(group.head):
+        if group.is_any_of("abstract") or is_abstract(group.head):
             return Role.OTHER
         if group.is_any_of("relations") and (self.preposition or self.text(group.end) == "of"):
             return Role.OTHER
         if group.is_any_of("styles", "wrappers"):
-            shows = self.text(group.end) in ("with", "showing", "depicting", "featuring", "in")
+            shows = self.text(group.end) in (
+                "with",
+                "showing",
+                "depicting",
+                "featuring",
+                "in",
+                "by",
+            )
             # "a photo realistic, a cat": the part before the comma says only what the image is.
             alone = self.tag(self.after_adjectives(group.end)) is Tag.COMMA
             opens = start == 0 and (shows or alone)
@@ -297,45 +267,6 @@ class _Reader:
         return Role.SUBJECT
 
 
-def _parts(tags: Sequence[Tag]) -> list[range]:
-    """Indices of the words between commas and stops."""
-    stops = [i for i, tag in enumerate(tags) if tag in (Tag.COMMA, Tag.STOP)]
-    starts = [0, *(i + 1 for i in stops)]
-    return [range(a, b) for a, b in zip(starts, [*stops, len(tags)], strict=True) if a < b]
-
-
-def _is_style(words: Sequence[Word], tags: Sequence[Tag], part: range) -> bool:
-    """Whether a part speaks of style, and names no thing with an article or a number."""
-    if any(tags[i] in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER) for i in part):
-        return False
-    return any(
-        is_in(words[i].text, "styles") or (is_measure(words[i].text) and tags[i] is Tag.NOUN)
-        for i in part
-    )
-
-
-def _without_tail(
-    phrases: Sequence[Phrase], words: Sequence[Word], tags: Sequence[Tag]
-) -> list[Phrase]:
-    """The phrases, those in the tail of style and artists that ends a prompt not as subjects.
-
-    Once a thing and then a style have been named, a bare name between commas is an artist's.
-    """
-    kept: list[Phrase] = []
-    named, styled = False, False
-    for number, part in enumerate(_parts(tags)):
-        start, end = words[part[0]].start, words[part[-1]].end
-        inside = [phrase for phrase in phrases if start <= phrase.noun[0] < end]
-        style = number > 0 and _is_style(words, tags, part)
-        bare = all(tags[i] in (Tag.NOUN, Tag.AND, Tag.IGNORED) for i in part)
-        if style or (named and styled and bare):
-            inside = [replace(phrase, role=Role.OTHER) for phrase in inside]
-        styled = styled or (named and style)
-        named = named or any(phrase.role is Role.SUBJECT for phrase in inside)
-        kept += inside
-    return kept
-
-
 def find_phrases(words: Sequence[Word], tags: Sequence[Tag]) -> tuple[Phrase, ...]:
     """Noun phrases of a prompt, each with its role.
 
@@ -349,7 +280,7 @@ def find_phrases(words: Sequence[Word], tags: Sequence[Tag]) -> tuple[Phrase, ..
     Returns:
         The phrases in the order of the prompt; none if it has no noun.
     """
-    phrases = _without_tail(_Reader(words, tags).run(), words, tags)
+    phrases = without_tail(_Reader(words, tags).run(), words, tags)
     for role in (Role.SUBJECT, Role.SCENE, Role.OTHER):
         if any(phrase.role is role for phrase in phrases):
             return tuple(

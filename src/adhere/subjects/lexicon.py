@@ -5,8 +5,8 @@ from functools import cache
 from importlib.resources import files
 
 _OF_PHRASES = (
-    "abstract", "compounds", "places", "prepositions", "pronouns", "soft_places", "styles",
-    "wrappers",
+    "abstract", "compounds", "exclusions", "places", "prepositions", "pronouns", "soft_places",
+    "styles", "wrappers",
 )  # fmt: skip
 
 
@@ -24,15 +24,31 @@ def lexicon(name: str) -> frozenset[str]:
 
 
 @cache
+def pairs(name: str) -> dict[str, str]:
+    """The entries of `words/<name>.txt`, which are "this=that"."""
+    return dict(entry.split("=") for entry in _read(name))
+
+
+@cache
 def numbers() -> dict[str, int]:
     """Number words and what they count to, "pair" and "dozen" among them."""
-    return {word: int(value) for word, value in (entry.split("=") for entry in _read("numbers"))}
+    return {word: int(value) for word, value in pairs("numbers").items()}
 
 
 @cache
 def phrases() -> frozenset[str]:
     """Every entry of more than one word, to be read as a single word."""
     return frozenset(entry for name in _OF_PHRASES for entry in lexicon(name) if " " in entry)
+
+
+@cache
+def english() -> frozenset[str]:
+    """Every entry of one word that speaks of what is in an image, not of its style."""
+    left_out = ("foreign", "particles", "joints", "numbers", "styles", "wrappers")
+    folder = files("adhere") / "subjects" / "words"
+    names = {file.name.removesuffix(".txt") for file in folder.iterdir()}
+    known = {word for name in names.difference(left_out) for word in lexicon(name)}
+    return frozenset(known | numbers().keys()) - lexicon("styles") - lexicon("wrappers")
 
 
 def singulars(word: str) -> tuple[str, ...]:

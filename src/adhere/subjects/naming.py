@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from adhere.errors import SubjectNotFound
-from adhere.subjects.grammar import Phrase
+from adhere.subjects.phrase import Phrase
 from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.tokenizing import Tokens
@@ -16,21 +16,35 @@ _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?
 
 
 def _occurrences(found: Tokens, name: str) -> list[Span]:
-    """Where the prompt has a name, as whole words; else where one token is the name."""
+    """Where the prompt has a name, as whole words; else where one token is the name.
+
+    A name in markup or across it is found too: "blue bench" in "a (blue:0.8) bench". In a script
+    that sets no spaces between words a name may stand anywhere.
+    """
     parts = [re.escape(part) for part in unicodedata.normalize("NFC", name).split()]
+    pattern = r"\s+".join(parts)
     # Further vectors of a textual-inversion word belong to it.
-    pattern = r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)"
     if len(parts) == 1:
         pattern += rf"(?:\s+{parts[0]}_\d+)*"
-    spans = [match.span() for match in re.finditer(pattern, found.text, re.I)]
-    if spans:
-        return spans
+    whole = rf"(?<!\w){pattern}(?!\w)"
+    patterns = [whole] if all(map(_has_spaces, name)) else [whole, pattern]
+    for pattern in patterns:
+        for text in (found.text, found.plain):
+            spans = [match.span() for match in re.finditer(pattern, text, re.I)]
+            if spans:
+                return spans
     last = len(found.pieces) - 1
     return [
         found.spans[i]
         for i, piece in enumerate(found.pieces)
         if 0 < i < last and piece.lower() == name.strip().lower()
     ]
+
+
+def _has_spaces(character: str) -> bool:
+    """Whether a character is of a script that sets spaces between words, or of none."""
+    script = unicodedata.name(character, "").split()[:1]
+    return not character.isalpha() or script in (["LATIN"], ["GREEK"], ["CYRILLIC"])
 
 
 def _places(found: Tokens, name: str) -> list[Span]:
@@ -65,7 +79,7 @@ def _phrase_of(noun: Span, phrases: Sequence[Phrase]) -> Phrase | None:
 
 
 def _attribute(span: Span, found: Tokens) -> Attribute:
-    return Attribute(found.text[slice(*span)], found.require(span))
+    return Attribute(found.words(span), found.require(span))
 
 
 def _by_name(
@@ -75,7 +89,7 @@ def _by_name(
     used.append(span)
     phrase = _phrase_of(span, phrases())
     if phrase is None:
-        return Subject(found.text[slice(*span)], found.require(span))
+        return Subject(found.words(span), found.require(span))
     noun, attributes = span, phrase.attributes
     if span[0] < phrase.noun[0] and phrase.noun[1] <= span[1]:
         # The name has words before the noun: those that are attributes are its attributes.
@@ -84,7 +98,7 @@ def _by_name(
         if not attributes:
             noun = span
     kept = tuple(_attribute(a, found) for a in attributes if found.indices(a)[-1:] < (found.end,))
-    return Subject(found.text[slice(*noun)], found.require(noun), kept, phrase.count)
+    return Subject(found.words(noun), found.require(noun), kept, phrase.count)
 
 
 def _by_index(index: int, found: Tokens) -> tuple[int, str]:
@@ -114,7 +128,7 @@ def _by_pair(
             _first_free(_places(found, noun), used, noun, found)
         place = min(free, key=lambda span: sum(_distance(found, m, span) for m in modifiers))
         used.append(place)
-        text, indices = found.text[slice(*place)], found.require(place)
+        text, indices = found.words(place), found.require(place)
         phrase = _phrase_of(place, phrases())
         count = 1 if phrase is None else phrase.count
     attributes = []

@@ -1,10 +1,12 @@
 """A prompt cut into words that remember where they stand."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from adhere.subjects.lexicon import phrases, singulars
+from adhere.subjects.lexicon import lexicon, phrases, singulars
+from adhere.subjects.markup import without_markup
 
 Span = tuple[int, int]
 
@@ -12,12 +14,17 @@ _WORD = re.compile(
     r"(?P<many>\S{1,64})(?:\s+(?P=many)_\d+)+"  # a textual-inversion word of several vectors
     r"|<[^<>\s]+>"
     r"|\w/\d[\d.]*"  # an aperture
+    r"|\bw/o?(?!\w)"
     r"|\d+(?:[.,:/]\d+)+"
     r"|(?<=\w)['’]s\b"
     r"|\w+(?:-\w+|['’](?!s\b)\w+)*"
     r"|\S"
 )
-_QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”|(?<!\w)'[^']*'(?!\w)|(?<!\w)‘[^’]*’(?!\w)")
+# A mark after a figure is one of inches.
+_QUOTE = re.compile(r"(?<!\d)\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)'[^']*'(?!\w)|(?<!\w)‘[^’]*’(?!\w)")
+_MARK = re.compile(r"[\"“”«»]|(?<!\w)['‘’]|['’](?!\w)")
+_GOES_ON = re.compile(r"\s*\w")
+_SHORT = {"w/": "with", "w/o": "without"}
 # In words.
 LONGEST_ENTRY = 5
 
@@ -38,33 +45,48 @@ class Word:
 
 
 def read(prompt: str) -> list[Word]:
-    """Words and punctuation marks of a prompt, in order; not the words that it only quotes."""
-    unquoted = _QUOTE.sub(lambda match: " " * len(match[0]), prompt)
-    return _words(unquoted) or _words(prompt)
+    """Words and punctuation marks of a prompt, in order; not the words that it only quotes.
+
+    Phrases of the lexicon, such as "next to" or "hot dog", are one word each.
+    """
+    text = without_markup(prompt)
+    # A prompt that is quoted as a whole is read.
+    return _join(_words(_QUOTE.sub(_unquoted, text)) or _words(_MARK.sub(" ", text)), text)
+
+
+def _unquoted(quote: re.Match) -> str:
+    """Spaces for what is quoted; for the marks alone in "a 'vintage' camera"."""
+    start, end = quote.span()
+    before = quote.string[max(0, start - 20) : start].split()
+    opened = bool(before) and before[-1].lower() in lexicon("determiners")
+    if opened and len(quote[0].split()) == 1 and _GOES_ON.match(quote.string, end):
+        return f" {quote[0][1:-1]} "
+    return " " * len(quote[0])
 
 
 def _words(text: str) -> list[Word]:
-    return [
-        Word((match["many"] or match[0]).lower(), *match.span()) for match in _WORD.finditer(text)
-    ]
+    found = ((match["many"] or match[0], match.span()) for match in _WORD.finditer(text))
+    return [Word(_SHORT.get(word.lower(), word.lower()), *span) for word, span in found]
 
 
-def join_phrases(words: list[Word], prompt: str) -> list[Word]:
-    """The same words with the phrases of the lexicon, such as "next to" or "hot dog", made one."""
-    known = phrases()
+def _join(words: Sequence[Word], text: str) -> list[Word]:
+    """The same words with the phrases of the lexicon made one."""
     joined: list[Word] = []
     i = 0
     while i < len(words):
         for length in range(min(LONGEST_ENTRY, len(words) - i), 1, -1):
             run = words[i : i + length]
-            text = " ".join(word.text for word in run)
-            gaps = [prompt[a.end : b.start] for a, b in pairwise(run)]
-            together = all(gap.isspace() for gap in gaps)
-            if together and any(form in known for form in singulars(text)):
-                joined.append(Word(text, run[0].start, run[-1].end))
+            if _is_phrase(run, text):
+                joined.append(Word(" ".join(word.text for word in run), run[0].start, run[-1].end))
                 i += length
                 break
         else:
             joined.append(words[i])
             i += 1
     return joined
+
+
+def _is_phrase(words: Sequence[Word], text: str) -> bool:
+    said = " ".join(word.text for word in words)
+    gaps = (text[before.end : after.start] for before, after in pairwise(words))
+    return any(form in phrases() for form in singulars(said)) and all(map(str.isspace, gaps))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 
 from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
+from adhere.subjects.markup import SOFT
 from adhere.subjects.reading import Word
 
 
@@ -66,14 +67,21 @@ def is_measure(word: str) -> bool:
     return bool(_MEASURE.match(word))
 
 
+def is_denial(word: str) -> bool:
+    """Whether a word says that something is not so: "not", "never", "don't"."""
+    return word in ("not", "never", "neither", "nor") or word.endswith(("n't", "n’t"))
+
+
 def _closed(word: str) -> Tag | None:
     """The tag of a word that has only one, whatever stands around it."""
     if word in POSSESSIVES:
         return Tag.POSSESSIVE
     if word in _BE:
         return Tag.BE
-    if word in ("and", "or", "but", "&", "plus"):
+    if word in ("and", "or", "nor", "but", "&", "plus"):
         return Tag.AND
+    if is_denial(word) and word not in lexicon("adverbs"):
+        return Tag.VERB
     if word == ",":
         return Tag.COMMA
     if word.isdecimal() or word in numbers():
@@ -325,6 +333,26 @@ class _Tagger:
                 break
             first = self.words[j]
         return first
+
+
+def settle_marks(words: Sequence[Word]) -> list[Word]:
+    """The words without the marks that part no phrase: "a red ¦ car", but not "a cat ¦ a dog"."""
+    settled: list[Word] = []
+    for word in words:
+        if word.text in (SOFT, ",") and not settled:
+            continue
+        if word.text != SOFT:
+            settled.append(word)
+        elif not _goes_on(settled[-1].text):
+            settled.append(Word(",", word.start, word.end))
+    return settled
+
+
+def _goes_on(word: str) -> bool:
+    """Whether a noun phrase that has come to this word has its noun still to come."""
+    if _closed(word) is not None or _is_participle(word) or _is_gerund(word):
+        return True
+    return _is_adjective(word) or word in lexicon("materials") or _is_guessed_adjective(word)
 
 
 def tag_words(words: Sequence[Word]) -> list[Tag]:

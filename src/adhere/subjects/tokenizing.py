@@ -2,11 +2,17 @@
 
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from adhere.errors import SubjectNotFound
+from adhere.subjects.markup import without_markup
 from adhere.subjects.reading import Span
 from adhere.texts import check_prompt
+
+# What a tokenizer gives for a token that is a part of a character.
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,8 @@ class Tokens:
     Attributes:
         text: what was tokenized: the prompt in Unicode's composed form, words of textual
             inversion written out as the several tokens that they are.
-        pieces: the tokens as text; the first is the start token, the last the end token.
+        pieces: the tokens as text, a token that is a part of a character as that character; the
+            first is the start token, the last the end token.
         spans: for each token the characters of `text` that it stands for; (0, 0) for both ends.
         limit: how many tokens the text encoder reads, start and end included.
     """
@@ -36,10 +43,28 @@ class Tokens:
         """The tokens that the text encoder reads."""
         return (*self.pieces[: self.end], self.pieces[-1])
 
+    @cached_property
+    def plain(self) -> str:
+        """The text with spaces in place of its markup."""
+        return without_markup(self.text)
+
+    def words(self, span: Span) -> str:
+        """The characters of a span as words, without markup and with single spaces."""
+        return " ".join(self.plain[slice(*span)].split()) or self.text[slice(*span)]
+
     def indices(self, span: Span) -> tuple[int, ...]:
-        """Tokens that share a character with the span; some may lie beyond the limit."""
+        """Tokens that share a character with the span; some may lie beyond the limit.
+
+        Tokens of nothing but markup count only where the span holds nothing else: those of
+        "fire (truck" are "fire" and "truck".
+        """
         start, stop = span
-        return tuple(i for i, (a, b) in enumerate(self.spans) if a < stop and start < b)
+        read = self.plain if self.plain[start:stop].strip() else self.text
+        return tuple(
+            i
+            for i, (a, b) in enumerate(self.spans)
+            if a < stop and start < b and read[max(a, start) : min(b, stop)].strip()
+        )
 
     def require(self, span: Span) -> tuple[int, ...]:
         """Tokens of a named word.
@@ -48,7 +73,7 @@ class Tokens:
             SubjectNotFound: none, or some beyond the limit.
         """
         indices = self.indices(span)
-        word = self.text[slice(*span)]
+        word = self.words(span)
         if not indices:
             raise SubjectNotFound(f"{word!r} has no token of its own. {self.table()}")
         if indices[-1] >= self.end:
@@ -61,8 +86,15 @@ class Tokens:
 
     def table(self) -> str:
         """The tokens with their indices, for a message."""
-        listed = ", ".join(f"{i} {piece}" for i, piece in enumerate(self.kept))
+        spans = [*self.spans[: self.end], self.spans[-1]]
+        # The several tokens of one character are listed as one entry.
+        runs = [list(run) for _, run in groupby(range(len(spans)), spans.__getitem__)]
+        listed = ", ".join(f"{_numbers(run)} {self.kept[run[0]]}" for run in runs)
         return f"The tokens of the prompt are: {listed}."
+
+
+def _numbers(run: list[int]) -> str:
+    return str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
 
 
 def tokenizer_of(tokenizer_or_pipeline: Any) -> Any:  # noqa: ANN401
@@ -136,8 +168,13 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
         inner = [(int(a), int(b)) for a, b in encoded["offset_mapping"][1:-1]]
     else:
         inner = _align(text, pieces[1:-1])
+    spans = ((0, 0), *inner, (0, 0))
+    pieces = [
+        text[slice(*span)].strip() if _BROKEN in piece else piece
+        for piece, span in zip(pieces, spans, strict=True)
+    ]
     limit = min(int(tokenizer.model_max_length), 1_000_000)
-    return Tokens(text, tuple(pieces), ((0, 0), *inner, (0, 0)), limit)
+    return Tokens(text, tuple(pieces), spans, limit)
 
 
 def tokens(tokenizer: Any, prompt: str) -> tuple[str, ...]:  # noqa: ANN401

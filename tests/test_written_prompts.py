@@ -1,0 +1,154 @@
+"""Prompts as people write them: with markup, in other scripts and languages."""
+
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from transformers import CLIPTokenizer
+
+from adhere.errors import SubjectNotFound
+from adhere.loading import MINI, load_tokenizer
+from adhere.subjects import find_subjects, parse
+from adhere.subjects.lexicon import english, lexicon
+from adhere.subjects.markup import without_markup
+from adhere.subjects.tokenizing import tokenize
+from prompts import labelled, learnt_tokenizer, read_back, spell
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CLIPTokenizer:
+    return learnt_tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subjects"),
+    [
+        ("a car and a (blue:0.8) bench", ["car", "bench<blue"]),
+        ("((two)) dogs, a [[ red : 1.2 ]] fire (truck:1.1)", ["dogs*2", "fire truck<red"]),
+        ("(a cat) (a dog)", ["cat", "dog"]),
+        ("(cat:1.2)(dog:0.8)", ["cat", "dog"]),
+        ("a woman (red dress, black hat)", ["woman", "dress<red", "hat<black"]),
+        ("saber \\(fate\\), sword", ["saber", "sword"]),
+        ("a [cat:dog:0.5], a [big::0.3] hat", ["cat", "dog", "hat<big"]),
+        ("a [red|blue] car, a {small|large} fox", ["car<red,blue", "fox<small,large"]),
+        ("a white++ dove, a (black)1.4 crow", ["dove<white", "crow<black"]),
+        ("embedding:bad_hands, a cat <lora:x:1>", ["cat"]),
+        ("<lora:x:1><hypernet:y:0.5>, a cat <lyco:z:1> a dog", ["cat", "dog"]),
+        ("a boy, red shirt BREAK a girl, hat", ["boy", "shirt<red", "girl", "hat"]),
+        ("a cat :1.2 AND a dog :0.8", ["cat", "dog"]),
+        ("a fox --ar 16:9 --v 6 --no dogs, cats", ["fox"]),
+        ("a fox —ar 3:2", ["fox"]),
+        ("a mat -- a cat --sitting on it", ["mat", "cat"]),
+        ("/imagine prompt: https://x.y/z.png cat:: frog::2", ["cat", "frog"]),
+        ("a cat\nNegative prompt: dog\nSteps: 20, Sampler: Euler a", ["cat"]),
+        ("a red\ncar\na taxi", ["car<red", "taxi"]),
+        ("a cute \N{CAT FACE} kitten \N{DOG FACE} puppy", ["kitten<cute", "puppy"]),
+        ("**a bear**, _honey_, #bees", ["bear", "honey", "bees"]),
+        ("a black/white cat + a dog", ["cat<black,white", "dog"]),
+    ],
+)  # fmt: skip
+def test_subjects_are_found_through_markup(prompt: str, subjects: list[str]) -> None:
+    assert read_back(prompt) == subjects
+
+
+@pytest.mark.parametrize(
+    "mark", ["({}:1.2)", "({})", "(({}))", "[{}]", "{{{}}}", "{}++", "({})1.3", "*{}*"]
+)
+def test_markup_around_a_word_changes_nothing(mark: str) -> None:
+    for entry in labelled()[:40]:
+        prompt = entry["prompt"]
+        plain = read_back(prompt)
+        for word in re.finditer(r"(?<![\w'-])[A-Za-z]+(?![\w'-])", prompt):
+            marked = prompt[: word.start()] + mark.format(word[0]) + prompt[word.end() :]
+            assert read_back(marked) == plain, marked
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["(({}))", "({}:1.3)", '"{}"', "{} BREAK", "{} --ar 16:9", "<lora:x:1>, {}", "{} <lora:x:1>"],
+)
+def test_markup_around_a_prompt_changes_nothing(mark: str) -> None:
+    for entry in labelled():
+        prompt = entry["prompt"]
+        assert read_back(mark.format(prompt)) == read_back(prompt)
+
+
+@given(st.text() | st.lists(st.sampled_from("([{:|.5)]}<>\\a _+-/*\n\"'")).map("".join))
+def test_markup_is_blanked_in_place(prompt: str) -> None:
+    plain = without_markup(prompt)
+    assert len(plain) == len(prompt)
+    assert not set("()[]{}").intersection(plain)
+
+
+def test_indices_are_those_of_the_prompt_with_its_markup(tokenizer: CLIPTokenizer) -> None:
+    prompt = "<lora:x:1> a (red:1.3) fire (truck:1.1), black_cat"
+    with pytest.warns(UserWarning, match="<lora:x:1>, which loads nothing here"):
+        truck, cat = find_subjects(tokenizer, prompt)
+    assert (truck.text, cat.text) == ("fire truck", "cat")
+    assert spell(tokenizer, prompt, truck.token_indices).split() == ["fire", "truck"]
+    assert spell(tokenizer, prompt, truck.attributes[0].token_indices) == "red"
+    assert spell(tokenizer, prompt, cat.token_indices) == "cat"
+    with pytest.warns(UserWarning, match="loads nothing"):
+        named = find_subjects(tokenizer, prompt, ["red fire truck", "black cat"])
+    assert named == (truck, cat)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "number"),
+    [
+        ("赤い猫と青いカエル", "猫", 0),
+        ("赤い猫と青いカエル", "カエル", 0),
+        ("一只红色的猫和一只猫", "猫", 1),
+        ("고양이와 개구리", "고양이", 0),
+        ("แมวสีดำกับลูกบอล", "ลูกบอล", 0),
+        ("قطة وكلب", "كلب", 0),
+        ("красная кошка", "кошка", 0),
+        ("un chat rouge", "chat", 0),
+    ],
+)
+def test_names_are_found_in_every_script(prompt: str, name: str, number: int) -> None:
+    bundled = load_tokenizer(MINI)
+    *_, subject = find_subjects(bundled, prompt, [name] * (number + 1))
+    assert subject.text == name and subject.attributes == ()
+    assert spell(bundled, prompt, subject.token_indices).replace(" ", "") == name
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "un chat rouge et une grenouille", "Eine Katze und ein Frosch", "UN GATO NEGRO",
+        "一只红色的猫", "猫とカエル, masterpiece, 4k", "고양이", "красная кошка", "قطة",
+        "एक बिल्ली",
+    ],
+)  # fmt: skip
+def test_another_language_is_refused_and_names_are_the_cure(
+    tokenizer: CLIPTokenizer, prompt: str
+) -> None:
+    with pytest.raises(SubjectNotFound, match="not in English.*name them"):
+        find_subjects(tokenizer, prompt)
+    assert parse(prompt) == ()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a café in the Place de la Concorde", "Notre Dame at dusk", "a piñata", "猫 a cat and a dog"],
+)
+def test_names_and_loan_words_are_english(tokenizer: CLIPTokenizer, prompt: str) -> None:
+    assert find_subjects(tokenizer, prompt)
+
+
+def test_no_word_is_both_english_and_foreign() -> None:
+    assert not (lexicon("foreign") | lexicon("particles")) & english()
+
+
+@given(st.text(min_size=1))
+def test_lists_of_tokens_show_text(tokenizer: CLIPTokenizer, prompt: str) -> None:
+    assume(prompt.strip() and "\N{REPLACEMENT CHARACTER}" not in prompt)
+    found = tokenize(tokenizer, prompt)
+    assert "\N{REPLACEMENT CHARACTER}" not in found.table() + "".join(found.kept)
+
+
+def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> None:
+    with pytest.raises(SubjectNotFound, match=r"1 a, 2-4 \u732b, 5 cat"):
+        find_subjects(tokenizer, "a \u732b cat", ["zebra"])
