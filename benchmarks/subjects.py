@@ -24,6 +24,13 @@ Kinds: "benchmark" prompts follow the templates of the field's prompt sets and o
 the author of the word lists, who knew the same vocabulary. "outside" prompts were written by
 others, drawn at random from PartiPrompts (Apache-2.0) and T2I-CompBench (MIT), and labelled before
 the rules read them: many are sentences of prose, and they are the figure to trust for such text.
+
+"written" prompts, those of `tests/data/written_prompts.jsonl`, have what people paste in: weights
+and schedules, tags that load files, Midjourney's parameters, tag lists, negations, quotes,
+relations, other languages. All were written and labelled by the author of the rules before the
+rules for them, in one sitting; "source" says which of these a prompt has. A prompt in another
+language (`english` is false) is right if it is refused. Where a prompt is labelled with relations,
+they are compared as (kind, subject, other); see `adhere.subjects.Relation`.
 """
 
 import argparse
@@ -33,9 +40,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from adhere.subjects import parse
+from adhere.loading import MINI, load_tokenizer
+from adhere.subjects import find_relations, find_subjects, parse
+from adhere.subjects.language import foreign_words
+from adhere.subjects.markup import without_markup
 
-PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "subject_prompts.jsonl"
+DATA = Path(__file__).parents[1] / "tests" / "data"
 Facts = dict[str, Counter]
 
 
@@ -52,11 +62,12 @@ def labelled(entry: dict) -> Facts:
 
 def found(prompt: str) -> Facts:
     """The facts that the parser reads in a prompt, as multisets."""
-    low = prompt.lower()
-    subjects = [
-        (low[slice(*p.noun)], [low[slice(*a)] for a in p.attributes], p.count)
-        for p in parse(prompt)
-    ]
+    plain = without_markup(prompt).lower()
+
+    def said(span: tuple[int, int]) -> str:
+        return " ".join(plain[slice(*span)].split())
+
+    subjects = [(said(p.noun), [said(a) for a in p.attributes], p.count) for p in parse(prompt)]
     return {
         "subjects": Counter(text for text, _, _ in subjects),
         "attributes": Counter((a, text) for text, attributes, _ in subjects for a in attributes),
@@ -93,12 +104,51 @@ def score(entries: list[dict]) -> dict[str, tuple[int, int, int]]:
 
 
 def read_prompts() -> list[dict]:
-    return [json.loads(line) for line in PROMPTS.read_text(encoding="utf-8").splitlines()]
+    files = [DATA / "subject_prompts.jsonl", DATA / "written_prompts.jsonl"]
+    return [json.loads(row) for file in files for row in file.read_text("utf-8").splitlines()]
+
+
+def refused(entries: list[dict]) -> tuple[int, int, int]:
+    """How many prompts were rightly taken for another language, were taken so, and are in one."""
+    taken = [entry for entry in entries if foreign_words(entry["prompt"])]
+    right = sum(not entry.get("english", True) for entry in taken)
+    return right, len(taken), sum(not entry.get("english", True) for entry in entries)
+
+
+def related(entries: list[dict]) -> tuple[int, int, int]:
+    """How many relations were found rightly, found at all, and labelled."""
+    tokenizer = load_tokenizer(MINI)
+    right = got = want = 0
+    for entry in entries:
+        if "relations" in entry:
+            subjects = find_subjects(tokenizer, entry["prompt"])
+            names = [subject.text.lower() for subject in subjects]
+            found = find_relations(tokenizer, entry["prompt"], subjects)
+            said = Counter((r.kind, names[r.subject], names[r.other]) for r in found)
+            labels = Counter(map(tuple, entry["relations"]))
+            right, got = right + (said & labels).total(), got + said.total()
+            want += labels.total()
+    return right, got, want
 
 
 def _cell(hits: int, trials: int) -> str:
     low, high = wilson(hits, trials)
     return f"{hits / max(trials, 1):6.1%} [{low:5.1%}, {high:6.1%}] {hits:4}/{trials:<4}"
+
+
+_NAMES = {"prose": "benchmark, free and outside"}
+
+
+def _is_of(entry: dict, kind: str) -> bool:
+    return kind == entry["kind"] or (kind == "prose" and entry["kind"] != "written")
+
+
+def _print_sources(entries: list[dict]) -> None:
+    print("written, whole prompts right by what they have:")
+    for source in sorted({entry["source"] for entry in entries}):
+        chosen = [entry for entry in entries if entry["source"] == source]
+        right, _, want = score(chosen)["prompts"]
+        print(f"  {source:30}{right:4}/{want}")
 
 
 def main() -> None:
@@ -110,14 +160,17 @@ def main() -> None:
     print("95% intervals by Wilson's score")
     print(f"{'':32}{'precision':34}recall")
     for split in ("tune", "held-out"):
-        for kind in ("benchmark", "free", "outside", "all"):
-            chosen = [e for e in entries if e["split"] == split and kind in (e["kind"], "all")]
-            if not chosen:
-                continue
-            print(f"{split}, {kind}: {len(chosen)} prompts")
-            for fact, (right, got, want) in score(chosen).items():
+        for kind in ("benchmark", "free", "outside", "prose", "written"):
+            chosen = [e for e in entries if e["split"] == split and _is_of(e, kind)]
+            print(f"{split}, {_NAMES.get(kind, kind)}: {len(chosen)} prompts")
+            facts = score(chosen)
+            if kind == "written":
+                facts["other languages"] = refused(chosen)
+                facts["relations"] = related(chosen)
+            for fact, (right, got, want) in facts.items():
                 name = "  whole prompt right" if fact == "prompts" else f"  {fact}"
                 print(f"{name:32}{_cell(right, got)}  {_cell(right, want)}")
+        _print_sources([e for e in entries if e["split"] == split and "source" in e])
     for entry in entries:
         if entry["split"] == options.errors:
             want, got = labelled(entry)["prompts"], found(entry["prompt"])

@@ -359,6 +359,8 @@ FLOORS = {
     ("held-out", "benchmark"): {"subjects": (0.98, 0.98), "attributes": (0.98, 0.98)},
     ("held-out", "free"): {"subjects": (0.95, 0.97), "attributes": (0.95, 0.93)},
     ("held-out", "outside"): {"subjects": (0.81, 0.90), "attributes": (0.80, 0.89)},
+    ("tune", "written"): {"subjects": (0.97, 0.98), "attributes": (0.97, 0.97)},
+    ("held-out", "written"): {"subjects": (0.95, 0.97), "attributes": (0.96, 0.95)},
 }
 
 

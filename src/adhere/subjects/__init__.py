@@ -1,7 +1,16 @@
 """From a prompt to the tokens of its subjects and of their attributes."""
 
 from adhere.subjects.finding import find_subjects, parse
+from adhere.subjects.relations import Relation, find_relations
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.tokenizing import tokens
 
-__all__ = ["Attribute", "Subject", "find_subjects", "parse", "tokens"]
+__all__ = [
+    "Attribute",
+    "Relation",
+    "Subject",
+    "find_relations",
+    "find_subjects",
+    "parse",
+    "tokens",
+]
