@@ -56,11 +56,12 @@ def parted(call):
     return tuple(call[key] for key in positions), named
 
 
-def first_call(pipe, arguments, change=None, states=None):
+def first_call(pipe, arguments, change=None, states=None, mute=()):
     """The first call of the denoiser, and every attention inside it.
 
     Args:
         change: The denoiser, call -> another call.
+        mute: Modules whose output becomes zero.
         states: Name of a text encoder, (tensor of states -> other states).
     """
     model = pipe.transformer
@@ -83,6 +84,11 @@ def first_call(pipe, arguments, change=None, states=None):
                 )
                 for hook in hooks:
                     stack.callback(hook.remove)
+        for name in mute:
+            hook = model.get_submodule(name).register_forward_hook(
+                lambda module, positional, output: torch.zeros_like(output)
+            )
+            stack.callback(hook.remove)
         stack.callback(model.register_forward_pre_hook(begin, with_kwargs=True).remove)
         stack.callback(model.register_forward_hook(end).remove)
         if states:
