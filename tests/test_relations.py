@@ -40,6 +40,15 @@ def related(tokenizer: CLIPTokenizer, prompt: str) -> list[str]:
         ("a cat in the park with a ball", ["cat with ball"]),
         ("a woman wearing a hat and carrying a bag", ["woman wearing hat", "woman holding bag"]),
         ("a mouse behind a cheese", ["mouse behind cheese"]),
+        ("a cat wearing a hat and a scarf", ["cat wearing hat", "cat wearing scarf"]),
+        ("a fox with sword and shield", ["fox with sword", "fox with shield"]),
+        ("a fox in a red coat with a lantern", ["fox wearing coat", "fox with lantern"]),
+        ("a horse's long tail", ["horse with tail"]),
+        ("a lion whose mane is red", ["lion with mane"]),
+        ("a squirrel eating a nut", ["squirrel touching nut"]),
+        ("a monkey hanging from a tree", ["monkey on tree"]),
+        ("a castle surrounded by a moat", ["moat around castle"]),
+        ("a man and a woman holding a fish", ["man and woman", "woman holding fish"]),
     ],
 )  # fmt: skip
 def test_relations_of_a_prompt(

@@ -4,11 +4,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
+from adhere.subjects.lexicon import base_forms, is_in, lexicon, numbers, singulars
 from adhere.subjects.phrase import Group, Phrase, Role, count_of, is_abstract, merge_shades
 from adhere.subjects.reading import Span, Word
 from adhere.subjects.tagging import NOMINAL, REACH, Tag, is_denial, is_measure
 from adhere.subjects.tail import without_tail
+
+# What stands between what an image is and what it shows.
+_SHOWS = ("with", "showing", "depicting", "featuring", "in", "by")
+
+
+# After "not" these deny no thing: "not only a cat", "not far from a cat".
+_SOFTENERS = ("only", "just", "far", "so", "too", "very", "quite")
 
 
 class _Reader:
@@ -62,7 +69,7 @@ class _Reader:
         if text == "no" or text in lexicon("exclusions"):
             self.denied, self.took = True, False
         elif is_denial(text):
-            self.denied, self.took = self.text(i + 1) != "only", False
+            self.denied, self.took = self.text(i + 1) not in _SOFTENERS, False
         elif tag in (Tag.COMMA, Tag.STOP, Tag.CLAUSE) or text == "but":
             self.denied = False
         elif self.took and (tag in (Tag.VERB, Tag.BE) or tag is Tag.PREPOSITION and text != "of"):
@@ -76,12 +83,11 @@ class _Reader:
         while self.tag(before) in (Tag.ADVERB, Tag.PREPOSITION):
             before -= 1
         verb = self.text(before)
-        forms = (verb, *singulars(verb), *stems(verb, "ing"), *stems(verb, "ed"))
-        return self.text(i) == "at" and any(form in lexicon("aims") for form in forms)
+        return self.text(i) == "at" and any(form in lexicon("aims") for form in base_forms(verb))
 
     def group(self, i: int) -> Group:
         """The noun phrase, or the adjectives alone, that start at `i`."""
-        opener, number = None, None
+        opener, number, start = None, None, i
         while self.tag(i) in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADVERB):
             if self.tag(i) is Tag.NUMBER:
                 number = count_of(self.text(i))
@@ -106,6 +112,8 @@ class _Reader:
         nouns = [word for word in nouns if not is_measure(word.text)]
         if not nouns and adjectives and (opener or number):
             nouns = [adjectives.pop()[1]]
+        if any(is_denial(self.text(j)) for j in range(start + 1, i)):
+            adjectives = []
         is_coloured = all(word.text in lexicon("colours") for _, word in adjectives)
         return Group(opener, number, merge_shades(adjectives), tuple(nouns), i, is_coloured)
 
@@ -227,7 +235,10 @@ class _Reader:
         bare = opener is None and group.number is None
         if self.is_maker(start, bare):
             return Role.OTHER
+        self.denied = self.denied or opener == "no"
         if self.denied or self.preposition == "without":
+            return Role.OTHER
+        if self.text(start - 1) in ("named", "called", "titled"):
             return Role.OTHER
         if self.after_style and self.preposition == "by" and self.text(group.end) == "of":
             return Role.OTHER
@@ -242,14 +253,7 @@ class _Reader:
         if group.is_any_of("relations") and (self.preposition or self.text(group.end) == "of"):
             return Role.OTHER
         if group.is_any_of("styles", "wrappers"):
-            shows = self.text(group.end) in (
-                "with",
-                "showing",
-                "depicting",
-                "featuring",
-                "in",
-                "by",
-            )
+            shows = self.text(group.end) in _SHOWS or self.text(group.end + 1) == "by"
             # "a photo realistic, a cat": the part before the comma says only what the image is.
             alone = self.tag(self.after_adjectives(group.end)) is Tag.COMMA
             opens = start == 0 and (shows or alone)

@@ -43,12 +43,12 @@ def phrases() -> frozenset[str]:
 
 @cache
 def english() -> frozenset[str]:
-    """Every entry of one word that speaks of what is in an image, not of its style."""
+    """Every entry of the lists of English words, except those of style."""
     left_out = ("foreign", "particles", "joints", "numbers", "styles", "wrappers")
     folder = files("adhere") / "subjects" / "words"
     names = {file.name.removesuffix(".txt") for file in folder.iterdir()}
     known = {word for name in names.difference(left_out) for word in lexicon(name)}
-    return frozenset(known | numbers().keys()) - lexicon("styles") - lexicon("wrappers")
+    return frozenset(known | numbers().keys())
 
 
 def singulars(word: str) -> tuple[str, ...]:
@@ -63,6 +63,19 @@ def singulars(word: str) -> tuple[str, ...]:
         if word.endswith("ves"):
             found += [word[:-3] + "f", word[:-3] + "fe"]
     return tuple(found)
+
+
+def is_plural(word: str) -> bool:
+    """Whether a word looks like a noun of more than one thing."""
+    if word in lexicon("plurals"):
+        return True
+    ends = word.endswith("s") and not word.endswith(("ss", "us", "is", "os", "ns"))
+    return ends and not is_in(word, "pair_nouns") and not is_in(word, "nouns")
+
+
+def base_forms(verb: str) -> tuple[str, ...]:
+    """What a verb may be a form of, first itself: "rides" and "riding" of "ride"."""
+    return (verb, *singulars(verb), *stems(verb, "ing"), *stems(verb, "ed"))
 
 
 def is_in(word: str, name: str) -> bool:

@@ -28,6 +28,8 @@ _FLAGS = re.compile(
 # A name of the kind "saber \(fate\)" says in brackets where it comes from.
 _ESCAPED = re.compile(r"\\\([^()\n]*\\\)|\\(?=[^\w\s])")
 _WILDCARD = re.compile(r"(?<!\w)__[\w/-]+?__(?!\w)")
+# Tags of quality that some models were trained with.
+_RATING = re.compile(r"\b(?:score_\d+(?:_up)?|(?:rating|source)_\w+)")
 _WEIGHT = re.compile(
     r"(?<=\))\d*\.?\d+"  # (word)1.2
     r"|(?<=[\w)])(?:\++|--+)(?=[\s,.;)\]}]|$)"  # word++
@@ -62,6 +64,7 @@ def without_markup(prompt: str) -> str:
         (_URL, SOFT),
         (_ESCAPED, " "),
         (_WILDCARD, " "),
+        (_RATING, " "),
         (_WEIGHT, " "),
     ):
         _replace(text, pattern, mark)

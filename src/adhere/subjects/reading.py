@@ -16,6 +16,7 @@ _WORD = re.compile(
     r"|\w/\d[\d.]*"  # an aperture
     r"|\bw/o?(?!\w)"
     r"|\d+(?:[.,:/]\d+)+"
+    r"|\d+[\s-]?(?:y\.?/?o\b\.?|years?[\s-]old\b)"
     r"|(?<=\w)['’]s\b"
     r"|\w+(?:-\w+|['’](?!s\b)\w+)*"
     r"|\S"

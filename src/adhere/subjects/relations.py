@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from adhere.subjects.finding import tagged
-from adhere.subjects.lexicon import is_in, lexicon, pairs, singulars, stems
+from adhere.subjects.lexicon import base_forms, is_in, lexicon, pairs
 from adhere.subjects.reading import Word
 from adhere.subjects.subject import Subject
 from adhere.subjects.tagging import Tag
 from adhere.subjects.tokenizing import tokenize
 
 # The kinds whose subjects touch, overlap or lie one inside the other.
-JOINED = frozenset("with wearing holding riding on over in under of around".split())
+JOINED = frozenset("with wearing holding riding touching on over in under of around".split())
+# What "and" goes on with: "wearing a hat and a scarf".
+_SHARED = frozenset({"with", "wearing", "holding"})
+# Prepositions that say no more than the verb before them.
+_OF_VERBS = frozenset({"by", "in", "on", "with", "onto", "from", "to"})
+# Parts of a thing of which "of" says where another one is: "on the left of".
+_WITHIN = {"top": "on", "middle": "in", "center": "in", "centre": "in", "inside": "in"}
 _PARTS = frozenset({Tag.AND, Tag.COMMA, Tag.STOP, Tag.CLAUSE})
 
 
@@ -22,11 +27,11 @@ class Relation:
     """What a prompt says of two subjects.
 
     Attributes:
-        kind: "with", "wearing", "holding", "riding", "on", "over", "in", "under", "of", "around":
-            they are joined; "and" (they are listed), "beside", "behind", "in front of", "at": they
-            are apart; "does": any other verb stands between them ("a dog chasing a cat"); else
-            the preposition, such as "through".
-        subject: index, among the subjects, of the one that is with, wears, holds, is on, ...
+        kind: "with", "wearing", "holding", "riding", "touching", "on", "over", "in", "under",
+            "of", "around": they are joined; "and" (they are listed), "beside", "behind",
+            "in front of", "at": they are apart; "does": any other verb ("a dog chasing a cat");
+            else the preposition, such as "through".
+        subject: index, among the subjects, of the one that wears, holds, is with, is on, ...
         other: index of the other one.
     """
 
@@ -48,7 +53,7 @@ def find_relations(
     """What a prompt says of its subjects, by the words that stand between them.
 
     Each subject but the first is related to one before it: "a cat with a hat and a dog" gives
-    with(cat, hat) and and(hat, dog). Pairs that are not named are apart.
+    with(cat, hat) and and(hat, dog). Two subjects that no relation names are apart.
 
     Args:
         tokenizer: a CLIP-style tokenizer, or a pipeline that has one.
@@ -68,96 +73,107 @@ def find_relations(
             placed.append((at[0], at[-1], index))
     placed.sort()
     relations: list[Relation] = []
-    for (_, end, before), (start, _, index) in zip(placed, placed[1:], strict=False):
-        noun = words[start : placed[len(relations) + 1][1] + 1]
-        between = range(end + 1, start)
-        relations.append(_relate(words, tags, between, noun, before, index, relations))
+    for (_, end, before), (start, last, index) in zip(placed, placed[1:], strict=False):
+        gap = _Gap(words, tags, end + 1, start, last + 1)
+        relations.append(_relate(gap, before, index, relations))
     return tuple(relations)
 
 
-def _relate(
-    words: Sequence[Word],
-    tags: Sequence[Tag],
-    between: range,
-    noun: Sequence[Word],
-    before: int,
-    index: int,
-    relations: Sequence[Relation],
-) -> Relation:
+@dataclass(frozen=True)
+class _Gap:
+    """The words between two subjects, from `first` to before `noun`, and those of the second."""
+
+    words: Sequence[Word]
+    tags: Sequence[Tag]
+    first: int
+    noun: int
+    end: int
+
+    def text(self, i: int) -> str:
+        return self.words[i].text if self.first <= i < self.end else ""
+
+    def tag(self, i: int) -> Tag | None:
+        return self.tags[i] if self.first <= i < self.end else None
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether the second subject is something to wear."""
+        texts = [word.text for word in self.words[self.noun : self.end]]
+        return any(is_in(" ".join(texts[i:]), "clothes") for i in range(len(texts)))
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the second subject has no article."""
+        return Tag.DETERMINER not in self.tags[self.first : self.noun]
+
+    @property
+    def joint(self) -> int | None:
+        """Place of the last word that says how the two are related."""
+        for i in reversed(range(self.first, self.noun)):
+            tag, text = self.tags[i], self.text(i)
+            if tag in _PARTS or text in ("'s", "’s"):
+                return i
+            if tag is Tag.VERB and (_says(text) or text not in lexicon("auxiliaries")):
+                return i
+            if tag is Tag.PREPOSITION and (
+                text != "of" or not is_in(self.text(i - 1), "relations")
+            ):
+                return i
+        return None
+
+    def verb(self, i: int) -> int | None:
+        """Place of the verb that is at `i`, or that a preposition there goes with."""
+        while self.tag(i) in (Tag.PREPOSITION, Tag.ADVERB):
+            i -= 1
+        return i if self.tag(i) is Tag.VERB else None
+
+    def kind(self, i: int) -> str:
+        """What the word at `i`, a verb or a preposition, says of the two."""
+        text, verb = self.text(i), self.verb(i)
+        if verb is not None:
+            says = _says(self.text(verb))
+            if says is not None and (verb == i or text in _OF_VERBS):
+                return says
+            if verb == i or (text == "by" and self.text(verb).endswith("ed")):
+                return "does"
+        side = next((t for t in map(self.text, range(i + 1, i + 4)) if is_in(t, "relations")), "")
+        kind = _WITHIN.get(side, "beside") if side else pairs("joints").get(text, text)
+        return "wearing" if kind == "in" and self.is_worn else kind
+
+
+def _relate(gap: _Gap, before: int, index: int, relations: Sequence[Relation]) -> Relation:
     """The relation of the subject `index` to the one `before` it, or to whom that one is with."""
-    i = _joint(words, tags, between)
-    if i is None or tags[i] in _PARTS:
+    i = gap.joint
+    earlier = next((r for r in reversed(relations) if r.other == before), None)
+    if i is None or gap.tag(i) in _PARTS:
+        if i is not None and gap.text(i) == "whose":
+            return Relation("with", before, index)
+        if i is not None and gap.tag(i) is Tag.AND and earlier and earlier.kind in _SHARED:
+            if gap.is_bare or (earlier.kind == "wearing" and gap.is_worn):
+                return Relation(earlier.kind, earlier.subject, index)
         return Relation("and", before, index)
-    kind = _kind(words, tags, between, i)
-    if kind == "in" and any(is_in(text, "clothes") for text in _endings(noun)):
-        kind = "wearing"
-    verb = _verb(tags, between, i)
-    if verb is not None and words[i].text == "by" and kind != "beside":
+    if gap.tag(i) is Tag.POSSESSIVE:
+        return Relation("with", before, index)
+    kind, verb = gap.kind(i), gap.verb(i)
+    if verb is not None and gap.text(i) == "by" and kind != "beside":
         return Relation(kind, index, before)
-    starts = i if verb is None else verb
-    listed = starts - 1 in between and tags[starts - 1] in _PARTS
-    if verb is not None or listed:
+    is_listed = gap.tag((i if verb is None else verb) - 1) in _PARTS
+    is_on_clothes = earlier is not None and earlier.kind == "wearing" and kind != "of"
+    if verb is not None or is_listed or is_on_clothes:
         # "a man in a suit holding a bag": it is not the suit that holds it.
         before = _owner(before, relations)
     return Relation(kind, before, index)
 
 
-def _joint(words: Sequence[Word], tags: Sequence[Tag], between: range) -> int | None:
-    """The last word between two subjects that says how they are related."""
-    for i in reversed(between):
-        if tags[i] in _PARTS:
-            return i
-        if (
-            tags[i] is Tag.VERB
-            and words[i].text not in lexicon("auxiliaries") - pairs("joints").keys()
-        ):
-            return i
-        if tags[i] is Tag.PREPOSITION:
-            part = words[i - 1].text if i - 1 in between else ""
-            if words[i].text != "of" or not is_in(part, "relations"):
-                return i
-    return None
-
-
-def _verb(tags: Sequence[Tag], between: range, i: int) -> int | None:
-    """The verb that the joint at `i` is, or that it goes with: "sitting on"."""
-    while i in between and tags[i] in (Tag.PREPOSITION, Tag.ADVERB):
-        i -= 1
-    return i if i in between and tags[i] is Tag.VERB else None
-
-
-def _kind(words: Sequence[Word], tags: Sequence[Tag], between: range, i: int) -> str:
-    text = words[i].text
-    verb = _verb(tags, between, i)
-    if verb is not None:
-        says = _says(words[verb].text)
-        if says is not None and (verb == i or text in ("by", "in", "on", "with", "onto")):
-            return says
-        if verb == i:
-            return "does"
-        if text == "by" and words[verb].text.endswith("ed"):
-            return "does"
-    if words[i + 1 : i + 2] and any(is_in(w.text, "relations") for w in words[i + 1 : i + 4]):
-        side = next(w.text for w in words[i + 1 : i + 4] if is_in(w.text, "relations"))
-        return {"top": "on", "middle": "in", "center": "in", "inside": "in"}.get(side, "beside")
-    return pairs("joints").get(text, text)
-
-
-@cache
 def _says(verb: str) -> str | None:
-    """What a verb in any of its forms says of two subjects, if it is one that the words list."""
-    forms = (verb, *singulars(verb), *stems(verb, "ing"), *stems(verb, "ed"))
-    return next((pairs("joints")[form] for form in forms if form in pairs("joints")), None)
+    """What a verb in any of its forms says of two subjects, if the words list it."""
+    known = pairs("joints")
+    return next((known[form] for form in base_forms(verb) if form in known), None)
 
 
 def _owner(index: int, relations: Sequence[Relation]) -> int:
     """The subject that wears, holds, is with or on the one at `index`."""
     for relation in reversed(relations):
         if relation.other == index and relation.is_joined:
-            return _owner(relation.subject, relations)
+            return _owner(relation.subject, relations[: relations.index(relation)])
     return index
-
-
-def _endings(noun: Sequence[Word]) -> list[str]:
-    texts = [word.text for word in noun]
-    return [" ".join(texts[i:]) for i in range(len(texts))]

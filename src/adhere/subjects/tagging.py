@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
+from adhere.subjects.lexicon import is_in, is_plural, lexicon, numbers, singulars, stems
 from adhere.subjects.markup import SOFT
 from adhere.subjects.reading import Word
 
@@ -39,6 +39,7 @@ REACH = 40
 NOMINAL = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE, Tag.NOUN})
 POSSESSIVES = frozenset("my your his her its our their 's ’s".split())
 _OPENERS = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE})
+_SUBJECTS = frozenset({Tag.PRONOUN, Tag.CLAUSE})
 _PHRASE_OPENERS = (Tag.DETERMINER, Tag.POSSESSIVE, Tag.PRONOUN)
 _CLOSED = (
     ("determiners", Tag.DETERMINER),
@@ -58,7 +59,7 @@ _ADJECTIVE_ENDING = re.compile(
 # Endings that make one anywhere.
 _SURE_ENDING = re.compile(r"(?:ful|ous|less|able|ible)$")
 _MEASURE = re.compile(
-    r"\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
+    r"\d+[\s-]?y|\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
 )
 
 
@@ -125,20 +126,6 @@ def _is_third_person(word: str) -> bool:
 def _back(i: int) -> range:
     """The indices before `i`, the nearest first, as far as one looks back."""
     return range(i - 1, max(i - 1 - REACH, -1), -1)
-
-
-def is_plural(noun: str) -> bool:
-    """Whether a noun looks like more than one."""
-    return noun in lexicon("plurals") or (noun.endswith("s") and not noun.endswith(("ss", "us")))
-
-
-def _looks_plural(word: str) -> bool:
-    return (
-        word.endswith("s")
-        and not word.endswith(("ss", "us", "is", "os", "ns"))
-        and not is_in(word, "pair_nouns")
-        and not is_in(word, "nouns")
-    )
 
 
 class _Tagger:
@@ -248,6 +235,8 @@ class _Tagger:
 
     def tag_closed(self, i: int, tag: Tag) -> Tag:
         word, after = self.words[i], _closed(self.after(i))
+        if tag is Tag.POSSESSIVE and word in ("'s", "’s") and self.before(i) in _SUBJECTS:
+            return Tag.BE
         if word in ("this", "that", "these", "those") and after is Tag.BE and not i:
             return Tag.PRONOUN
         if word == "that" and self.before(i) not in (Tag.NOUN, Tag.ADJECTIVE, Tag.IGNORED):
@@ -303,7 +292,7 @@ class _Tagger:
         either = any(form in lexicon("either") for form in singulars(word))
         opens_phrase = self.opens_phrase(i)
         if not base and not third:
-            impossible = before is Tag.NOUN and self.opener(i) in _SINGULAR and _looks_plural(word)
+            impossible = before is Tag.NOUN and self.opener(i) in _SINGULAR and is_plural(word)
             return impossible and after in (*_PHRASE_OPENERS, Tag.PREPOSITION, Tag.ADVERB)
         if before is Tag.NOUN:
             opener = self.opener(i)
@@ -313,8 +302,7 @@ class _Tagger:
                 goes_on = after in (Tag.PREPOSITION, Tag.ADVERB, Tag.STOP, Tag.AND, Tag.NUMBER)
                 return not either and goes_on and opener not in numbers()
             noun = self.words[i - 1] if self.tags[i - 1] is Tag.NOUN else ""
-            plural = is_plural(noun) and noun != "sports"
-            return base and (plural or (opens_phrase and not either))
+            return base and (is_plural(noun) or (opens_phrase and not either))
         if before in (Tag.AND, Tag.COMMA) and self.has_verb:
             return (third or base) and (opens_phrase or not either)
         if before is Tag.STOP:
