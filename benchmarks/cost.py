@@ -119,11 +119,13 @@ def operations() -> dict[str, Operations]:
         pipeline_stable_diffusion_attend_and_excite as port,
     )
 
-    from adhere.adapters import UNetAdapter
-    from adhere.attention.tap import recording
+    from adhere.families import Opened, batched, place
+    from adhere.families.call import DenoiserCall
+    from adhere.families.columns import Encoder
+    from adhere.families.unet import UNetFamily
     from adhere.methods.attend_and_excite import AttendAndExcite
-    from adhere.methods.base import Step
-    from adhere.passes import Reader, frozen
+    from adhere.nursing.hooks import frozen
+    from adhere.nursing.passes import Context, look
     from adhere.subjects import Subject
 
     class Pipe:
@@ -135,16 +137,23 @@ def operations() -> dict[str, Operations]:
     text = torch.randn((1, 77, 768), device="meta")
     timestep = torch.tensor(981)
     method = AttendAndExcite()
-    subjects = [[Subject("cat", (2,)), Subject("frog", (5,))]]
-    reader = Reader.of(UNetAdapter(Pipe()), method, subjects)
+    family = UNetFamily(Pipe())
+    subjects = (Subject("cat", (2,)), Subject("frog", (5,)))
+    from adhere.mini.train.text import build_tokenizer
+
+    words = build_tokenizer()
+    placed = place([Encoder("tokenizer", words, pads=True)], {"prompt": PROMPT}, subjects, 77)
+    context = Context(family, (placed,), batched([placed], 77).to(torch.device("meta")))
+    reader = context.reader(method)
 
     def whole(latents: Tensor) -> Tensor:
         return denoiser(latents, timestep, text)[0].sum()
 
     def nursing(latents: Tensor) -> Tensor:
-        rows, heads = record(lambda: denoiser(latents, timestep, text))
-        maps = reader.maps(rows, heads, (64, 64), (6,))
-        return method.loss(maps, subjects, Step(0, STEPS, 981.0)).sum()
+        call = DenoiserCall.of(denoiser, (latents, timestep, text), {})
+        opened = Opened(call, 1, 0, 1, latents, (64, 64))
+        reading = look(context, reader, opened, lambda: denoiser(latents, timestep, text))
+        return method.loss(reading).sum()
 
     def ported(latents: Tensor) -> Tensor:
         denoiser(latents, timestep, encoder_hidden_states=text)
@@ -152,9 +161,7 @@ def operations() -> dict[str, Operations]:
         return maps[..., INDICES].max()
 
     with frozen(denoiser):
-        found = {"whole pass": counted(whole)}
-        with recording(reader.modules) as record:
-            found["adhere"] = counted(nursing)
+        found = {"whole pass": counted(whole), "adhere": counted(nursing)}
     store = port.AttentionStore((16, 16))
     holder = type("Holder", (), {"unet": denoiser, "attention_store": store})()
     port.StableDiffusionAttendAndExcitePipeline.register_attention_control(holder)

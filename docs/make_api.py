@@ -48,7 +48,7 @@ MODULES = (
         + ("jensen_shannon", "clipped_jensen_shannon"),
     ),
     ("adhere.subjects", "Subjects and tokens.", ("Attribute", "tokens")),
-    ("adhere.trace", "What a trace holds.", ("StepRecord",)),
+    ("adhere.nursing.trace", "What a trace holds.", ("StepRecord",)),
     ("adhere.drawing", "Drawings and their recipes.", ("Drawing", "redraw")),
     ("adhere.mini", "The bundled model.", ("load", "folder")),
 )

@@ -46,9 +46,9 @@ class Noting(AttendAndExcite):
 
     seen: list = field(default_factory=list)
 
-    def loss(self, maps, subjects, step):
+    def loss(self, reading):
         """As ever, and noted."""
-        loss = super().loss(maps, subjects, step)
+        loss = super().loss(reading)
         self.seen.append(1 - loss.detach())
         return loss
 
@@ -83,8 +83,11 @@ def state(pipe):
         "processors": {k: id(v) for k, v in module.attn_processors.items()},
         "asking": [p.requires_grad for p in module.parameters()],
         "grads": [p.grad is None for p in module.parameters()],
-        "scheduler": sorted(set(vars(pipe.scheduler)) & {"step", "disable_corrector"}),
+        "scheduler": sorted(
+            set(vars(pipe.scheduler)) & {"step", "set_timesteps", "disable_corrector"}
+        ),
         "correctors": list(getattr(pipe.scheduler, "disable_corrector", [])),
+        "pipeline": "encode_prompt" in vars(pipe),
         "modes": torch._C._len_torch_function_stack(),
         "grad": torch.is_grad_enabled(),
     }

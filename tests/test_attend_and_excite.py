@@ -6,21 +6,20 @@ import pytest
 import torch
 
 import toys
-from adhere.attention.maps import AttentionMaps
 from adhere.methods.attend_and_excite import AttendAndExcite
-from adhere.methods.base import Step
+from adhere.methods.schedule import Step
 from adhere.nursing import nurse
 from engine import CAT, FROG, PROMPT, scheduled
 from golden_maps import probabilities
-from method_maps import maps_of, subject
+from method_maps import clip_columns, made, maps_of, read, subject
 
 OWN = (subject(2), subject(5))
 FIRST = Step(0, 50, 981.0)
 
 
 def golden_maps(token_range, end):
-    layer = probabilities()[None]
-    return AttentionMaps({"layer": layer}, {"layer": 8}, (64, 64), (end,), token_range, 4)
+    columns = clip_columns((end,), 77, padded=token_range == "padded")
+    return made({"layer": probabilities()[None]}, {"layer": 4}, (64, 64), columns)
 
 
 @pytest.mark.parametrize(
@@ -34,18 +33,17 @@ def test_the_loss_is_what_the_weakest_peak_lacks(token_range, end, peaks, loss):
     maps, method = golden_maps(token_range, end), AttendAndExcite()
     close = {"rtol": 1e-9, "atol": 0}
     expected = torch.tensor(peaks, dtype=torch.float64)
-    torch.testing.assert_close(method.peaks(maps, [OWN])[0], expected, **close)
-    torch.testing.assert_close(method.attained(maps, [OWN])[0], expected.min(), **close)
-    assert method.loss(maps, [OWN], FIRST).tolist() == pytest.approx([loss], rel=1e-9)
+    torch.testing.assert_close(method.peaks(read(maps, [OWN]))[0], expected, **close)
+    torch.testing.assert_close(method.score(read(maps, [OWN]))[0], expected.min(), **close)
+    assert method.loss(read(maps, [OWN], FIRST)).tolist() == pytest.approx([loss], rel=1e-9)
 
 
 def test_every_sample_has_its_own_loss():
     maps, method = maps_of(4), AttendAndExcite()
-    both = method.loss(maps, [OWN, OWN[:1]], FIRST)
+    both = method.loss(read(maps, [OWN, OWN[:1]], FIRST))
     for sample, own in enumerate((OWN, OWN[:1])):
-        layers = {name: m[sample : sample + 1] for name, m in maps.layers.items()}
-        alone = replace(maps, layers=layers, ends=maps.ends[:1])
-        torch.testing.assert_close(method.loss(alone, [own], FIRST)[0], both[sample])
+        alone = maps.take([sample])
+        torch.testing.assert_close(method.loss(read(alone, [own], FIRST))[0], both[sample])
 
 
 def test_with_attributes_the_peak_is_where_the_whole_phrase_is():
@@ -53,20 +51,22 @@ def test_with_attributes_the_peak_is_where_the_whole_phrase_is():
     layer = torch.full((1, 5, 5, 8), 0.01, dtype=torch.float64)
     layer[0, 0, 0, 3], layer[0, 4, 4, 2] = 0.9, 0.9
     layer[0, 2, 2, 2:4] = 0.4
-    maps = AttentionMaps({"layer": layer}, {"layer": 4}, (10, 10), (7,), "words", 2)
+    maps = made({"layer": layer}, {"layer": 2}, (10, 10), clip_columns((7,), 8, padded=False))
     red_cat = subject(3, 2)
     method = AttendAndExcite(temperature=1.0, smoothed=False, with_attributes=True)
     seen = maps.normalised(temperature=1.0)[0]
     expected = 2 * (seen[..., 2] * seen[..., 3]).sqrt()
-    [peak] = method.peaks(maps, [(red_cat,)])[0]
+    [peak] = method.peaks(read(maps, [(red_cat,)]))[0]
     assert peak == pytest.approx(float(expected.max()))
     assert expected.argmax() == 2 * 5 + 2
     assert peak > 2 * (seen[0, 0, 2] * seen[0, 0, 3]).sqrt()
     # Nouns without attributes are what they are without the switch, to the bit.
     plain = replace(method, with_attributes=False)
     alone = [(subject(3), subject(5))]
-    assert torch.equal(method.loss(maps, alone, FIRST), plain.loss(maps, alone, FIRST))
-    assert not torch.equal(method.loss(maps, [(red_cat,)], FIRST), plain.loss(maps, alone, FIRST))
+    assert torch.equal(method.loss(read(maps, alone, FIRST)), plain.loss(read(maps, alone, FIRST)))
+    assert not torch.equal(
+        method.loss(read(maps, [(red_cat,)], FIRST)), plain.loss(read(maps, alone, FIRST))
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,19 @@ def test_with_attributes_the_peak_is_where_the_whole_phrase_is():
 @pytest.mark.parametrize("method", [AttendAndExcite(), AttendAndExcite.official()])
 def test_schedules(count, sizes, method):
     steps = [Step(index, count, 0.0) for index in range(count)]
-    assert [step.index for step in steps if method.step_size_at(step)] == list(range(25))
-    thresholds = {s.index: method.threshold_at(s) for s in steps}
+    assert [step.index for step in steps if method.schedule.step_size_at(step)] == list(range(25))
+    thresholds = {s.index: method.schedule.threshold_at(s) for s in steps}
     assert {i: t for i, t in thresholds.items() if t} == {0: 0.05, 10: 0.5, 20: 0.8}
-    assert {method.max_refinements_at(step) for step in steps} == {20}
+    assert {method.schedule.max_refinements_at(step) for step in steps} == {20}
     for index, size in sizes.items():
-        assert method.step_size_at(steps[index]) == pytest.approx(size, rel=1e-5)
-    whole = replace(method, stop=1.0)
-    assert whole.step_size_at(steps[-1]) == pytest.approx(14.1421, rel=1e-5)
+        assert method.schedule.step_size_at(steps[index]) == pytest.approx(size, rel=1e-5)
+    whole = replace(method, stop=count if method.in_steps else 1.0)
+    assert whole.schedule.step_size_at(steps[-1]) == pytest.approx(14.1421, rel=1e-5)
 
 
 def test_of_thresholds_on_one_turn_the_highest_counts():
-    assert AttendAndExcite().threshold_at(Step(0, 4, 0.0)) == 0.5
-    assert AttendAndExcite().threshold_at(Step(1, 4, 0.0)) == 0.8
+    assert AttendAndExcite().schedule.threshold_at(Step(0, 4, 0.0)) == 0.5
+    assert AttendAndExcite().schedule.threshold_at(Step(1, 4, 0.0)) == 0.8
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,8 @@ def test_of_thresholds_on_one_turn_the_highest_counts():
 def test_fifty_steps(scheduler, method, turns):
     pipe = scheduled(scheduler)
     # Never attained, so that the thresholds' turns can be seen.
-    method = replace(method, refine_at=((0.0, 2.0), (0.2, 2.0), (0.4, 2.0)), max_refinements=1)
+    places = (0, 10, 20) if method.in_steps else (0.0, 0.2, 0.4)
+    method = replace(method, refine_at=tuple((at, 2.0) for at in places), max_refinements=1)
     with nurse(pipe, method, prompt=PROMPT, subjects=[CAT, FROG]) as trace:
         toys.run(pipe, steps=50)
     assert [record.step.index for record in trace.steps] == list(turns)

@@ -5,10 +5,11 @@ import torch
 
 from adhere.methods import METHODS
 from adhere.methods.attention_regulation import AttentionRegulation
-from adhere.methods.base import LayerContext, Step
-from adhere.regulation import Goal, fold, make_bumps, regulate
+from adhere.methods.base import LayerContext
+from adhere.methods.regulation import Goal, fold, make_bumps, regulate
+from adhere.methods.schedule import Step
 from adhere.subjects.subject import Subject
-from method_maps import subject
+from method_maps import clip_columns, subject
 
 TOKENS = 20
 SUBJECTS = ((subject(2), subject(5)), (subject(3), subject(4), subject(6)), ())
@@ -18,7 +19,8 @@ ENDS = (9, 8, 7)
 def context(index=0, size=(16, 16), subjects=SUBJECTS, ends=ENDS, memory=None, layer="layer"):
     step = Step(index, 50, 981.0)
     memory = {} if memory is None else memory
-    return LayerContext(layer, step, size, subjects, ends, memory)
+    columns = clip_columns(ends, TOKENS)
+    return LayerContext(layer, step, size, subjects, columns, memory=memory)
 
 
 def scores(samples=3, size=(16, 16), seed=0, heads=2):

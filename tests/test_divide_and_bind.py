@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 
-from adhere import losses
 from adhere.attention.maps import smooth
-from adhere.methods.base import Step
+from adhere.methods import losses
 from adhere.methods.divide_and_bind import DivideAndBind
-from method_maps import maps_of, subject
+from adhere.methods.schedule import Step
+from method_maps import maps_of, read, subject
 
 PAIRS = ((subject(3, 2), subject(7, 6)), (subject(2), subject(5, 4)))
 PLAIN = ((subject(3), subject(7)), (subject(2), subject(5)))
@@ -15,16 +15,18 @@ FIRST = Step(0, 50, 981.0)
 
 
 def of_token(maps, sample, token, layers=None):
-    return smooth(maps.normalised(layers)[sample, ..., token])
+    if layers is not None:
+        maps = dataclasses.replace(maps, layers=layers, factors=dict.fromkeys(layers, maps.factor))
+    return smooth(dataclasses.replace(maps, _kept={}).normalised()[sample, ..., token])
 
 
 def test_the_loss_is_minus_the_weakest_variation():
     maps = maps_of(4)
-    loss = DivideAndBind().loss(maps, PLAIN, FIRST)
+    loss = DivideAndBind().loss(read(maps, PLAIN, FIRST))
     for sample, own in enumerate(PLAIN):
         values = [losses.total_variation(of_token(maps, sample, s.token_indices[0])) for s in own]
         torch.testing.assert_close(loss[sample], -min(values))
-    torch.testing.assert_close(-loss, DivideAndBind().attained(maps, PLAIN))
+    torch.testing.assert_close(-loss, DivideAndBind().score(read(maps, PLAIN)))
 
 
 def test_attributes_are_read_from_finer_levels_at_their_nearest_cells():
@@ -38,14 +40,14 @@ def test_attributes_are_read_from_finer_levels_at_their_nearest_cells():
         wanted = of_token(maps, 0, noun)
         divergence = losses.clipped_jensen_shannon(wanted, of_token(maps, 0, modifier, small))
         values.append(losses.total_variation(wanted) - divergence)
-    torch.testing.assert_close(DivideAndBind().loss(maps, PAIRS, FIRST)[0], -min(values))
+    torch.testing.assert_close(DivideAndBind().loss(read(maps, PAIRS, FIRST))[0], -min(values))
 
 
 def test_a_model_without_finer_levels_binds_on_the_level_it_has():
     maps = maps_of(4, levels=((16, 16),))
-    loss = DivideAndBind().loss(maps, PAIRS, FIRST)
+    loss = DivideAndBind().loss(read(maps, PAIRS, FIRST))
     assert torch.isfinite(loss).all()
-    assert (loss >= DivideAndBind(binding=False).loss(maps, PAIRS, FIRST)).all()
+    assert (loss >= DivideAndBind(binding=False).loss(read(maps, PAIRS, FIRST))).all()
 
 
 @pytest.mark.parametrize(("index", "weight"), [(0, 1), (9, 1), (10, 5), (19, 5), (20, 10)])
@@ -53,10 +55,10 @@ def test_binding_weighs_more_as_sampling_goes_on(index, weight):
     maps = maps_of(4)
     one = ((subject(3, 2),), (subject(5, 4),))
     step = Step(index, 50, 500.0)
-    bare = DivideAndBind(binding=False).loss(maps, one, step)
-    once = DivideAndBind(binding_weights=((0.0, 1.0),)).loss(maps, one, step)
+    bare = DivideAndBind(binding=False).loss(read(maps, one, step))
+    once = DivideAndBind(binding_weights=((0.0, 1.0),)).loss(read(maps, one, step))
     torch.testing.assert_close(
-        DivideAndBind().loss(maps, one, step), bare + weight * (once - bare)
+        DivideAndBind().loss(read(maps, one, step)), bare + weight * (once - bare)
     )
 
 
@@ -64,13 +66,17 @@ def test_schedules():
     method = DivideAndBind.official()
     for count in (50, 51):
         steps = [Step(i, count, 0.0) for i in range(count)]
-        thresholds = {s.index: method.threshold_at(s) for s in steps if method.threshold_at(s)}
+        thresholds = {
+            s.index: method.schedule.threshold_at(s)
+            for s in steps
+            if method.schedule.threshold_at(s)
+        }
         assert thresholds == {0: 0.05, 10: 0.2, 20: 0.3}
-        assert [s.index for s in steps if method.step_size_at(s)] == list(range(25))
-        assert [method.max_refinements_at(s) for s in steps[:2]] == [100, 50]
+        assert [s.index for s in steps if method.schedule.step_size_at(s)] == list(range(25))
+        assert [method.schedule.max_refinements_at(s) for s in steps[:2]] == [100, 50]
     sizes = {0: 20.0, 1: 19.8997, 9: 19.0788, 10: 18.9737, 20: 17.8885, 24: 17.4356}
     for index, size in sizes.items():
-        assert method.step_size_at(Step(index, 51, 0.0)) == pytest.approx(size, rel=1e-5)
+        assert method.schedule.step_size_at(Step(index, 51, 0.0)) == pytest.approx(size, rel=1e-5)
 
 
 def test_the_paper_variant_moves_about_as_far_as_the_default():
@@ -84,13 +90,13 @@ def test_the_paper_variant_moves_about_as_far_as_the_default():
             sample.requires_grad_()
         one, other = (
             method.step_size
-            * torch.autograd.grad(method.loss(maps, PAIRS, FIRST).sum(), maps.layers["layer 0"])[
-                0
-            ].norm()
+            * torch.autograd.grad(
+                method.loss(read(maps, PAIRS, FIRST)).sum(), maps.layers["layer 0"]
+            )[0].norm()
             for method in (default, written)
         )
         assert 0.5 < other / one < 2
-    assert DivideAndBind.as_written().loss(maps, PAIRS, FIRST).shape == (2,)
+    assert DivideAndBind.as_written().loss(read(maps, PAIRS, FIRST)).shape == (2,)
 
 
 def test_the_paper_variant_binds_every_subject():
@@ -102,7 +108,7 @@ def test_the_paper_variant_binds_every_subject():
         for noun, modifier in ((3, 2), (7, 6))
     )
     weakest = min(losses.total_variation(of_token(maps, 0, noun), "sum") for noun in (3, 7))
-    torch.testing.assert_close(method.loss(maps, PAIRS, FIRST)[0], total - weakest)
+    torch.testing.assert_close(method.loss(read(maps, PAIRS, FIRST))[0], total - weakest)
 
 
 @pytest.mark.parametrize(
@@ -118,15 +124,11 @@ def test_the_paper_variant_binds_every_subject():
 def test_samples_do_not_mix(method, levels):
     both = maps_of(4, levels=levels)
     for sample in range(2):
-        alone = dataclasses.replace(
-            both,
-            layers={name: layer[sample : sample + 1] for name, layer in both.layers.items()},
-            ends=both.ends[:1],
-        )
+        alone = both.take([sample])
         own = PAIRS[sample : sample + 1]
         torch.testing.assert_close(
-            method.loss(alone, own, FIRST)[0], method.loss(both, PAIRS, FIRST)[sample]
+            method.loss(read(alone, own, FIRST))[0], method.loss(read(both, PAIRS, FIRST))[sample]
         )
         torch.testing.assert_close(
-            method.attained(alone, own)[0], method.attained(both, PAIRS)[sample]
+            method.score(read(alone, own))[0], method.score(read(both, PAIRS))[sample]
         )

@@ -142,7 +142,7 @@ def test_a_sum_of_methods_can_be_made_again(model, name):
 
 
 def test_a_function_of_the_users_cannot_be_made_again(model):
-    own = SHORT + Objective(lambda maps, subjects: SHORT.loss(maps, subjects, None))
+    own = SHORT + Objective(SHORT.loss)
     recipe = from_json(draw(model, PROMPT, method=own, **QUICK).recipes[0].to_json())
     with pytest.raises(ValueError, match="'objective', which is none of .*from the Python"):
         redraw(recipe)
@@ -222,8 +222,8 @@ def test_subjects_beyond_the_prompt_are_refused(model):
 
 
 def test_a_loss_of_ones_own_is_named_but_not_drawn_again(model):
-    def spread(maps, subjects):
-        return maps.aggregate().flatten(1).sum(1)
+    def spread(reading):
+        return reading.aggregate().flatten(1).sum(1)
 
     drawing = draw(model, PROMPT, method=Objective(spread, step_size=0.1), **QUICK)
     recipe = from_json(drawing.recipes[0].to_json())

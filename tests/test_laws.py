@@ -7,7 +7,7 @@ import torch
 
 import adhere
 import toys
-from adhere.adapters import adapter_for
+from adhere.families import family_of
 from adhere.methods.attention_regulation import AttentionRegulation
 from adhere.methods.base import LatentMethod
 from adhere.methods.objective import Objective
@@ -139,11 +139,11 @@ def test_an_exception_restores_every_pipeline(kind):
     pipe, readings = make(), []
     before, plain = state(pipe), toys.run(pipe, **others)
 
-    def fail_later(maps, subjects):
-        readings.append(len(subjects))
+    def fail_later(reading):
+        readings.append(len(reading))
         if len(readings) > 1:
             raise Stop
-        return always().loss(maps, subjects, None)
+        return always().loss(reading)
 
     with pytest.raises(Stop):
         nursed(pipe, [Objective(fail_later, stop=1.0), TokenReweighting()], **others)
@@ -259,6 +259,7 @@ def test_any_size_and_shape(size, method, make):
 
 
 def test_only_words_compete_where_the_text_encoder_is_not_the_first_generations():
-    assert adapter_for(toys.sd()).token_range() == "padded"
-    assert adapter_for(toys.sd2()).token_range() == "words"
-    assert adapter_for(toys.sdxl()).token_range() == "words"
+    competes = {
+        make: family_of(make()).encoders()[0].pads for make in (toys.sd, toys.sd2, toys.sdxl)
+    }
+    assert list(competes.values()) == [True, False, False]

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adhere import losses
 from adhere.attention.maps import renormalise, smooth, together
+from adhere.methods import losses
 from golden_maps import probabilities
+from method_maps import clip_columns
 
 ONE_MAP = [
     losses.excitation,
@@ -20,7 +21,8 @@ GRIDS = [(16, 16), (5, 9), (9, 5), (1, 7), (7, 1), (1, 1), (2, 3)]
 
 
 def golden(token, end=76, token_range="padded"):
-    attention = renormalise(probabilities()[None], (end,), token_range)
+    columns = clip_columns((end,), 77, padded=token_range == "padded")
+    attention = renormalise(probabilities()[None], columns.competing)
     return smooth(attention[0, :, :, token])
 
 

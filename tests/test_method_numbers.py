@@ -31,6 +31,7 @@ def test_a_window_lies_in_the_loop(method):
     ("method", "name", "value"),
     [
         (AttendAndExcite, "temperature", 0.0),
+        (AttendAndExcite, "temperature", "hot"),
         (AttendAndExcite, "temperature", float("nan")),
         (AttendAndExcite, "step_range", (1.0, -0.5)),
         (AttendAndExcite, "max_refinements", -1),
@@ -46,7 +47,7 @@ def test_a_window_lies_in_the_loop(method):
         (TokenReweighting, "alpha", 0.0),
         (TokenReweighting, "alpha", float("nan")),
         (TokenReweighting, "beta", -0.1),
-        (TokenReweighting, "specials", 0.0),
+        (TokenReweighting, "specials", -0.1),
         (TokenReweighting, "mode", "soft"),
         (AttentionRegulation, "quantile", 1.1),
         (AttentionRegulation, "quantile", -0.1),

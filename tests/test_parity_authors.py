@@ -11,13 +11,13 @@ from safetensors import safe_open
 
 import author_toys
 import toys
-from adhere.attention.maps import AttentionMaps
 from adhere.methods.attention_regulation import AttentionRegulation
-from adhere.methods.base import LayerContext, Step
+from adhere.methods.base import LayerContext
 from adhere.methods.divide_and_bind import DivideAndBind
+from adhere.methods.schedule import Step
 from adhere.mini.train.text import build_tokenizer
 from adhere.nursing import nurse
-from method_maps import subject
+from method_maps import clip_columns, made, read, subject
 
 GOLDENS = Path(__file__).parent / "goldens"
 # Turn of the authors' loop to the weight of binding from there on.
@@ -79,13 +79,12 @@ def subjects(settings):
 @pytest.mark.parametrize("name", [n for n in names("divide_and_bind") if not n.endswith("losses")])
 def test_divide_and_bind_ends_where_the_authors_end(name):
     tensors, settings = load(name)
-    loop = settings["loop"]
     method = dataclasses.replace(
         DivideAndBind.official(binding=settings["mode"] == "tv_bind"),
         step_size=settings["step_size"],
-        stop=min(settings["alter"] / loop, 1.0),
-        refine_at=tuple((int(i) / loop, t) for i, t in settings["thresholds"].items()),
-        binding_weights=tuple((turn / loop, w) for turn, w in WEIGHTS.items() if turn < loop),
+        stop=settings["alter"],
+        refine_at=tuple((int(i), t) for i, t in settings["thresholds"].items()),
+        binding_weights=tuple(WEIGHTS.items()),
     )
     pipe = pipeline(settings)
     own = subjects(settings)
@@ -109,9 +108,7 @@ def test_divide_and_bind_ends_where_the_authors_end(name):
 )
 def test_attention_regulation_ends_where_the_authors_end(name):
     tensors, settings = load(name)
-    method = dataclasses.replace(
-        AttentionRegulation.official(), stop=settings["edited"] / settings["loop"]
-    )
+    method = dataclasses.replace(AttentionRegulation.official(), stop=settings["edited"])
     pipe = pipeline(settings)
     own = [subject(index) for index in settings["targets"]]
     with (
@@ -130,12 +127,12 @@ def test_attention_regulation_edits_a_layers_scores_as_the_authors_do():
     tensors, settings = load("attention_regulation_layer")
     own = ([subject(index) for index in settings["targets"]],)
     method = dataclasses.replace(AttentionRegulation.official(), keeps_specials=False)
-    memory = {}
+    memory, columns = {}, clip_columns((settings["end"],), tensors["scores"].shape[-1])
     with torch.random.fork_rng():
         torch.manual_seed(settings["seed"])
         for index, scores in enumerate(tensors["scores"]):
             step = Step(index, 50, 0.0)
-            context = LayerContext("layer", step, (16, 16), own, (settings["end"],), memory)
+            context = LayerContext("layer", step, (16, 16), own, columns, memory=memory)
             ours = method.probabilities(scores[None], context)[0]
             # The authors' scores went through float16, all of them.
             edited = scores.half().float()
@@ -149,27 +146,23 @@ def test_attention_regulation_edits_a_layers_scores_as_the_authors_do():
 @pytest.mark.parametrize("index", [0, 10, 20])
 def test_divide_and_bind_losses_and_slopes_are_the_authors(shape, mode, index):
     tensors, settings = load("divide_and_bind_losses")
-    objects = tensors[f"{shape}.objects"][None].requires_grad_()
-    fine = tensors[f"{shape}.attributes"][None].requires_grad_()
-    maps = AttentionMaps(
-        layers={"own": objects, "fine": fine.repeat_interleave(2, 1).repeat_interleave(2, 2)},
-        heads={"own": 2, "fine": 2},
-        latent_size=(32, 32),
-        ends=(8,),
-        token_range="padded",
-        factor=2,
-    )
+    # In double precision, so that only the authors' own rounding is left.
+    objects = tensors[f"{shape}.objects"][None].double().requires_grad_()
+    fine = tensors[f"{shape}.attributes"][None].double().requires_grad_()
+    layers = {"own": objects, "fine": fine.repeat_interleave(2, 1).repeat_interleave(2, 2)}
+    maps = made(layers, {"own": 2, "fine": 1}, (32, 32), clip_columns((8,), objects.shape[-1]))
     pairs = zip(settings["tokens"], settings["attributes"], strict=True)
     own = ([subject(noun, modifier) for noun, modifier in pairs],)
     method = DivideAndBind.official(binding=mode == "tv_bind")
-    loss = method.loss(maps, own, Step(index, 50, 0.0))
+    loss = method.loss(read(maps, own, Step(index, 50, 0.0)))
     slopes = torch.autograd.grad(loss.sum(), (objects, fine), allow_unused=True)
     golden = {
         k.rsplit(".", 1)[1]: v for k, v in tensors.items() if f"{shape}.{mode}.{index}." in k
     }
     close = {"rtol": 1e-4, "atol": 1e-7}
+    golden = {name: value.double() for name, value in golden.items()}
     torch.testing.assert_close(loss, golden["loss"], **close)
-    torch.testing.assert_close(method.attained(maps, own), golden["attained"], **close)
+    torch.testing.assert_close(method.score(read(maps, own)), golden["attained"], **close)
     torch.testing.assert_close(slopes[0].norm()[None], golden["slope"], **close)
     if mode == "tv_bind":
         torch.testing.assert_close(slopes[1].norm()[None], golden["attribute_slope"], **close)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adhere.regulation import Goal, fold, make_bumps, regulate
+from adhere.methods.regulation import Goal, fold, make_bumps, regulate
 from golden_maps import scores
 
 

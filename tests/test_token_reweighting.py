@@ -1,11 +1,13 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from adhere.methods.base import LayerContext, Step
+from adhere.methods.base import LayerContext
+from adhere.methods.schedule import Step
 from adhere.methods.token_reweighting import TokenReweighting
-from method_maps import subject
+from method_maps import clip_columns, subject
 
 TOKENS, END = 10, 7
 ENDS = (END, 5)
@@ -13,7 +15,8 @@ SUBJECTS = ((subject(2, 1), subject(5)), (subject(3),))
 
 
 def context(subjects=SUBJECTS, ends=ENDS):
-    return LayerContext("layer", Step(0, 50, 981.0), (2, 3), subjects, ends)
+    columns = clip_columns(ends, TOKENS)
+    return LayerContext("layer", Step(0, 50, 981.0), (2, 3), subjects, columns)
 
 
 def scores(samples=2):
@@ -22,7 +25,7 @@ def scores(samples=2):
 
 
 def test_row_mode_is_a_bias_of_logarithms():
-    bias = TokenReweighting().bias(SUBJECTS, ENDS, TOKENS)
+    bias = TokenReweighting().bias(context())[:, 0, 0]
     up, down = math.log(1.5), math.log(0.5)
     expected = [
         [0, down, up, down, down, up, down, 0, 0, 0],
@@ -34,7 +37,7 @@ def test_row_mode_is_a_bias_of_logarithms():
 @pytest.mark.parametrize("mode", ["row", "hard"])
 def test_the_bias_and_the_edited_probabilities_agree(mode):
     method = TokenReweighting(mode=mode)
-    bias = method.bias(SUBJECTS, ENDS, TOKENS).double()
+    bias = method.bias(context())[:, 0, 0].double()
     edited = method.probabilities(scores(), context())
     torch.testing.assert_close((scores() + bias[:, None, None]).softmax(-1), edited)
     torch.testing.assert_close(edited.sum(-1), torch.ones(2, 3, 6, dtype=torch.float64))
@@ -63,22 +66,27 @@ def test_words_mode_leaves_specials_and_the_words_mass_alone():
 def test_none_mode_multiplies_and_no_more():
     before = scores().softmax(-1)
     after = TokenReweighting.literal().probabilities(scores(), context())
-    assert TokenReweighting.literal().bias(SUBJECTS, ENDS, TOKENS) is None
+    assert TokenReweighting.literal().bias(context()) is None
     assert TokenReweighting.official() == TokenReweighting.literal()
-    factor = torch.full((TOKENS,), 0.5, dtype=torch.float64)
+    # The scheme begins with a mask of 0 and 1, so that beta has nothing left to weigh.
+    factor = torch.zeros(TOKENS, dtype=torch.float64)
     factor[[2, 5]] = 1.5
+    torch.testing.assert_close(after[0], before[0] * factor)
+    halved = replace(TokenReweighting.literal(), beta=0.5, specials=0.5)
+    after = halved.probabilities(scores(), context())
+    factor = torch.where(factor > 0, factor, 0.5)
     torch.testing.assert_close(after[0], before[0] * factor)
     assert ((after.sum(-1) >= 0.5) & (after.sum(-1) <= 1.5)).all()
 
 
 def test_attributes_can_be_weighted_with_their_subject():
-    bias = TokenReweighting(with_attributes=True).bias(SUBJECTS, ENDS, TOKENS)
+    bias = TokenReweighting(with_attributes=True).bias(context())[:, 0, 0]
     assert bias[0, 1] == bias[0, 2] > 0
 
 
 def test_equal_weights_change_nothing():
     method = TokenReweighting(alpha=1, beta=1)
-    assert not method.bias(SUBJECTS, ENDS, TOKENS).any()
+    assert not method.bias(context()).any()
 
 
 def test_the_window_can_be_shortened():

@@ -14,8 +14,8 @@ from adhere.methods.divide_and_bind import DivideAndBind
 from adhere.methods.token_reweighting import TokenReweighting
 from adhere.methods.watch import Watch
 from adhere.nursing import nurse
+from adhere.nursing.trace import Trace
 from adhere.subjects import Attribute, Subject
-from adhere.trace import Trace
 from engine import CAT, FROG, PROMPT, always
 
 
@@ -62,13 +62,13 @@ def test_the_first_loss_is_what_the_weakest_peak_lacks(trace):
     ids=["temperature", "rough", "sum", "watched sum"],
 )
 def test_peaks_are_those_that_thresholds_compare(method, monkeypatch):
-    compared, attained = [], type(method).attained
+    compared, attained = [], type(method).score
 
     def noted(*given):
         compared.append(attained(*given))
         return compared[-1]
 
-    monkeypatch.setattr(type(method), "attained", noted)
+    monkeypatch.setattr(type(method), "score", noted)
     pipe, both = toys.sd(), Subject("cat and a frog", (2, 5))
     with nurse(pipe, method, prompt=PROMPT, subjects=[both, FROG]) as trace:
         toys.run(pipe)
@@ -203,7 +203,7 @@ def test_a_folder_holds_it_all(trace, tmp_path):
     told = json.loads((folder / "trace.json").read_text())
     assert told["prompts"] == [PROMPT] * 2
     assert told["subjects"][0][1] == {
-        "text": "frog", "token_indices": [5], "attributes": [], "count": 1
+        "text": "frog", "token_indices": [5], "attributes": [], "count": 1, "box": None
     }  # fmt: skip
     assert told["steps"][1]["refinements"] == [2, 2]
     assert told["steps"][0]["loss"] == pytest.approx(trace.loss[0].tolist())

@@ -7,13 +7,14 @@ import torch
 
 import toys
 from adhere.methods.attend_and_excite import AttendAndExcite
-from adhere.methods.base import Step
 from adhere.methods.divide_and_bind import DivideAndBind
+from adhere.methods.schedule import Schedule, Step
 from adhere.methods.token_reweighting import TokenReweighting
 from adhere.methods.watch import Watch
+from adhere.methods.weighted_sum import WeightedSum
 from adhere.nursing import nurse
 from engine import CAT, FROG, PROMPT
-from method_maps import maps_of, subject
+from method_maps import maps_of, read, subject
 
 OWN = ((subject(3, 2), subject(7, 6)), (subject(2), subject(5)))
 FIRST = Step(0, 50, 981.0)
@@ -22,8 +23,8 @@ EXCITE, BIND = AttendAndExcite(), DivideAndBind(step_size=5.0, stop=0.3)
 
 def test_the_loss_is_the_weighted_sum():
     maps = maps_of(4)
-    losses = [method.loss(maps, OWN, FIRST) for method in (EXCITE, BIND)]
-    together = (2 * (EXCITE + BIND * 0.25)).loss(maps, OWN, FIRST)
+    losses = [method.loss(read(maps, OWN, FIRST)) for method in (EXCITE, BIND)]
+    together = (2 * (EXCITE + BIND * 0.25)).loss(read(maps, OWN, FIRST))
     torch.testing.assert_close(together, 2 * losses[0] + 0.5 * losses[1])
 
 
@@ -60,15 +61,22 @@ def test_what_does_not_add_up_is_refused(wrong):
 def test_the_schedule_is_that_of_the_first_that_moves(whole, first):
     maps = maps_of(4)
     for step in (Step(index, 50, 0.0) for index in range(50)):
-        assert whole.step_size_at(step) == first.step_size_at(step)
-        assert whole.threshold_at(step) == first.threshold_at(step)
-        assert whole.max_refinements_at(step) == first.max_refinements_at(step)
-    torch.testing.assert_close(whole.attained(maps, OWN), first.attained(maps, OWN))
+        assert whole.schedule.step_size_at(step) == first.schedule.step_size_at(step)
+        assert whole.schedule.threshold_at(step) == first.schedule.threshold_at(step)
+        assert whole.schedule.max_refinements_at(step) == first.schedule.max_refinements_at(step)
+    torch.testing.assert_close(whole.score(read(maps, OWN)), first.score(read(maps, OWN)))
     official = replace(first, updates_on_exit=True, nurses_repeats=True)
     for method in (first, official):
         again = Watch() + method
-        assert again.updates_on_exit == method.updates_on_exit
-        assert again.nurses_repeats == method.nurses_repeats
+        assert again.schedule == method.schedule
+
+
+def test_a_sum_may_have_a_schedule_of_its_own():
+    own = Schedule(step_size=3.0, stop=0.2)
+    whole = WeightedSum((EXCITE + BIND).terms, own)
+    assert whole.schedule == own
+    assert whole.schedule.step_size_at(FIRST) == 3.0
+    assert (EXCITE + BIND).schedule == EXCITE.schedule
 
 
 @pytest.mark.parametrize("both", [EXCITE + Watch(), Watch() + EXCITE])

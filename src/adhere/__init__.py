@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adhere import mini as mini
-    from adhere.attention.maps import AttentionMaps as AttentionMaps
     from adhere.citation import cite as cite
     from adhere.drawing import Drawing as Drawing
     from adhere.drawing import draw as draw
@@ -28,19 +27,22 @@ if TYPE_CHECKING:
     from adhere.methods.base import AttentionMethod as AttentionMethod
     from adhere.methods.base import LatentMethod as LatentMethod
     from adhere.methods.base import LayerContext as LayerContext
-    from adhere.methods.base import Step as Step
+    from adhere.methods.base import ScheduledMethod as ScheduledMethod
     from adhere.methods.divide_and_bind import DivideAndBind as DivideAndBind
     from adhere.methods.objective import Objective as Objective
+    from adhere.methods.reading import Reading as Reading
+    from adhere.methods.schedule import Schedule as Schedule
+    from adhere.methods.schedule import Step as Step
     from adhere.methods.token_reweighting import TokenReweighting as TokenReweighting
     from adhere.methods.watch import Watch as Watch
     from adhere.nursing import nurse as nurse
+    from adhere.nursing.trace import Trace as Trace
     from adhere.picture import read_recipe as read_recipe
     from adhere.recipe import Recipe as Recipe
     from adhere.subjects import Attribute as Attribute
     from adhere.subjects import Subject as Subject
     from adhere.subjects import find_subjects as find_subjects
     from adhere.subjects import tokens as tokens
-    from adhere.trace import Trace as Trace
 
 __version__ = "0.1.0"
 
@@ -48,7 +50,6 @@ _HOMES = {
     "AdhereError": "errors",
     "AlreadyNursed": "errors",
     "AttendAndExcite": "methods.attend_and_excite",
-    "AttentionMaps": "attention.maps",
     "AttentionMethod": "methods.base",
     "AttentionRegulation": "methods.attention_regulation",
     "Attribute": "subjects",
@@ -60,12 +61,15 @@ _HOMES = {
     "NoAttentionRecorded": "errors",
     "NonFiniteLoss": "errors",
     "Objective": "methods.objective",
+    "Reading": "methods.reading",
     "Recipe": "recipe",
-    "Step": "methods.base",
+    "Schedule": "methods.schedule",
+    "ScheduledMethod": "methods.base",
+    "Step": "methods.schedule",
     "Subject": "subjects",
     "SubjectNotFound": "errors",
     "TokenReweighting": "methods.token_reweighting",
-    "Trace": "trace",
+    "Trace": "nursing.trace",
     "UnsupportedPipeline": "errors",
     "Watch": "methods.watch",
     "cite": "citation",

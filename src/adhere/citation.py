@@ -1,7 +1,8 @@
 """BibTeX of what was used."""
 
-from adhere.methods.base import Method, WeightedSum
-from adhere.trace import Trace
+from adhere.methods.base import Method
+from adhere.methods.weighted_sum import WeightedSum
+from adhere.nursing.trace import Trace
 
 
 def cite(*used: Trace | Method | type[Method]) -> str:

@@ -29,6 +29,7 @@ from adhere.loading import (
 from adhere.methods import Method
 from adhere.methods.base import checked
 from adhere.nursing import nurse
+from adhere.nursing.trace import Trace
 from adhere.parameters import method_named, methods_of, recipes_of
 from adhere.picture import save_picture
 from adhere.recipe import ModelRecipe, Recipe
@@ -42,7 +43,6 @@ from adhere.request import (
     checked_steps,
 )
 from adhere.subjects import Subject, find_subjects, tokens
-from adhere.trace import Trace
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline

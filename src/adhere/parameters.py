@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 
 from adhere.loading import local_folder
 from adhere.methods import METHODS, LatentMethod, Method
-from adhere.methods.base import WeightedSum
 from adhere.methods.watch import Watch
+from adhere.methods.weighted_sum import WeightedSum
 from adhere.names import unknown
 from adhere.recipe import MethodRecipe
 from adhere.values import as_hint, read

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+    from adhere.nursing.trace import Trace
     from adhere.subjects import Attribute, Subject
-    from adhere.trace import Trace
 
     Word = str | int | Subject | Attribute
 

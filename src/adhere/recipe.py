@@ -193,7 +193,9 @@ def from_json(text: str) -> Recipe:
 
 
 def _subject(value: object) -> Subject:
-    got = _table(value, "subject", ["text", "token_indices", "attributes", "count"])
+    # Recipes that were written before subjects could have boxes lack one.
+    value = {"box": None, **_table(value, "subject")}
+    got = _table(value, "subject", ["text", "token_indices", "attributes", "count", "box"])
     attributes = []
     for one in _list(got["attributes"], "attributes"):
         attribute = _table(one, "attribute", ["text", "token_indices"])
@@ -205,7 +207,15 @@ def _subject(value: object) -> Subject:
         _indices(got["token_indices"]),
         tuple(attributes),
         _whole(got["count"], "count", 1, 1_000_000),
+        None if got["box"] is None else _box(got["box"]),
     )
+
+
+def _box(value: object) -> tuple[float, float, float, float]:
+    sides = tuple(_number(side, "box") for side in _list(value, "box"))
+    if len(sides) != 4 or max(sides) > 1 or sides[0] >= sides[2] or sides[1] >= sides[3]:
+        raise _wrong("box", "left, top, right and bottom in fractions of the image")
+    return sides  # type: ignore[return-value]
 
 
 def _indices(value: object) -> tuple[int, ...]:

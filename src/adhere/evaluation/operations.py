@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import SimpleNamespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from adhere.adapters import UNetAdapter
-from adhere.adapters.call import DenoiserCall
 from adhere.attention.tap import recording
+from adhere.families import Family, Opened, family_of
+from adhere.families.call import DenoiserCall
 from adhere.methods.base import LatentMethod
-from adhere.passes import Reader, frozen
+from adhere.nursing.hooks import frozen
+from adhere.nursing.passes import reader_of
 from adhere.subjects import Subject
 
 
@@ -38,12 +38,12 @@ class Operations:
     """Counts operations of one model at one size; each kind of pass is counted once.
 
     Attributes:
-        pipe: the pipeline.
-        call: a call of its denoiser by it, with guidance where the run has it.
+        family: of the pipeline.
+        opened: a call of its denoiser by it, with guidance where the run has it.
     """
 
-    pipe: Any
-    call: DenoiserCall
+    family: Family
+    opened: Opened
     _counts: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def of(
@@ -56,50 +56,56 @@ class Operations:
             method: what moved latents, if anything did.
             subjects: of the picture.
         """
-        total = passes.full * UNetAdapter(self.pipe).branches() * self._count(())
+        branches = self.opened.rows // self.opened.samples
+        total = passes.full * branches * self._count(())
         if method is not None and passes.nursing:
-            reader = Reader.of(UNetAdapter(self.pipe), method, [subjects])
-            layers = tuple(layer.name for layer in reader.layers)
-            total += passes.nursing * self._count(layers)
+            reader = reader_of(self.family, method, [subjects])
+            total += passes.nursing * self._count(tuple(layer.name for layer in reader.layers))
         return total
 
     def _count(self, layers: tuple[str, ...]) -> int:
         """Of one row: a whole pass, or one that reads these layers, with the gradient."""
         if layers not in self._counts:
-            self._counts[layers] = _counted(self.pipe, self.call, layers)
+            self._counts[layers] = sum(counted_pass(self.family, self.opened, layers))
         return self._counts[layers]
 
 
-def _counted(pipe: Any, call: DenoiserCall, layers: tuple[str, ...]) -> int:
-    adapter = UNetAdapter(pipe)
+def counted_pass(family: Family, opened: Opened, layers: Sequence[str] = ()) -> tuple[int, int]:
+    """Operations of one row's pass, and of its gradient.
+
+    Args:
+        family: of the pipeline.
+        opened: a call of its denoiser.
+        layers: names of the layers that a nursing pass reads; none for a whole pass, which takes
+            no gradient.
+    """
     with torch.device("meta"):
-        denoiser: Any = type(adapter.denoiser).from_config(adapter.denoiser.config)
+        denoiser: Any = type(family.denoiser).from_config(family.denoiser.config)  # type: ignore[attr-defined]
     denoiser.eval()
-    own = call.take(slice(0, 1))
-    own = DenoiserCall(_on_meta(own.args), _on_meta(own.keywords))
-    modules = {
-        layer.name: layer.module
-        for layer in UNetAdapter(SimpleNamespace(unet=denoiser)).layers()
-        if layer.name in layers
-    }
+    call = opened.call.take([opened.first], opened.rows, family.whole, family.listed)
+    args = tuple(_on_meta(value) for value in call.args)
+    call = DenoiserCall(args, _on_meta(dict(call.keywords)), call.names)
+    one = replace(opened, call=call, rows=1, first=0, samples=1)
+    modules = {name: denoiser.get_submodule(name) for name in layers}
     # Counters know what the plain kernel of attention does, and not every fused one.
     with sdpa_kernel(SDPBackend.MATH):
-        return _counted_pass(denoiser, own, modules)
+        if not modules:
+            with FlopCounterMode(display=False) as whole, torch.no_grad():
+                denoiser.forward(*call.args, **call.keywords)
+            return whole.get_total_flops(), 0
+        latents = family.samples_of(call).detach().requires_grad_()
+        call = family.with_samples(call, latents)
 
+        def read(name: str, attention: Any) -> Tensor:
+            return attention.mean_probabilities(family.region(one, attention))
 
-def _counted_pass(denoiser: Any, own: DenoiserCall, modules: Mapping[str, nn.Module]) -> int:
-    if not modules:
-        with FlopCounterMode(display=False) as whole, torch.no_grad():
-            denoiser.forward(*own.args, **own.keywords)
-        return whole.get_total_flops()
-    latents = own.sample.detach().requires_grad_()
-    own = own.with_sample(latents)
-    with torch.enable_grad(), frozen(denoiser), recording(modules) as record:
-        with FlopCounterMode(display=False) as forward:
-            rows, _ = record(lambda: denoiser.forward(*own.args, **own.keywords))
-        with FlopCounterMode(display=False) as backward:
-            torch.autograd.grad(torch.stack([one.sum() for one in rows.values()]).sum(), latents)
-    return forward.get_total_flops() + backward.get_total_flops()
+        with torch.enable_grad(), frozen(denoiser), recording(modules, read) as record:
+            with FlopCounterMode(display=False) as forward:
+                rows = record(lambda: denoiser.forward(*call.args, **call.keywords))
+            with FlopCounterMode(display=False) as backward:
+                total = torch.stack([found.sum() for found in rows.values()]).sum()
+                torch.autograd.grad(total, latents)
+        return forward.get_total_flops(), backward.get_total_flops()
 
 
 def _on_meta(value: Any) -> Any:
@@ -120,16 +126,16 @@ class FirstCall:
     """Keeps the first call of a pipeline's denoiser inside a block."""
 
     def __init__(self, pipe: Any) -> None:
-        self.call: DenoiserCall | None = None
-        self._pipe = pipe
+        self.family = family_of(pipe)
+        self.opened: Opened | None = None
         self._remove: Callable[[], None] = lambda: None
 
     def __enter__(self) -> FirstCall:
         def keep(module: object, args: tuple, keywords: dict) -> None:
-            if self.call is None:
-                self.call = DenoiserCall(args, dict(keywords))
+            if self.opened is None:
+                self.opened = self.family.open(args, keywords, None, 1)
 
-        handle = self._pipe.unet.register_forward_pre_hook(keep, with_kwargs=True)
+        handle = self.family.called.register_forward_pre_hook(keep, with_kwargs=True)
         self._remove = handle.remove
         return self
 

@@ -300,8 +300,8 @@ class Drawer:
                 f"The run was begun with other settings: {'; '.join(differences)}. Go on as it "
                 "was begun, or draw into another folder; runs are never mixed."
             )
-        assert first.call is not None
-        self._operations = Operations(loaded.pipe, first.call)
+        assert first.opened is not None
+        self._operations = Operations(first.family, first.opened)
 
     def draw(self, batch: Batch) -> list[Outcome]:
         """What becomes of each unit of a batch, in its order.

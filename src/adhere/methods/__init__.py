@@ -1,29 +1,38 @@
-"""One file per paper, and the names that commands know them by."""
+"""One file for each paper's method, and the names that commands know them by.
 
-from collections.abc import Mapping
+A method is found by its file alone: every class in this folder that has a name, a constructor
+`official` and a default for every parameter is registered.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from types import MappingProxyType
 
-from adhere.methods.attend_and_excite import AttendAndExcite
-from adhere.methods.attention_regulation import AttentionRegulation
-from adhere.methods.base import AttentionMethod, LatentMethod, Method, Step
-from adhere.methods.divide_and_bind import DivideAndBind
-from adhere.methods.token_reweighting import TokenReweighting
+from adhere.methods.base import AttentionMethod, LatentMethod, Method, ScheduledMethod
+from adhere.methods.reading import Reading
+from adhere.methods.schedule import Schedule, Step
 
-METHODS: Mapping[str, type[Method]] = MappingProxyType(
-    {
-        method.name: method
-        for method in (AttendAndExcite, DivideAndBind, AttentionRegulation, TokenReweighting)
-    }
-)
+
+def _found() -> Iterator[type[Method]]:
+    for module in iter_modules(__path__):
+        for kind in vars(import_module(f"{__name__}.{module.name}")).values():
+            is_own = isinstance(kind, type) and kind.__module__ == f"{__name__}.{module.name}"
+            if is_own and issubclass(kind, Method) and hasattr(kind, "official"):
+                yield kind
+
+
+METHODS: Mapping[str, type[Method]] = MappingProxyType({kind.name: kind for kind in _found()})
+
+globals().update({kind.__name__: kind for kind in METHODS.values()})
 
 __all__ = [
     "METHODS",
-    "AttendAndExcite",
     "AttentionMethod",
-    "AttentionRegulation",
-    "DivideAndBind",
     "LatentMethod",
     "Method",
+    "Reading",
+    "Schedule",
+    "ScheduledMethod",
     "Step",
-    "TokenReweighting",
 ]

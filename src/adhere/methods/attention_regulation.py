@@ -12,17 +12,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from adhere.methods.base import AttentionMethod, LayerContext, Step, expect, expect_window
-from adhere.regulation import Goal, fold, make_bumps, regulate
+from adhere.attention.columns import Columns
+from adhere.methods.base import AttentionMethod, LayerContext, check_window, expect
+from adhere.methods.regulation import Goal, fold, make_bumps, regulate
+from adhere.methods.schedule import Step
+from adhere.subjects.subject import Subject
 from adhere.values import fit
-
-if TYPE_CHECKING:
-    from adhere.subjects import Subject
 
 Targets = tuple[tuple[int, ...], ...]
 
@@ -31,12 +30,13 @@ Targets = tuple[tuple[int, ...], ...]
 class AttentionRegulation(AttentionMethod):
     """Adds to the subjects' scores the sum of Gaussian bumps that serves them best.
 
-    No pass of the denoiser is added: in each layer of the level that objectives read, and for
+    No pass of the denoiser is added: in each layer of the resolution that objectives read, and for
     each head, gradient descent finds the weights of the bumps.
 
     Attributes:
-        start: fraction of the loop at which editing begins.
-        stop: fraction of the loop at which it ends.
+        start: where editing begins, a fraction of the loop or a number of steps.
+        stop: where it ends.
+        in_steps: whether `start` and `stop` count steps; else they are fractions of the loop.
         iterations: edits that the descent looks at.
         rate: step of the descent.
         quantile: which quantile of a subject's attention over the pixels is to reach `peak`.
@@ -63,6 +63,7 @@ class AttentionRegulation(AttentionMethod):
 
     start: float = 0.0
     stop: float = 0.5
+    in_steps: bool = False
     iterations: int = 20
     rate: float = 100.0
     quantile: float = 0.9
@@ -91,7 +92,7 @@ class AttentionRegulation(AttentionMethod):
 
     def __post_init__(self) -> None:
         fit(self, AttentionRegulation)
-        expect_window(self.start, self.stop)
+        check_window(self.start, self.stop, self.in_steps)
         for name in ("quantile", "peak", "share", "memory", "decay"):
             value = getattr(self, name)
             expect(0 <= value <= 1, f"{name} {value}", "one in 0…1")
@@ -103,16 +104,23 @@ class AttentionRegulation(AttentionMethod):
     @classmethod
     def official(cls) -> AttentionRegulation:
         """The authors' behaviour for one picture at a time, random numbers included."""
-        return cls(joins_pieces=False, remembers_start=True, rounds_to_half=True, seed=None)
+        return cls(
+            stop=25,
+            in_steps=True,
+            joins_pieces=False,
+            remembers_start=True,
+            rounds_to_half=True,
+            seed=None,
+        )
 
     @property
-    def everywhere(self) -> bool:
-        """Only the level that objectives read is edited."""
+    def all_layers(self) -> bool:
+        """Only the resolution that objectives read is edited."""
         return False
 
     def is_active(self, step: Step) -> bool:
-        """Whether this turn lies in the window."""
-        return step.within(self.start, self.stop)
+        """Whether this step lies in the window."""
+        return step.within(self.start, self.stop, self.in_steps)
 
     def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:
         """The softmax of the edited scores, (B, A, N, T)."""
@@ -130,7 +138,7 @@ class AttentionRegulation(AttentionMethod):
             edited = edited.half().to(scores.dtype)
         result = edited.softmax(-1)
         if self.keeps_specials:
-            _restore(result, scores, context.ends)
+            _restore(result, scores, context.columns)
         return result / result.sum(-1, keepdim=True) if self.renormalises else result
 
     def _targets(self, subjects: Sequence[Subject]) -> Targets:
@@ -183,9 +191,10 @@ class AttentionRegulation(AttentionMethod):
         return drawn.to(bumps)
 
 
-def _restore(attention: Tensor, scores: Tensor, ends: Sequence[int]) -> None:
-    """Gives the start and end tokens the attention they have in the unedited scores, in place."""
-    total = scores.logsumexp(-1)
-    attention[..., 0] = (scores[..., 0] - total).exp()
-    for b, end in enumerate(ends):
-        attention[b, ..., end] = (scores[b, ..., end] - total[b]).exp()
+def _restore(attention: Tensor, scores: Tensor, columns: Columns) -> None:
+    """Gives the special columns the attention they have in the unedited scores, in place."""
+    total = scores.logsumexp(-1, keepdim=True)
+    for sample, specials in enumerate(columns.specials):
+        kept = specials.nonzero().flatten().tolist()
+        own = scores[sample, ..., kept] - total[sample]
+        attention[sample, ..., kept] = own.exp().to(attention.dtype)

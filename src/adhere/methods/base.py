@@ -1,141 +1,136 @@
 """What a method is: something that moves latents, or something that edits attention.
 
-Shapes: B samples, N pixels of a layer, T tokens.
+Shapes: B samples, A heads, N image queries of a layer, T text columns, K the columns that an edit
+sees (T, and one more where attention has other keys too).
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from adhere.attention.maps import AttentionMaps, smooth_tokens
-from adhere.subjects.subject import Subject
+from adhere.attention.columns import Columns
+from adhere.methods.reading import Reading, Subjects
+from adhere.methods.schedule import Pairs, Schedule, Step
+from adhere.values import fit
 
-Subjects = Sequence[Sequence[Subject]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where the sampling loop is.
-
-    Attributes:
-        index: the loop's turn, from 0, as the papers' code counts it.
-        count: how many turns the loop has (51 for 50 steps of PNDM).
-        timestep: the scheduler's.
-    """
-
-    index: int
-    count: int
-    timestep: float
-
-    def within(self, start: float, stop: float) -> bool:
-        """Whether this turn lies in a window given in fractions of the loop."""
-        return turn(start, self.count) <= self.index < turn(stop, self.count)
-
-
-def turn(fraction: float, count: int) -> int:
-    """The turn at a fraction of a loop: 0.5 of 50 is 25, and so is 0.5 of PNDM's 51."""
-    return math.floor(fraction * count + 1e-9)
+# From latents (B, ...) that may require a gradient, what a pass over them sees.
+Read = Callable[[Tensor], Reading]
 
 
 class Method(ABC):
-    """A paper's recipe with its numbers.
+    """A paper's method with its numbers.
 
     Attributes:
         name: names it in commands and reports.
         paper: title and arXiv id.
         bibtex: how it is cited.
+        needs_boxes: whether every subject must have a box.
+        least_subjects: how many subjects a prompt must have.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
     bibtex: ClassVar[str] = ""
+    needs_boxes: ClassVar[bool] = False
+    least_subjects: ClassVar[int] = 1
 
 
 class LatentMethod(Method):
-    """Moves the latents down the gradient of a loss on the attention maps.
+    """Moves the latents down the gradient of a loss on the attention of one pass.
 
     Methods add up, also by `sum`: `AttendAndExcite() + 0.5 * DivideAndBind()` minimises the
-    weighted sum of the two losses, on the schedule of the first that moves latents at all.
+    weighted sum of the two losses. Its schedule, thresholds and score are those of the first term
+    that moves latents.
+
+    Attributes:
+        needs_self_attention: whether the loss reads self-attention.
+        layers: which layers are read: "default", a name from the family's published choices, or
+            a regular expression that the modules' names match from their beginning.
     """
 
+    needs_self_attention: ClassVar[bool] = False
+    layers: str = "default"
+
+    @property
     @abstractmethod
-    def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
-        """One number a sample, (B,): samples must not mix, or thresholds could not stop singly."""
-
-    def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
-        """What thresholds are held against, (B,): a sample is refined while it is below."""
-        raise NotImplementedError(f"{type(self).__name__} has thresholds but nothing to compare.")
+    def schedule(self) -> Schedule:
+        """When latents move, and how far."""
 
     @abstractmethod
-    def step_size_at(self, step: Step) -> float:
-        """The factor of the gradient at this turn; 0 where the latents are left alone."""
+    def loss(self, reading: Reading) -> Tensor:
+        """One number a sample, (B,), from that sample's attention alone.
 
-    def sees(self, maps: AttentionMaps) -> Tensor:
+        A sample that has nothing to minimise (no attribute to bind, say) has the loss 0.
+        """
+
+    def score(self, reading: Reading) -> Tensor:
+        """What thresholds are compared with, (B,): a sample is refined while it is below."""
+        raise NotImplementedError(f"{type(self).__name__} has thresholds but no score.")
+
+    def maps(self, reading: Reading) -> Tensor:
         """Attention as this method looks at it, (B, H, W, T): the heat maps that a trace keeps.
 
-        By default after the softmax over tokens that the family begins with, and smoothed. A
-        method with a softmax of its own says so here.
+        By default after the softmax over tokens that the family of methods begins with, smoothed.
         """
-        return smooth_tokens(maps.normalised())
+        return reading.smoothed()
 
-    def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
+    def peaks(self, reading: Reading) -> list[Tensor]:
         """For each sample the highest attention of each of its subjects, (S,), for the trace.
 
-        By default of the mean of a word's tokens in what the method sees. A method whose
-        thresholds compare peaks gives those that it compares.
+        By default of the mean of a word's columns in `maps`. A method whose thresholds compare
+        peaks returns those that it compares.
         """
         return [
             torch.stack([own[..., list(s.token_indices)].mean(-1).amax() for s in mine])
-            for own, mine in zip(self.sees(maps), subjects, strict=True)
+            if mine
+            else own.new_zeros(0)
+            for own, mine in zip(self.maps(reading), reading.subjects, strict=True)
         ]
 
-    def threshold_at(self, step: Step) -> float | None:
-        """What must be attained at this turn before the loop goes on, or None."""
-        return None
+    def search(self, latents: Tensor, read: Read, step: Step) -> Tensor:
+        """The latents to begin the first step from, (B, ...); by default those given.
 
-    def max_refinements_at(self, step: Step) -> int:
-        """How many updates a threshold may cost."""
-        return 0
+        Called once a run, before the first step's own update, where `searches` is true.
 
-    @property
-    def updates_on_exit(self) -> bool:
-        """Whether the refinement that finds its threshold attained still updates."""
-        return False
-
-    def reads_finer_levels(self, subjects: Subjects) -> bool:
-        """Whether the loss reads finer maps than those of the objective's level, for these."""
-        return False
-
-    @property
-    def nurses_repeats(self) -> bool:
-        """Whether latents are moved also where the scheduler begins its step from others.
-
-        The second call of PNDM and of Heun is such a one: the move touches the predicted noise
-        alone. The authors' loops know no difference.
+        Args:
+            latents: (B, ...), the initial noise as the denoiser gets it, float32.
+            read: runs a pass; gradients flow through its reading to the latents.
+            step: the first step.
         """
+        return latents
+
+    @property
+    def searches(self) -> bool:
+        """Whether `search` is to be called."""
+        return type(self).search is not LatentMethod.search
+
+    def reads_finer(self, subjects: Subjects) -> bool:
+        """Whether the loss reads finer resolutions than the objective's, for these subjects."""
         return False
 
     def watches(self, step: Step) -> bool:
-        """Whether the maps are recorded at this turn even if nothing is moved."""
+        """Whether the maps are recorded at this step even if nothing moves."""
         return False
 
     @property
     def moves(self) -> bool:
-        """Whether latents are moved at any turn; a sum has the schedule of one that does."""
+        """Whether latents move at any step."""
         return True
 
     def __add__(self, other: LatentMethod) -> LatentMethod:
         """The sum of two objectives, on the schedule of the first that moves."""
+        from adhere.methods.weighted_sum import WeightedSum, terms_of
+
         if not isinstance(other, LatentMethod):
             return NotImplemented
-        return WeightedSum((*_terms(self), *_terms(other)))
+        return WeightedSum((*terms_of(self), *terms_of(other)))
 
     def __radd__(self, other: int) -> LatentMethod:
         """The method itself where nothing is added: `sum` begins with 0."""
@@ -143,88 +138,78 @@ class LatentMethod(Method):
 
     def __mul__(self, weight: float) -> LatentMethod:
         """The objective times a number."""
+        from adhere.methods.weighted_sum import WeightedSum, terms_of
+
         if not isinstance(weight, int | float):
             return NotImplemented
-        return WeightedSum(tuple((weight * w, m) for w, m in _terms(self)))
+        return WeightedSum(tuple((weight * w, m) for w, m in terms_of(self)))
 
     __rmul__ = __mul__
 
 
-def _terms(method: LatentMethod) -> tuple[tuple[float, LatentMethod], ...]:
-    return method.terms if isinstance(method, WeightedSum) else ((1.0, method),)
-
-
 @dataclass(frozen=True)
-class WeightedSum(LatentMethod):
-    """Several objectives as one, on the schedule and the thresholds of the first that moves.
+class ScheduledMethod(LatentMethod):
+    """A latent method with the numbers that the papers share.
 
     Attributes:
-        terms: pairs of a weight and a method.
+        step_size: factor of the gradient at the first step.
+        step_range: (first, last) of the linear ramp whose square root scales `step_size`.
+        start: where nursing begins, a fraction of the loop or a number of steps.
+        stop: where it ends.
+        in_steps: whether `start`, `stop` and `refine_at` count steps; else they are fractions of
+            the loop.
+        refine_at: pairs (where in the loop, threshold to be reached there).
+        max_refinements: updates that a threshold may cost.
+        temperature: of the softmax over tokens; None reads raw probabilities, which is what
+            joint attention wants.
+        layers: which layers are read, see `LatentMethod`.
+        updates_on_exit: whether the pass that finds its threshold reached is followed by an
+            update.
+        nurses_repeats: whether latents also move at scheduler calls that ignore the sample they
+            are given, see `Schedule`.
     """
 
-    name: ClassVar[str] = "weighted-sum"
-    terms: tuple[tuple[float, LatentMethod], ...]
+    step_size: float = 20.0
+    step_range: tuple[float, float] = (1.0, 0.5)
+    start: float = 0.0
+    stop: float = 0.5
+    in_steps: bool = False
+    refine_at: Pairs = ()
+    max_refinements: int = 20
+    temperature: float | None = 0.01
+    layers: str = "default"
+    updates_on_exit: bool = False
+    nurses_repeats: bool = False
 
     def __post_init__(self) -> None:
-        weights = [weight for weight, _ in self.terms]
-        expect(all(map(math.isfinite, weights)), f"weights {weights}", "finite numbers")
+        fit(self, ScheduledMethod)
+        check_steps(self.step_size, self.step_range)
+        check_window(self.start, self.stop, self.in_steps)
+        check_positions("refine_at", self.refine_at, self.in_steps)
+        hot = self.temperature
+        expect(hot is None or hot > 0, f"temperature {hot}", "a number above 0, or none")
+        count = self.max_refinements
+        expect(count >= 0, f"max_refinements {count}", "at least 0")
 
     @property
-    def _leader(self) -> LatentMethod:
-        """The first that moves latents, or the very first where none does."""
-        methods = [method for _, method in self.terms]
-        return next((method for method in methods if method.moves), methods[0])
+    def schedule(self) -> Schedule:
+        """The numbers of when and how far."""
+        return Schedule(
+            self.step_size,
+            self.step_range,
+            self.start,
+            self.stop,
+            self.in_steps,
+            self.refine_at,
+            self.max_refinements,
+            None,
+            self.updates_on_exit,
+            self.nurses_repeats,
+        )
 
-    @property
-    def moves(self) -> bool:
-        """Whether any of the methods does."""
-        return self._leader.moves
-
-    def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
-        """The weighted sum of the losses, (B,)."""
-        return torch.stack([w * m.loss(maps, subjects, step) for w, m in self.terms]).sum(0)
-
-    def attained(self, maps: AttentionMaps, subjects: Subjects) -> Tensor:
-        """What the first that moves holds against its thresholds, (B,)."""
-        return self._leader.attained(maps, subjects)
-
-    def sees(self, maps: AttentionMaps) -> Tensor:
-        """What the first that moves sees, (B, H, W, T)."""
-        return self._leader.sees(maps)
-
-    def peaks(self, maps: AttentionMaps, subjects: Subjects) -> list[Tensor]:
-        """Those of the first that moves, (S,) for each sample."""
-        return self._leader.peaks(maps, subjects)
-
-    def step_size_at(self, step: Step) -> float:
-        """That of the first that moves."""
-        return self._leader.step_size_at(step)
-
-    def threshold_at(self, step: Step) -> float | None:
-        """That of the first that moves."""
-        return self._leader.threshold_at(step)
-
-    def max_refinements_at(self, step: Step) -> int:
-        """That of the first that moves."""
-        return self._leader.max_refinements_at(step)
-
-    @property
-    def updates_on_exit(self) -> bool:
-        """That of the first that moves."""
-        return self._leader.updates_on_exit
-
-    def reads_finer_levels(self, subjects: Subjects) -> bool:
-        """Whether any of the methods does."""
-        return any(m.reads_finer_levels(subjects) for _, m in self.terms)
-
-    @property
-    def nurses_repeats(self) -> bool:
-        """That of the first that moves."""
-        return self._leader.nurses_repeats
-
-    def watches(self, step: Step) -> bool:
-        """Whether any of the methods does."""
-        return any(m.watches(step) for _, m in self.terms)
+    def maps(self, reading: Reading) -> Tensor:
+        """Attention after this method's softmax, smoothed, (B, H, W, T)."""
+        return reading.smoothed(self.temperature)
 
 
 @dataclass(frozen=True)
@@ -235,54 +220,69 @@ class LayerContext:
         layer: the module's name.
         step: where the loop is.
         size: height and width of the layer's map, N = height * width.
-        subjects: one list a sample.
-        ends: for each sample the position of its end token.
-        memory: kept for this layer from step to step, empty at first; the edit's own.
+        subjects: one list a sample; their `token_indices` are columns.
+        columns: what the T columns stand for.
+        heads: how many heads the layer has, A.
+        device: where the layer is.
+        memory: kept for this edit and layer from step to step, empty at first.
+        shared: kept for this edit for the whole run, empty at first.
+        readings: what the edit asked to see by `AttentionMethod.reads`, oldest first.
+        is_objective: whether objectives read this layer's resolution.
     """
 
     layer: str
     step: Step
     size: tuple[int, int]
     subjects: Subjects
-    ends: tuple[int, ...]
+    columns: Columns
+    heads: int = 1
+    device: torch.device = torch.device("cpu")
     memory: dict[str, Tensor] = field(default_factory=dict)
+    shared: dict[Any, Any] = field(default_factory=dict)
+    readings: Sequence[Reading] = ()
+    is_objective: bool = True
 
 
 class AttentionMethod(Method):
-    """Edits the cross-attention of the real pass, conditional half only."""
+    """Edits the image-to-text attention of the real pass, conditional samples only."""
 
     @abstractmethod
     def is_active(self, step: Step) -> bool:
-        """Whether attention is edited at this turn."""
+        """Whether attention is edited at this step."""
 
     @property
-    def everywhere(self) -> bool:
-        """Whether all cross-attention is edited, or only the level that objectives read."""
+    def all_layers(self) -> bool:
+        """Whether all layers are edited, or only those of the resolution that objectives read."""
         return True
 
-    def bias(self, subjects: Subjects, ends: Sequence[int], tokens: int) -> Tensor | None:
-        """What is added to the scores of each token, (B, T), or None.
+    def reads(self, step: Step) -> bool:
+        """Whether the edit wants to see all layers' attention at this step; it costs no pass."""
+        return False
 
-        An edit that can be said so costs nothing: the fused kernel stays in use, and
-        `probabilities` is never asked.
+    def bias(self, context: LayerContext) -> Tensor | None:
+        """What is added to scores, (B, A or 1, N or 1, T), or None.
+
+        The fused attention kernel stays in use, and `probabilities` is not called.
         """
         return None
 
     def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:
-        """The weights that values are mixed with.
+        """The weights of the values.
 
         Args:
-            scores: (B, heads, N, T), scaled, before the softmax, float32.
+            scores: (B, A, N, K), scaled, before the softmax, float32. Where attention has other
+                keys than the T text columns (joint attention), the last column stands for all of
+                them: the logarithm of the sum of their exponentials.
             context: the layer.
 
         Returns:
-            (B, heads, N, T).
+            (B, A, N, K).
         """
         raise NotImplementedError(f"{type(self).__name__} gives neither bias nor probabilities.")
 
 
 def expect(holds: bool, got: str, expected: str) -> None:
-    """Refuses a number of a method that is out of range.
+    """Refuse a number of a method that is out of range.
 
     Raises:
         ValueError: the condition does not hold.
@@ -291,37 +291,47 @@ def expect(holds: bool, got: str, expected: str) -> None:
         raise ValueError(f"got {got}, expected {expected}.")
 
 
-def expect_window(start: float, stop: float) -> None:
-    """Refuses a window that is not one of fractions of the loop.
+def check_window(start: float, stop: float, in_steps: bool = False) -> None:
+    """Refuse a window outside the loop.
 
     Raises:
-        ValueError: not 0 <= start <= stop <= 1.
+        ValueError: not 0 <= start <= stop, or beyond 1 where fractions count.
     """
-    expect(0 <= start <= stop <= 1, f"start {start} and stop {stop}", "0 <= start <= stop <= 1")
+    got = f"start {start} and stop {stop}"
+    if in_steps:
+        holds = 0 <= start <= stop and start == int(start) and stop == int(stop)
+        expect(holds, got, "whole numbers of steps, 0 <= start <= stop")
+    else:
+        expect(0 <= start <= stop <= 1, got, "0 <= start <= stop <= 1")
 
 
-def expect_decay(step_range: tuple[float, float]) -> None:
-    """Refuses the ends of a decay whose square root there is not.
+def check_steps(step_size: float, step_range: tuple[float, float]) -> None:
+    """Refuse a step size below 0, or a ramp whose square root does not exist.
 
     Raises:
-        ValueError: one is below 0, or no number.
+        ValueError: a number is below 0.
     """
-    holds = all(end >= 0 for end in step_range)
-    expect(holds, f"step_range {step_range}", "two numbers from 0 on")
+    expect(step_size >= 0, f"step_size {step_size}", "at least 0")
+    expect(min(step_range) >= 0, f"step_range {step_range}", "two numbers of at least 0")
 
 
-def expect_fractions(name: str, pairs: Sequence[tuple[float, float]]) -> None:
-    """Refuses pairs that name their turn by anything but a fraction of the loop.
+def check_positions(name: str, pairs: Pairs, in_steps: bool = False) -> None:
+    """Refuse pairs whose first number is no place in the loop.
 
     Raises:
-        ValueError: a first number of a pair is not within 0…1.
+        ValueError: a first number is outside 0...1, or, where steps count, below 0 or broken.
     """
-    for fraction, _ in pairs:
-        expect(
-            0 <= fraction <= 1,
-            f"{name} at {fraction:g}",
-            "fractions of the loop, not steps: 0 <= fraction <= 1 in each pair",
-        )
+    for at, _ in pairs:
+        if in_steps:
+            whole = at >= 0 and at == int(at)
+            expect(whole, f"{name} at {at:g}", "whole numbers of steps in each pair")
+        else:
+            expect(
+                0 <= at <= 1,
+                f"{name} at {at:g}",
+                "fractions of the loop, not steps: 0 <= fraction <= 1 in each pair (or set "
+                "in_steps)",
+            )
 
 
 def checked(given: Any) -> tuple[Method, ...]:
@@ -341,20 +351,6 @@ def checked(given: Any) -> tuple[Method, ...]:
     return methods
 
 
-def decayed(step_size: float, step_range: tuple[float, float], step: Step) -> float:
-    """The step size after the decay of the family: the square root of a linear ramp.
-
-    Source: the code published with arXiv 2301.13826, whose text says linear.
-    """
-    first, last = step_range
-    share = step.index / max(step.count - 1, 1)
-    return step_size * math.sqrt(first + (last - first) * share)
-
-
-def at_turn(values: Sequence[tuple[float, float]], step: Step) -> float | None:
-    """The largest value whose fraction of the loop falls on this turn, or None.
-
-    In a short loop several fractions may fall on one turn.
-    """
-    here = [value for fraction, value in values if turn(fraction, step.count) == step.index]
-    return max(here, default=None)
+def finite(weights: Sequence[float]) -> bool:
+    """Whether all numbers are finite."""
+    return all(map(math.isfinite, weights))

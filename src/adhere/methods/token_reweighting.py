@@ -9,25 +9,17 @@ Shapes: B samples, A heads, N pixels, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from adhere.methods.base import (
-    AttentionMethod,
-    LayerContext,
-    Step,
-    Subjects,
-    expect,
-    expect_window,
-)
+from adhere.methods.base import AttentionMethod, LayerContext, check_window, expect
+from adhere.methods.schedule import Step
+from adhere.subjects.subject import Subject
 from adhere.values import fit
-
-if TYPE_CHECKING:
-    from adhere.subjects import Subject
 
 Mode = Literal["row", "words", "hard", "none"]
 
@@ -67,19 +59,20 @@ class TokenReweighting(AttentionMethod):
 
     def __post_init__(self) -> None:
         fit(self, TokenReweighting)
-        expect_window(self.start, self.stop)
+        check_window(self.start, self.stop)
         expect(self.alpha > 0, f"alpha {self.alpha}", "one above 0")
-        expect(self.beta >= 0, f"beta {self.beta}", "at least 0")
-        expect(self.specials > 0, f"specials {self.specials}", "one above 0")
+        for name in ("beta", "specials"):
+            value = getattr(self, name)
+            expect(value >= 0, f"{name} {value}", "at least 0")
 
     @classmethod
     def literal(cls) -> TokenReweighting:
-        """The scheme to the letter: every token that is no subject gets beta, and no sum is kept.
+        """The scheme to the letter: a mask of 0 and 1 before the weights, and no sum is kept.
 
-        The start token usually holds most of the attention, so this changes the scale of what
-        cross-attention returns.
+        Only subjects are attended, so that beta has no effect, and the start token, which usually
+        holds most of the attention, is left out: this changes the scale of what attention returns.
         """
-        return cls(mode="none", specials=0.5)
+        return cls(mode="none", beta=0.0, specials=0.0)
 
     @classmethod
     def official(cls) -> TokenReweighting:
@@ -87,26 +80,31 @@ class TokenReweighting(AttentionMethod):
         return cls.literal()
 
     def is_active(self, step: Step) -> bool:
-        """Whether this turn lies in the window."""
+        """Whether this step lies in the window."""
         return step.within(self.start, self.stop)
 
-    def bias(self, subjects: Subjects, ends: Sequence[int], tokens: int) -> Tensor | None:
-        """The logarithms of the weights, (B, T), in the modes that are nothing else."""
+    def bias(self, context: LayerContext) -> Tensor | None:
+        """The logarithms of the weights, (B, 1, 1, T), in the modes that are nothing else."""
         if self.mode not in ("row", "hard"):
             return None
-        return self._weights(subjects, ends, tokens).log()
+        key = "bias", context.device
+        if key not in context.shared:
+            weights = self._weights(context)
+            context.shared[key] = weights.log()[:, None, None].to(context.device)
+        return context.shared[key]
 
     def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:
-        """The softmax of the scores times the weights, (B, A, N, T)."""
-        tokens = scores.shape[-1]
-        weights = self._weights(context.subjects, context.ends, tokens).to(scores)[:, None, None]
+        """The softmax of the scores times the weights, (B, A, N, K)."""
+        others = scores.shape[-1] - len(context.columns)
+        weights = F.pad(self._weights(context), (0, others), value=1.0)
+        weights = weights.to(scores)[:, None, None]
         attention = scores.softmax(-1)
         weighted = attention * weights
         if self.mode == "none":
             return weighted
         if self.mode in ("row", "hard"):
             return weighted / weighted.sum(-1, keepdim=True)
-        words = _words(context.ends, tokens).to(scores)[:, None, None]
+        words = F.pad(context.columns.words, (0, others)).to(scores)[:, None, None]
         mass = (attention * words).sum(-1, keepdim=True)
         weighted_mass = (weighted * words).sum(-1, keepdim=True)
         smallest = torch.finfo(scores.dtype).tiny
@@ -114,21 +112,15 @@ class TokenReweighting(AttentionMethod):
             words > 0, weighted * (mass / weighted_mass.clamp_min(smallest)), attention
         )
 
-    def _weights(self, subjects: Subjects, ends: Sequence[int], tokens: int) -> Tensor:
-        """Returns the weight of each token, (B, T)."""
-        words = _words(ends, tokens)
+    def _weights(self, context: LayerContext) -> Tensor:
+        """The weight of each column, (B, T)."""
         other = 0.0 if self.mode == "hard" else self.beta
-        weights = torch.where(words, other, self.specials)
-        for b, own in enumerate(subjects):
-            weights[b, [index for subject in own for index in self._indices(subject)]] = self.alpha
+        weights = torch.where(context.columns.words.cpu(), other, self.specials)
+        for sample, subjects in enumerate(context.subjects):
+            chosen = [index for subject in subjects for index in self._indices(subject)]
+            weights[sample, chosen] = self.alpha
         return weights
 
     def _indices(self, subject: Subject) -> tuple[int, ...]:
         weighted = (subject, *subject.attributes) if self.with_attributes else (subject,)
         return tuple(index for one in weighted for index in one.token_indices)
-
-
-def _words(ends: Sequence[int], tokens: int) -> Tensor:
-    """Returns which tokens stand between the start and the end token, (B, T)."""
-    positions = torch.arange(tokens)
-    return (positions >= 1) & (positions < torch.tensor(list(ends))[:, None])

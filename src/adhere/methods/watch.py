@@ -6,42 +6,52 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from adhere.attention.maps import AttentionMaps
-from adhere.methods.base import LatentMethod, Step, Subjects, expect_window
+from adhere.methods.base import LatentMethod, check_window
+from adhere.methods.reading import Reading
+from adhere.methods.schedule import Schedule, Step
 from adhere.values import fit
 
 
 @dataclass(frozen=True)
 class Watch(LatentMethod):
-    """Reads the attention maps, for heat maps of a plain run.
+    """Reads the attention maps of the pipeline's own pass, after any edits beside it.
 
     Attributes:
         start: fraction of the loop at which watching begins.
         stop: fraction of the loop at which it ends.
+        temperature: of the softmax over tokens; None keeps raw probabilities.
+        layers: which layers are read, see `LatentMethod`.
     """
 
     start: float = 0.0
     stop: float = 1.0
+    temperature: float | None = 0.01
+    layers: str = "default"
 
     name = "watch"
 
     def __post_init__(self) -> None:
         fit(self, Watch)
-        expect_window(self.start, self.stop)
+        check_window(self.start, self.stop)
 
-    def loss(self, maps: AttentionMaps, subjects: Subjects, step: Step) -> Tensor:
+    @property
+    def schedule(self) -> Schedule:
+        """Latents never move."""
+        return Schedule(step_size=0.0, start=self.start, stop=self.stop)
+
+    def maps(self, reading: Reading) -> Tensor:
+        """Attention after the softmax, smoothed, (B, H, W, T)."""
+        return reading.smoothed(self.temperature)
+
+    def loss(self, reading: Reading) -> Tensor:
         """(B,) zeros: there is nothing to minimise."""
-        return maps.aggregate().new_zeros(len(subjects))
-
-    def step_size_at(self, step: Step) -> float:
-        """0: the latents are left alone."""
-        return 0.0
+        return reading.aggregate().new_zeros(len(reading))
 
     @property
     def moves(self) -> bool:
-        """Never, so that a sum has the schedule of another."""
+        """False, so that a sum has the schedule of another term."""
         return False
 
     def watches(self, step: Step) -> bool:
-        """Maps are recorded although nothing is moved, in the pipeline's own pass."""
+        """Whether this step lies in the window."""
         return step.within(self.start, self.stop)

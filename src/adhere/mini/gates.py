@@ -95,13 +95,11 @@ def maps_of_scene(
         timestep: how noisy the scene is.
         temperature: of the softmax over tokens.
     """
-    from adhere.adapters import adapter_for
-    from adhere.attention.maps import AttentionMaps, smooth_tokens
-    from adhere.attention.tap import recording
+    from adhere.families import batched, family_of, place
+    from adhere.methods.watch import Watch
+    from adhere.nursing.passes import Context, look
 
-    adapter = adapter_for(pipe)
-    factor = adapter.objective_factor()
-    layers = {x.name: x.module for x in adapter.layers() if x.factor == factor}
+    family = family_of(pipe)
     device = pipe.device
     picture = torch.from_numpy(world.draw(scene, 128)).permute(2, 0, 1)[None].to(device)
     latents = pipe.vae.encode(picture.float() / 127.5 - 1).latent_dist.mean
@@ -110,18 +108,14 @@ def maps_of_scene(
     times = torch.tensor([timestep], device=device)
     noisy = pipe.scheduler.add_noise(latents, noise, times)
     hidden, _ = pipe.encode_prompt(prompt, device, 1, False)
-    with recording(layers) as record:
-        rows, heads = record(lambda: pipe.unet(noisy, times, encoder_hidden_states=hidden))
-    height, width = latents.shape[-2:]
-    maps = AttentionMaps(
-        {name: r.unflatten(1, (height // factor, width // factor)) for name, r in rows.items()},
-        heads,
-        (height, width),
-        (len(pipe.tokenizer(prompt).input_ids) - 1,),
-        adapter.token_range(),
-        factor,
+    arguments = {"encoder_hidden_states": hidden}
+    opened = family.open((noisy, times), arguments, 1, 1)
+    placed = place(family.encoders(), {"prompt": prompt}, (), hidden.shape[1])
+    context = Context(family, (placed,), batched([placed], hidden.shape[1]).to(device))
+    reading = look(
+        context, context.reader(Watch()), opened, lambda: pipe.unet(noisy, times, **arguments)
     )
-    return smooth_tokens(maps.normalised(temperature=temperature))[0]
+    return reading.smoothed(temperature)[0]
 
 
 def pictures_of(

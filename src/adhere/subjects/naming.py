@@ -33,11 +33,11 @@ def _occurrences(found: Tokens, name: str) -> list[Span]:
             spans = [match.span() for match in re.finditer(pattern, text, re.I)]
             if spans:
                 return spans
-    last = len(found.pieces) - 1
+    last = len(found.pieces) - found.closing
     return [
         found.spans[i]
         for i, piece in enumerate(found.pieces)
-        if 0 < i < last and piece.lower() == name.strip().lower()
+        if found.opening <= i < last and piece.lower() == name.strip().lower()
     ]
 
 
@@ -102,9 +102,9 @@ def _by_name(
 
 
 def _by_index(index: int, found: Tokens) -> tuple[int, str]:
-    if not 0 < index < found.end:
+    if not found.opening <= index < found.end:
         raise SubjectNotFound(
-            f"Index {index} is no word of the prompt; words have the indices 1 to "
+            f"Index {index} is no word of the prompt; words have the indices {found.opening} to "
             f"{found.end - 1}. {found.table()}"
         )
     return index, found.pieces[index]

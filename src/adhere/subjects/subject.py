@@ -26,9 +26,11 @@ class Subject:
             pieces has several.
         attributes: the modifiers that belong to this noun and to no other.
         count: how many the prompt asks for; 1 also where it says no number ("several geese").
+        box: where it is to be, (left, top, right, bottom) in fractions of the image, or None.
     """
 
     text: str
     token_indices: tuple[int, ...]
     attributes: tuple[Attribute, ...] = ()
     count: int = 1
+    box: tuple[float, float, float, float] | None = None

@@ -1,4 +1,4 @@
-"""Where the characters of a prompt lie among the tokens of a CLIP-style tokenizer."""
+"""Where the characters of a prompt lie among the tokens of a tokenizer."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -22,26 +22,30 @@ class Tokens:
     Attributes:
         text: what was tokenized: the prompt in Unicode's composed form, words of textual
             inversion written out as the several tokens that they are.
-        pieces: the tokens as text, a token that is a part of a character as that character; the
-            first is the start token, the last the end token.
-        spans: for each token the characters of `text` that it stands for; (0, 0) for both ends.
-        limit: how many tokens the text encoder reads, start and end included.
+        pieces: the tokens as text, with the special ones at both ends; a token that is a part of
+            a character as that character.
+        spans: for each token the characters of `text` that it stands for; (0, 0) for special ones.
+        limit: how many tokens the text encoder reads, special ones included.
+        opening: how many special tokens come before the words.
+        closing: how many come after them.
     """
 
     text: str
     pieces: tuple[str, ...]
     spans: tuple[Span, ...]
     limit: int
+    opening: int = 1
+    closing: int = 1
 
     @property
     def end(self) -> int:
-        """Position of the end token in the sequence that the text encoder reads."""
-        return min(len(self.pieces), self.limit) - 1
+        """Position after the last word in the sequence that the text encoder reads."""
+        return min(len(self.pieces), self.limit) - self.closing
 
     @property
     def kept(self) -> tuple[str, ...]:
         """The tokens that the text encoder reads."""
-        return (*self.pieces[: self.end], self.pieces[-1])
+        return self.pieces[: self.end] + self.pieces[len(self.pieces) - self.closing :]
 
     @cached_property
     def plain(self) -> str:
@@ -151,7 +155,7 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
     """Tokenizes a prompt.
 
     Args:
-        tokenizer: a CLIP-style tokenizer, or a pipeline that has one.
+        tokenizer: a tokenizer, or a pipeline that has one.
         prompt: the prompt as the pipeline will get it.
 
     Raises:
@@ -161,31 +165,40 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
     tokenizer = tokenizer_of(tokenizer)
     text = _write_out(tokenizer, unicodedata.normalize("NFC", prompt))
     reports = bool(getattr(tokenizer, "is_fast", False))
-    encoded = tokenizer(text, truncation=False, return_offsets_mapping=reports, verbose=False)
-    ids = encoded["input_ids"]
+    encoded = tokenizer(
+        text,
+        truncation=False,
+        return_offsets_mapping=reports,
+        return_special_tokens_mask=True,
+        verbose=False,
+    )
+    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    opening = next((i for i, is_special in enumerate(special) if not is_special), len(ids))
+    closing = next((i for i, is_special in enumerate(special[::-1]) if not is_special), 0)
+    inner = slice(opening, len(ids) - closing)
     pieces = [tokenizer.decode([i]).strip() for i in ids]
     if reports:
-        inner = [(int(a), int(b)) for a, b in encoded["offset_mapping"][1:-1]]
+        spans = [(int(a), int(b)) for a, b in encoded["offset_mapping"][inner]]
     else:
-        inner = _align(text, pieces[1:-1])
-    spans = ((0, 0), *inner, (0, 0))
+        spans = _align(text, pieces[inner])
+    limit = min(int(tokenizer.model_max_length), 1_000_000)
+    whole = (*((0, 0),) * opening, *spans, *((0, 0),) * closing)
     pieces = [
         text[slice(*span)].strip() if _BROKEN in piece else piece
-        for piece, span in zip(pieces, spans, strict=True)
+        for piece, span in zip(pieces, whole, strict=True)
     ]
-    limit = min(int(tokenizer.model_max_length), 1_000_000)
-    return Tokens(text, tuple(pieces), spans, limit)
+    return Tokens(text, tuple(pieces), whole, limit, opening, closing)
 
 
 def tokens(tokenizer: Any, prompt: str) -> tuple[str, ...]:  # noqa: ANN401
     """The tokens that the text encoder reads, without padding; the position is the index.
 
     Args:
-        tokenizer: a CLIP-style tokenizer, or a pipeline that has one.
+        tokenizer: a tokenizer, or a pipeline that has one.
         prompt: any text; one of more tokens than the text encoder reads is cut.
 
     Returns:
-        Tokens as text; the first is the start token, the last the end token.
+        Tokens as text, with the special ones.
 
     Raises:
         ValueError: the prompt is empty.

@@ -4,7 +4,7 @@ Read off the artwork. All numbers are fractions of the sprite's cell: x from the
 the top, for a sprite that is not mirrored.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Spot(NamedTuple):
@@ -43,7 +43,7 @@ class Rim(NamedTuple):
     curve: float = 0.0
     slope: float = 0.0
 
-    def height(self, x: float) -> float:
+    def height(self, x: Any) -> Any:
         """The edge's y at an x, arrays allowed."""
         return self.y + self.slope * (x - self.x) + self.curve * (x - self.x) ** 2
 

@@ -1,6 +1,6 @@
-"""Moving latents: pure functions of latents and of a way to read what they make of attention.
+"""Moving latents: pure functions of latents and of a way to evaluate a loss on them.
 
-Shapes: B samples, K of them chosen, C x h x w a sample's latents.
+Shapes: B samples, K of them chosen; a sample's latents may have any shape.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,20 +13,20 @@ from adhere.errors import NonFiniteLoss
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a pass over chosen samples found.
+class Evaluation:
+    """The loss of chosen samples.
 
     Attributes:
         loss: (K,), with its graph back to the latents.
-        attained: (K,), what thresholds are held against, or None without thresholds.
+        score: (K,), what thresholds are compared with, or None without thresholds.
     """
 
     loss: Tensor
-    attained: Tensor | None = None
+    score: Tensor | None = None
 
 
-# From the latents (K, C, h, w) of chosen samples, and their positions (K,) in the batch.
-Evaluate = Callable[[Tensor, Tensor], Reading]
+# From the latents (K, ...) of chosen samples, and their positions (K,) in the batch.
+Evaluate = Callable[[Tensor, Tensor], Evaluation]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Outcome:
     """What nursing did to the latents at one step.
 
     Attributes:
-        latents: (B, C, h, w), moved.
-        loss: (B,), of each sample's last reading, which its last update is based on.
+        latents: (B, ...), moved.
+        loss: (B,), of each sample's last evaluation, which its last update is based on.
         refinements: (B,), updates that each sample took for the threshold's sake.
         forwards: passes of the denoiser.
         backwards: gradients taken.
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def gradient(latents: Tensor, loss: Tensor, scales: Sequence[float] = (1.0,)) -> Tensor:
-    """The gradient of each sample's loss for its own latents, (K, C, h, w).
+    """The gradient of each sample's loss for its own latents, (K, ...).
 
     Samples do not interact, so the gradient of the sum is every sample's own.
 
@@ -68,6 +68,9 @@ def gradient(latents: Tensor, loss: Tensor, scales: Sequence[float] = (1.0,)) ->
             "float32 or bfloat16 weights, or a smaller step_size."
         )
     if not loss.requires_grad:
+        if not loss.any():
+            # Nothing to minimise, such as attributes in a prompt that has none.
+            return torch.zeros_like(latents)
         raise ValueError(
             "The loss does not depend on the attention maps; compute it from them with torch, "
             "without detaching."
@@ -92,19 +95,19 @@ def move(
     updates_on_exit: bool = False,
     loss_scales: Sequence[float] = (1.0,),
 ) -> Outcome:
-    """Latents after one step of nursing: refined until the threshold is attained, then moved once.
+    """Latents after one step of nursing: refined until the threshold is reached, then moved once.
 
-    A sample that has attained the threshold waits where it is while others are refined, and is
-    not read again: its gradient there is known.
+    A sample that has reached the threshold waits where it is while others are refined, and is
+    not evaluated again: its gradient there is known.
 
     Args:
-        latents: (B, C, h, w), float32.
-        evaluate: reads chosen samples' latents, which require a gradient.
+        latents: (B, ...), float32.
+        evaluate: gives the loss of chosen samples' latents, which require a gradient.
         step_size: factor of the gradient.
-        threshold: samples whose `attained` is below it are moved again and again.
+        threshold: samples whose score is below it are moved again and again.
         max_refinements: how often at the most.
-        updates_on_exit: whether the reading that finds the threshold attained is still followed
-            by an update, as in the authors' code.
+        updates_on_exit: whether the pass that finds the threshold reached is still followed by an
+            update, as in the authors' code.
         loss_scales: see `gradient`.
 
     Returns:
@@ -125,17 +128,17 @@ def move(
     while going.any():
         chosen = going.nonzero().squeeze(1)
         leaf = latents[chosen].requires_grad_()
-        reading = evaluate(leaf, chosen)
+        found = evaluate(leaf, chosen)
         passes += 1
-        loss[chosen] = reading.loss.detach().to(loss.dtype)
-        slopes[chosen] = gradient(leaf, reading.loss, loss_scales)
-        attained = None if reading.attained is None else reading.attained.detach()
+        loss[chosen] = found.loss.detach().to(loss.dtype)
+        slopes[chosen] = gradient(leaf, found.loss, loss_scales)
+        score = None if found.score is None else found.score.detach()
         # The next pass must not find the graph of this one still in memory.
-        del leaf, reading
-        if threshold is None or attained is None or passes > max_refinements:
+        del leaf, found
+        if threshold is None or score is None or passes > max_refinements:
             break
         was_below = below.clone()
-        below[chosen] = attained < threshold
+        below[chosen] = score < threshold
         going = going & (was_below if updates_on_exit and passes > 1 else below)
         latents[going] -= step_size * slopes[going]
         refinements += going

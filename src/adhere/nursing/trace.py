@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from adhere.files import write_whole
-from adhere.methods.base import Method, Step
+from adhere.methods.base import Method
+from adhere.methods.schedule import Step
 from adhere.subjects import Attribute, Subject
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class StepRecord:
         step: where the loop was.
         loss: (B,) after the last pass of the step; NaN where nothing was minimised.
         peaks: for each sample the highest attention of each subject, in its order, as the method
-            sees it: of the first pass of the step, before anything was moved.
+            sees it: of the first pass of the step, before anything moved.
+        means: for each sample the raw mean attention of each subject over the image, of the same
+            pass.
         maps: (B, H, W, T), attention of the last pass as the method sees it, half precision.
         refinements: (B,), updates for a threshold's sake.
         truncated_forwards: passes of the denoiser up to the last layer read.
@@ -45,6 +48,7 @@ class StepRecord:
     step: Step
     loss: Tensor
     peaks: tuple[tuple[float, ...], ...]
+    means: tuple[tuple[float, ...], ...]
     maps: Tensor = field(repr=False)
     refinements: Tensor
     truncated_forwards: int
@@ -53,35 +57,88 @@ class StepRecord:
 
     @classmethod
     def watched(
-        cls, step: Step, peaks: Sequence[tuple[float, ...]], maps: Sequence[Tensor]
+        cls,
+        step: Step,
+        peaks: Sequence[tuple[float, ...]],
+        means: Sequence[tuple[float, ...]],
+        maps: Tensor,
     ) -> StepRecord:
         """A step that was only looked at, in the pipeline's own pass."""
         loss = torch.full((len(maps),), float("nan"))
         refinements = torch.zeros(len(maps), dtype=torch.long)
-        return cls(step, loss, tuple(peaks), torch.stack(list(maps)), refinements, 0, 0, 0.0)
+        return cls(step, loss, tuple(peaks), tuple(means), maps, refinements, 0, 0, 0.0)
 
 
-@dataclass(repr=False)
-class Trace:
-    """The record of the last sampling run inside a `nurse` block, filled while it goes on.
+@dataclass
+class RunTrace:
+    """What happened in one sampling run.
 
     Attributes:
-        methods: what nursed.
         prompts: one a sample.
         subjects: one list a sample.
-        tokens: for each sample its decoded tokens, without padding.
+        tokens: for each sample its tokens as text, without padding.
+        columns: for each sample and token its columns in the maps.
         steps: one record for each step at which the maps were read.
         full_forwards: the pipeline's own denoiser calls, whole batches, all branches together.
         edited_layers: layer calls in which attention was edited.
     """
 
-    methods: tuple[Method, ...] = ()
     prompts: tuple[str, ...] = ()
     subjects: tuple[tuple[Subject, ...], ...] = ()
     tokens: tuple[tuple[str, ...], ...] = ()
+    columns: tuple[tuple[tuple[int, ...], ...], ...] = ()
     steps: list[StepRecord] = field(default_factory=list)
     full_forwards: int = 0
     edited_layers: int = 0
+
+
+@dataclass(repr=False)
+class Trace:
+    """The record of a `nurse` block, filled while its pipeline runs.
+
+    Its attributes, properties and methods speak of the last run.
+
+    Attributes:
+        methods: what nursed.
+        runs: one for each sampling run inside the block.
+    """
+
+    methods: tuple[Method, ...] = ()
+    runs: list[RunTrace] = field(default_factory=list)
+
+    @property
+    def _last(self) -> RunTrace:
+        return self.runs[-1] if self.runs else RunTrace()
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """One a sample."""
+        return self._last.prompts
+
+    @property
+    def subjects(self) -> tuple[tuple[Subject, ...], ...]:
+        """One list a sample."""
+        return self._last.subjects
+
+    @property
+    def tokens(self) -> tuple[tuple[str, ...], ...]:
+        """For each sample its tokens as text, without padding."""
+        return self._last.tokens
+
+    @property
+    def steps(self) -> list[StepRecord]:
+        """One record for each step at which the maps were read."""
+        return self._last.steps
+
+    @property
+    def full_forwards(self) -> int:
+        """The pipeline's own denoiser calls, whole batches, all branches together."""
+        return self._last.full_forwards
+
+    @property
+    def edited_layers(self) -> int:
+        """Layer calls in which attention was edited."""
+        return self._last.edited_layers
 
     def __repr__(self) -> str:
         """One line; `as_dict` has the numbers."""
@@ -91,17 +148,6 @@ class Trace:
             f"{self.full_forwards} + {self.truncated_forwards} forwards, "
             f"{self.backwards} backwards)"
         )
-
-    def begin(
-        self,
-        prompts: tuple[str, ...],
-        subjects: tuple[tuple[Subject, ...], ...],
-        tokens: tuple[tuple[str, ...], ...],
-    ) -> None:
-        """Start over, for a new run of the pipeline; all are one a sample."""
-        self.prompts, self.subjects, self.tokens = prompts, subjects, tokens
-        self.steps.clear()
-        self.full_forwards = self.edited_layers = 0
 
     @property
     def loss(self) -> Tensor:
@@ -136,6 +182,10 @@ class Trace:
         """(steps, subjects), the highest attention of each of the sample's subjects."""
         return torch.tensor([record.peaks[sample] for record in self.steps])
 
+    def means(self, sample: int = 0) -> Tensor:
+        """(steps, subjects), the raw mean attention of each of the sample's subjects."""
+        return torch.tensor([record.means[sample] for record in self.steps])
+
     def weakest(self, sample: int = 0) -> list[float]:
         """A step at a time, the peak attention of the sample's most neglected subject."""
         return [min(record.peaks[sample]) for record in self.steps if record.peaks[sample]]
@@ -155,7 +205,8 @@ class Trace:
             ValueError: nothing was recorded, or the word is no token of the prompt.
         """
         self._check_recorded()
-        indices = self._indices(word, sample)
+        columns = self._last.columns[sample]
+        indices = [column for index in self._indices(word, sample) for column in columns[index]]
         chosen = self.steps if step is None else [self.steps[step]]
         maps = torch.stack(
             [record.maps[sample][..., indices].float().mean(-1) for record in chosen]
@@ -228,6 +279,7 @@ class Trace:
                     **asdict(record.step),
                     "loss": [_finite(value) for value in record.loss.tolist()],
                     "peaks": [list(own) for own in record.peaks],
+                    "means": [list(own) for own in record.means],
                     "refinements": record.refinements.tolist(),
                     "truncated_forwards": record.truncated_forwards,
                     "backwards": record.backwards,

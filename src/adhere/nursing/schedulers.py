@@ -1,4 +1,4 @@
-"""What nursing must know of a scheduler, for it changes the sample that a step begins from.
+"""Scheduler differences that matter when the sample is shifted before `step`.
 
 A scheduler may scale what the denoiser sees, evaluate the denoiser twice for one step, keep the
 base of a step to itself, or rebuild the sample from an earlier one.
@@ -11,20 +11,39 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 
 
-def input_scale(scheduler: Any, timestep: Tensor) -> float:
-    """What the scheduler multiplies latents by before the denoiser sees them."""
-    one = torch.ones((), dtype=torch.float64)
-    return float(scheduler.scale_model_input(one, timestep))
+def input_scale(scheduler: Any, timestep: float) -> float:
+    """What the scheduler multiplies latents by before the denoiser sees them; 1 for flows."""
+    scale = getattr(scheduler, "scale_model_input", None)
+    if scale is None:
+        return 1.0
+    return float(scale(torch.ones((), dtype=torch.float64), timestep))
+
+
+def begin_of(scheduler: Any, timestep: Any) -> int:
+    """The place in the scheduler's timesteps at which a run begins: not 0 for image to image.
+
+    Args:
+        scheduler: the pipeline's, its timesteps set.
+        timestep: what the denoiser's first call gets, in the scheduler's unit, or None.
+    """
+    if hasattr(scheduler, "begin_index"):
+        return scheduler.begin_index or 0
+    if timestep is None:
+        return 0
+    first = torch.as_tensor(timestep).flatten()[0]
+    places = (
+        torch.as_tensor(scheduler.timesteps) == first.to(scheduler.timesteps.device)
+    ).nonzero()
+    return int(places[0]) if len(places) else 0
 
 
 def evaluations(scheduler: Any) -> int:
-    """How often the denoiser is called for one turn of the loop, as its authors count turns.
+    """How often the denoiser is called for one step of the loop, as the methods' authors count.
 
-    Heun and its kin evaluate each step twice. PNDM's repeated second call is counted as a turn,
-    because the authors of the nursing methods do.
+    Heun and its kin evaluate each step twice. PNDM's repeated second call counts as a step of its
+    own.
     """
     return 2 if hasattr(scheduler, "state_in_first_order") else 1
 

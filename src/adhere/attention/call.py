@@ -1,0 +1,280 @@
+"""One call of `scaled_dot_product_attention`, and the probabilities of its image-to-text part.
+
+Shapes: R rows of the call (all branches), B conditional samples, A heads, L keys, N image queries,
+T text columns, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Scores held at once while probabilities are computed: 2**26 numbers are 256 MiB in float32.
+_MOST_SCORES = 2**26
+
+
+@dataclass(frozen=True)
+class Region:
+    """Which part of an attention call is read or edited: some queries by some keys.
+
+    Attributes:
+        first: row of the call at which the conditional samples begin.
+        queries: for each conditional sample its image queries, all of one length N.
+        keys: for each conditional sample its columns, of lengths up to T.
+        columns: T; results have so many columns. None for as many as the longest has.
+    """
+
+    first: int
+    queries: tuple[slice, ...]
+    keys: tuple[slice, ...]
+    columns: int | None = None
+
+    @classmethod
+    def of(cls, first: int, samples: int, queries: slice, keys: slice) -> Region:
+        """The same queries and keys for every sample."""
+        return cls(first, (queries,) * samples, (keys,) * samples)
+
+    @property
+    def rows(self) -> slice:
+        """The rows of the conditional samples."""
+        return slice(self.first, self.first + len(self.queries))
+
+    def width(self, count: int) -> int:
+        """T, where the call has so many keys."""
+        if self.columns is not None:
+            return self.columns
+        return max(_length(keys, count) for keys in self.keys)
+
+    def groups(self) -> list[tuple[list[int], slice, slice]]:
+        """Samples that share their queries and keys: (samples, queries, keys)."""
+        found: dict[tuple, list[int]] = {}
+        for sample, (queries, keys) in enumerate(zip(self.queries, self.keys, strict=True)):
+            found.setdefault((queries.start, queries.stop, keys.start, keys.stop), []).append(
+                sample
+            )
+        return [
+            (samples, self.queries[samples[0]], self.keys[samples[0]])
+            for samples in found.values()
+        ]
+
+
+class AttentionCall:
+    """The arguments of a call by name.
+
+    Attributes:
+        query: (R, A, queries, C).
+        key: (R, A or fewer, L, C).
+        value: (R, A or fewer, L, C).
+    """
+
+    def __init__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+        **others: object,
+    ) -> None:
+        self.query, self.key, self.value = query, key, value
+        self.attn_mask, self.dropout_p, self.is_causal = attn_mask, dropout_p, is_causal
+        self.scale, self.enable_gqa, self.others = scale, enable_gqa, others
+
+    @property
+    def heads(self) -> int:
+        """How many heads the layer has."""
+        return self.query.shape[1]
+
+    @property
+    def factor(self) -> float:
+        """What scores are multiplied by."""
+        return 1 / math.sqrt(self.query.shape[-1]) if self.scale is None else self.scale
+
+    def keys(self, rows: slice | Sequence[int]) -> Tensor:
+        """Keys of some rows, one for each head, (B, A, L, C)."""
+        return self._for_heads(self.key[rows])
+
+    def values(self, rows: slice | Sequence[int]) -> Tensor:
+        """Values of some rows, one for each head, (B, A, L, C)."""
+        return self._for_heads(self.value[rows])
+
+    def _for_heads(self, tensor: Tensor) -> Tensor:
+        groups = self.heads // tensor.shape[1]
+        return tensor if groups == 1 else tensor.repeat_interleave(groups, 1)
+
+    def mask(self, rows: slice | Sequence[int], queries: slice = slice(None)) -> Tensor | None:
+        """What is added to the scores of some rows and queries, or None."""
+        mask = self.attn_mask
+        if mask is None:
+            return None
+        mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+        mask = mask[rows] if mask.shape[0] == len(self.query) > 1 else mask
+        mask = mask[:, :, queries] if mask.shape[2] > 1 else mask
+        if mask.dtype is torch.bool:
+            return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -math.inf)
+        return mask
+
+    def mean_probabilities(self, region: Region, bias: Tensor | None = None) -> Tensor:
+        """Probabilities over all keys of the region's columns, mean over heads, float32.
+
+        Rows are computed in parts, and again for the gradient: only the result is kept.
+
+        Args:
+            region: which queries and keys.
+            bias: (B, A or 1, N or 1, T), added to the scores of the region's columns.
+
+        Returns:
+            (B, N, T); columns that a sample does not have are 0.
+        """
+        widest = region.width(self.key.shape[2])
+        parts: list[Tensor | None] = [None] * len(region.queries)
+        for samples, queries, keys in region.groups():
+            rows = [region.first + sample for sample in samples]
+            their = None if bias is None else bias[samples]
+            if their is not None:
+                their = their[..., : _length(keys, self.key.shape[2])]
+            found = _MeanProbabilities.apply(
+                self.query[rows][:, :, queries],
+                self.keys(rows),
+                self.mask(rows, queries),
+                their,
+                self.factor,
+                keys,
+            )
+            assert isinstance(found, Tensor)
+            found = F.pad(found, (0, widest - found.shape[-1]))
+            for sample, one in zip(samples, found, strict=True):
+                parts[sample] = one
+        return torch.stack([part for part in parts if part is not None])
+
+    def proceed(self) -> Tensor:
+        """The call as it was made."""
+        return self._attend(self.query, self.key, self.value, self.attn_mask)
+
+    def attend(self, rows: Sequence[int], queries: slice = slice(None)) -> Tensor:
+        """The call for some rows and queries alone."""
+        mask = self.attn_mask
+        if mask is not None and mask.ndim == 4:
+            mask = mask[rows] if mask.shape[0] == len(self.query) > 1 else mask
+            mask = mask[:, :, queries] if mask.shape[2] > 1 else mask
+        query = self.query[rows][:, :, queries]
+        return self._attend(query, self.key[rows], self.value[rows], mask)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        others: dict[str, Any] = dict(self.others)
+        if self.enable_gqa:
+            others["enable_gqa"] = True
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            dropout_p=self.dropout_p,
+            is_causal=self.is_causal,
+            scale=self.scale,
+            **others,
+        )
+
+
+def uncast(device: torch.device) -> AbstractContextManager:
+    """Inside the block tensors keep their precision, also where `torch.autocast` is on."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def scaled_scores(query: Tensor, key: Tensor, mask: Tensor | None, factor: float) -> Tensor:
+    """Scaled scores, (B, A, N, L), in at least single precision."""
+    precision = torch.promote_types(query.dtype, torch.float32)
+    with uncast(query.device):
+        scores = (query.to(precision) * factor) @ key.to(precision).transpose(-1, -2)
+        return scores if mask is None else scores + mask.to(precision)
+
+
+def _length(keys: slice, count: int) -> int:
+    return len(range(count)[keys])
+
+
+def _parts(queries: int, scores_a_query: int) -> list[slice]:
+    """Slices of the queries of which each has few enough scores to be held at once."""
+    each = max(1, _MOST_SCORES // max(scores_a_query, 1))
+    return [slice(start, min(start + each, queries)) for start in range(0, queries, each)]
+
+
+class _MeanProbabilities(torch.autograd.Function):
+    """The mean over heads of the softmax of scores, for some of the keys.
+
+    Heads' probabilities are computed again for the gradient, so that between the passes nothing is
+    held but query and key, which attention holds anyway.
+    """
+
+    @staticmethod
+    def forward(  # noqa: D102
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        mask: Tensor | None,
+        bias: Tensor | None,
+        factor: float,
+        keys: slice,
+    ) -> Tensor:
+        ctx.save_for_backward(query, key, mask, bias)
+        ctx.factor, ctx.keys = factor, keys
+        return torch.cat(
+            [
+                _probabilities(query, key, mask, bias, factor, keys, part)[..., keys].mean(1)
+                for part in _parts(query.shape[2], _scores_a_query(query, key))
+            ],
+            1,
+        )
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
+        query, key, mask, bias = ctx.saved_tensors
+        precision = torch.promote_types(query.dtype, torch.float32)
+        of_query = torch.empty_like(query) if ctx.needs_input_grad[0] else None
+        of_key = torch.zeros(key.shape, dtype=precision, device=key.device)
+        for part in _parts(query.shape[2], _scores_a_query(query, key)):
+            all_keys = _probabilities(query, key, mask, bias, ctx.factor, ctx.keys, part)
+            chosen = all_keys[..., ctx.keys]
+            of_chosen = chosen * (slope[:, part] / query.shape[1]).unsqueeze(1)
+            of_scores = all_keys * -of_chosen.sum(-1, keepdim=True)
+            of_scores[..., ctx.keys] += of_chosen
+            of_scores *= ctx.factor
+            if of_query is not None:
+                of_query[:, :, part] = (of_scores @ key.to(precision)).to(query.dtype)
+            if ctx.needs_input_grad[1]:
+                of_key += of_scores.transpose(-1, -2) @ query[:, :, part].to(precision)
+        return of_query, of_key.to(key.dtype) if ctx.needs_input_grad[1] else None, *(None,) * 4
+
+
+def _scores_a_query(query: Tensor, key: Tensor) -> int:
+    return query.shape[0] * query.shape[1] * key.shape[2]
+
+
+def _probabilities(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    factor: float,
+    keys: slice,
+    part: slice,
+) -> Tensor:
+    """Probabilities of some queries over all keys, (B, A, part, L)."""
+    if mask is not None and mask.shape[2] > 1:
+        mask = mask[:, :, part]
+    scores = scaled_scores(query[:, :, part], key, mask, factor)
+    if bias is not None:
+        scores[..., keys] += bias[:, :, part] if bias.shape[2] > 1 else bias
+    return scores.softmax(-1)

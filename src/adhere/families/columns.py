@@ -1,0 +1,282 @@
+"""From the words of a prompt to columns of the text that attention reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from adhere.attention.columns import Columns
+from adhere.errors import SubjectNotFound, UnsupportedPipeline
+from adhere.subjects.subject import Subject
+from adhere.subjects.tokenizing import Tokens, tokenize
+
+Span = tuple[int, int]
+
+
+def as_given(prompt: str) -> str:
+    """A prompt that no template is put around."""
+    return prompt
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A text encoder that reaches attention: how it reads a prompt, and where its columns are.
+
+    Attributes:
+        name: the tokenizer's attribute in the pipeline.
+        tokenizer: the tokenizer.
+        argument: the pipeline's argument that it reads.
+        render: puts the template around a prompt.
+        dropped: tokens at the beginning whose states are not kept.
+        first: its first column.
+        length: how many columns it has; None for all that follow.
+        side: "right" where padding follows the words; "left" where it comes first, so that columns
+            count from the end.
+        limit: how many tokens it reads; None for the tokenizer's own limit.
+        lowers: whether the pipeline lower-cases and strips the prompt.
+        tail: how many of the template's last tokens come after the padding.
+        chunk: longer texts come in chunks of so many columns, each with a start and an end token.
+        pads: whether columns of padding take part in the softmax over tokens.
+        has_images: whether tokens of images may stand before the words.
+    """
+
+    name: str
+    tokenizer: Any
+    argument: str = "prompt"
+    render: Callable[[str], str] = as_given
+    dropped: int = 0
+    first: int = 0
+    length: int | None = None
+    side: str = "right"
+    limit: int | None = None
+    lowers: bool = False
+    tail: int = 0
+    chunk: int | None = None
+    pads: bool = False
+    has_images: bool = False
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One prompt as attention reads it.
+
+    Attributes:
+        prompt: the prompt.
+        tokens: its tokens as text, by the first encoder, with the special ones.
+        columns: for each token all its columns, of every encoder.
+        encoders: name of each encoder to its columns of each token.
+        subjects: with indices of the first encoder's tokens.
+        placed: the same with columns in their place.
+        words: columns of the prompt itself.
+        specials: columns of tokens that open or close the text.
+        competing: columns that a softmax over tokens takes in.
+    """
+
+    prompt: str
+    tokens: tuple[str, ...]
+    columns: tuple[tuple[int, ...], ...]
+    encoders: Mapping[str, tuple[tuple[int, ...], ...]]
+    subjects: tuple[Subject, ...]
+    placed: tuple[Subject, ...]
+    words: tuple[int, ...]
+    specials: tuple[int, ...]
+    competing: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The tokens of one encoder: characters of the prompt, or None, and columns, or None."""
+
+    spans: tuple[Span | None, ...]
+    columns: tuple[int | None, ...]
+
+
+def place(
+    encoders: Sequence[Encoder],
+    prompts: Mapping[str, str],
+    subjects: Sequence[Subject],
+    total: int,
+    valid: int | None = None,
+) -> Placed:
+    """Where the words of a prompt are among the text's columns.
+
+    Args:
+        encoders: those that reach attention, the first with the tokens that subjects name.
+        prompts: the pipeline's text arguments; an encoder whose own is not given reads "prompt".
+        subjects: with indices of the first encoder's tokens.
+        total: how many columns the denoiser really gets.
+        valid: how many of them are not padding, if it is known.
+
+    Raises:
+        SubjectNotFound: a subject lies beyond what the first encoder reads.
+        UnsupportedPipeline: the columns do not fit the prompt, which the pipeline has changed.
+    """
+    lead = encoders[0]
+    text = prompts.get(lead.argument) or prompts["prompt"]
+    own = tokenize(lead.tokenizer, text)
+    found = [
+        _find(encoder, prompts.get(encoder.argument) or prompts["prompt"], total, valid)
+        for encoder in encoders
+    ]
+    each: dict[str, tuple[tuple[int, ...], ...]] = {}
+    for encoder, its in zip(encoders, found, strict=True):
+        theirs = prompts.get(encoder.argument) or prompts["prompt"]
+        spans = own.spans if theirs == text else _elsewhere(own, theirs)
+        each[encoder.name] = tuple(_overlapping(its, span) for span in spans)
+    if lead.render is as_given and not lead.lowers:
+        # Special tokens stand for no characters, and have columns all the same.
+        exact = tuple(() if c is None else (c,) for c in found[0].columns)
+        each[lead.name] = exact
+    columns = tuple(
+        tuple(sorted({c for of_one in each.values() for c in of_one[token]}))
+        for token in range(len(own.spans))
+    )
+    words, specials, competing = set(), set(), set()
+    for encoder, its in zip(encoders, found, strict=True):
+        inside = {c for s, c in zip(its.spans, its.columns, strict=True) if s and c is not None}
+        all_of_it = {c for c in its.columns if c is not None}
+        words |= inside
+        specials |= all_of_it - inside
+        competing |= _competing(encoder, inside, total) if encoder.pads else inside
+    read = (*range(own.end), *range(len(columns) - own.closing, len(columns)))
+    return Placed(
+        prompt=text,
+        tokens=own.kept,
+        columns=tuple(columns[token] for token in read),
+        encoders=each,
+        subjects=tuple(subjects),
+        placed=tuple(_in_columns(subject, own, columns) for subject in subjects),
+        words=tuple(sorted(words)),
+        specials=tuple(sorted(specials)),
+        competing=tuple(sorted(competing)),
+    )
+
+
+def batched(placed: Sequence[Placed], total: int) -> Columns:
+    """The columns of several samples, each prompt once for each of its images."""
+    masks = torch.zeros((3, len(placed), total), dtype=torch.bool)
+    for sample, one in enumerate(placed):
+        for mask, columns in zip(masks, (one.words, one.specials, one.competing), strict=True):
+            mask[sample, list(columns)] = True
+    return Columns(*masks)
+
+
+def _find(encoder: Encoder, prompt: str, total: int, valid: int | None) -> _Found:
+    """The tokens of one encoder for a rendered prompt."""
+    body, before = prompt, 0
+    if encoder.lowers:
+        before = len(prompt) - len(prompt.lstrip())
+        body = prompt.strip().lower()
+    text = encoder.render(body)
+    start = max(text.find(body), 0)
+    tokens = tokenize(encoder.tokenizer, text)
+    if encoder.render is as_given:
+        # Words of textual inversion are written out, so that the text may be longer.
+        start, stop = 0, len(tokens.text)
+    else:
+        stop = start + len(body)
+    width = total - encoder.first if encoder.length is None else encoder.length
+    if encoder.chunk and width > encoder.chunk and width % encoder.chunk:
+        raise UnsupportedPipeline(
+            f"The text has {width} columns, which is no multiple of the {encoder.chunk} that "
+            f"{encoder.name} makes: another text encoder made them. Nursing cannot find words "
+            "in them."
+        )
+    limit = min(encoder.limit or tokens.limit, width + encoder.dropped)
+    if encoder.chunk and width > encoder.chunk:
+        limit = width
+    spans = tuple(
+        (a - start + before, b - start + before) if b > a and a < stop and b > start else None
+        for a, b in tokens.spans
+    )
+    count = min(len(spans), limit)
+    kept = width if valid is None else valid
+    # Columns count from the end where something of unknown length comes before the words.
+    if encoder.side == "left" or encoder.has_images:
+        offset = kept - count
+    else:
+        offset = -encoder.dropped
+    if valid is not None and not encoder.has_images and count - encoder.dropped != valid:
+        raise UnsupportedPipeline(
+            f"The denoiser reads {valid} text columns, where {prompt[:60]!r} has "
+            f"{count - encoder.dropped} tokens: the pipeline has rewritten or cut the prompt. "
+            "Call it with the text that it should draw, and without prompt rewriting."
+        )
+    columns = tuple(
+        _column(encoder, tokens, index, count, offset, width) for index in range(len(spans))
+    )
+    return _Found(spans, columns)
+
+
+def _column(
+    encoder: Encoder, tokens: Tokens, index: int, count: int, offset: int, width: int
+) -> int | None:
+    """The column of a token; None where its state is not kept."""
+    if encoder.chunk and count > encoder.chunk:
+        inner = encoder.chunk - 2
+        if index == 0:
+            return encoder.first
+        place, rest = divmod(index - 1, inner)
+        return encoder.first + place * encoder.chunk + rest + 1
+    if encoder.tail and index >= count - encoder.tail:
+        return encoder.first + width - (count - index)
+    cut = len(tokens.pieces) - count
+    if cut and index >= count - tokens.closing:
+        # A text that is cut off keeps its closing tokens.
+        index -= cut
+        if index < count - tokens.closing:
+            return None
+    column = index + offset
+    return encoder.first + column if column >= 0 else None
+
+
+def _competing(encoder: Encoder, inside: set[int], total: int) -> set[int]:
+    """All columns but the start tokens and the last of each chunk."""
+    chunk = encoder.chunk or total
+    ends = {total - 1} if total < chunk else set(range(chunk - 1, total, chunk))
+    return set(range(total)) - set(range(0, total, chunk)) - (ends | {total - 1})
+
+
+def _overlapping(found: _Found, span: Span | None) -> tuple[int, ...]:
+    """Columns of the tokens that share a character with a span."""
+    if span is None or span[0] == span[1]:
+        return ()
+    return tuple(
+        column
+        for own, column in zip(found.spans, found.columns, strict=True)
+        if own and column is not None and own[0] < span[1] and span[0] < own[1]
+    )
+
+
+def _elsewhere(own: Tokens, text: str) -> tuple[Span | None, ...]:
+    """Where the tokens' words are in another text, the first place of each."""
+    low, spans = text.lower(), []
+    for start, stop in own.spans:
+        at = low.find(own.text[start:stop].lower()) if stop > start else -1
+        spans.append((at, at + stop - start) if at >= 0 else None)
+    return tuple(spans)
+
+
+def _in_columns(subject: Subject, own: Tokens, columns: Sequence[tuple[int, ...]]) -> Subject:
+    """A subject with columns in the place of tokens."""
+
+    def of(text: str, indices: Sequence[int]) -> tuple[int, ...]:
+        found = tuple(dict.fromkeys(c for index in indices for c in columns[index]))
+        if not found:
+            raise SubjectNotFound(
+                f"{text!r} has no column in the text that the model reads: it is cut off, or the "
+                f"text is another one. Shorten the prompt, or name another subject. {own.table()}"
+            )
+        return found
+
+    return replace(
+        subject,
+        token_indices=of(subject.text, subject.token_indices),
+        attributes=tuple(
+            replace(attribute, token_indices=of(attribute.text, attribute.token_indices))
+            for attribute in subject.attributes
+        ),
+    )

@@ -1,0 +1,148 @@
+"""U-Net pipelines: Stable Diffusion 1 and 2, SDXL, and those around the same denoiser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+from adhere.attention.call import AttentionCall, Region
+from adhere.errors import UnsupportedPipeline
+from adhere.families.base import Family, Layer, Opened
+from adhere.families.call import DenoiserCall
+from adhere.families.columns import Encoder
+
+_BLOCK = re.compile(r"(down_blocks|mid_block|up_blocks)(?:\.(\d+))?\.")
+_ORDER = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
+# Cells on the shorter side that a map needs to show where a subject is.
+_ENOUGH_CELLS = 16
+# Columns of CLIP's text encoder.
+_CLIP_COLUMNS = 77
+
+
+class UNetFamily(Family):
+    """Knows `UNet2DConditionModel`: cross-attention at several resolutions, batched branches."""
+
+    component = "unet"
+    sample, text, conditional = "sample", "encoder_hidden_states", "last"
+    models = (UNet2DConditionModel,)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every cross-attention layer, in the order of a pass."""
+        return self._layers(".attn2")
+
+    def self_layers(self) -> tuple[Layer, ...]:
+        """Every self-attention layer, in the order of a pass."""
+        return self._layers(".attn1")
+
+    def _layers(self, ending: str) -> tuple[Layer, ...]:
+        blocks = len(self._config.block_out_channels)
+        found = []
+        for name, module in self.denoiser.named_modules():
+            place = _BLOCK.match(name)
+            if place is None or not name.endswith(ending):
+                continue
+            part, number = place[1], int(place[2] or 0)
+            depth = {
+                "down_blocks": number,
+                "mid_block": blocks - 1,
+                "up_blocks": blocks - 1 - number,
+            }[part]
+            found.append((_ORDER[part], Layer(name, module, 2**depth)))
+        return tuple(layer for _, layer in sorted(found, key=lambda pair: pair[0]))
+
+    @property
+    def _config(self) -> Any:
+        return self.denoiser.config
+
+    def objective_factor(self) -> int:
+        """The coarsest resolution that shows where a subject is.
+
+        That is the coarsest with at least 16 cells on the shorter side at the model's native
+        size: 16x16 for Stable Diffusion at 512 pixels, 32x32 for SDXL at 1024, as the papers
+        have it. Where no resolution has as many, the finest.
+        """
+        native = self._config.sample_size
+        # A configuration may leave it open; 64 is what most have.
+        side = min(native) if isinstance(native, Sequence) else native or 64
+        factors = sorted({layer.factor for layer in self.layers()})
+        if not factors:
+            raise UnsupportedPipeline(
+                f"{type(self.denoiser).__name__} has no cross-attention (no module named attn2), "
+                "and nursing reads that. Use a text-to-image model."
+            )
+        enough = [f for f in factors if -(-side // f) >= _ENOUGH_CELLS]
+        return max(enough) if enough else factors[0]
+
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """Blocks by their side of the network."""
+        return {"all": "", "down": "down_blocks", "middle": "mid_block", "up": "up_blocks"}
+
+    def region(self, opened: Opened, call: AttentionCall) -> Region:
+        """All queries are the image's, all keys the text's."""
+        return Region.of(opened.first, opened.samples, slice(None), slice(None))
+
+    def size(self, call: DenoiserCall) -> tuple[int, int]:
+        """Height and width of the latents."""
+        height, width = call[self.sample].shape[-2:]
+        return height, width
+
+    def timestep(self, args: tuple, keywords: Mapping[str, Any]) -> Any:
+        """The timestep as it was given."""
+        return DenoiserCall.of(self.denoiser, args, keywords).get("timestep")
+
+    def place_of(self, call: DenoiserCall) -> tuple[slice, ...]:
+        """The first channels; an inpainting denoiser takes more."""
+        return slice(None), slice(0, self._config.out_channels)
+
+    @property
+    def tokenizer(self) -> tuple[str, Any]:
+        """Name and value of the first tokenizer; SDXL's refiner has the second alone."""
+        for name in ("tokenizer", "tokenizer_2"):
+            found = getattr(self.pipe, name, None)
+            if found is not None:
+                return name, found
+        raise UnsupportedPipeline(
+            f"{type(self.pipe).__name__} has no tokenizer, by which the words of the prompt are "
+            "found. Load it with one, also where prompt_embeds are given."
+        )
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """CLIP's; SDXL's two share their columns.
+
+        With Stable Diffusion 1's text encoder padding competes too. The others put so much
+        attention on the end token and the padding that words would never stand out. They are told
+        apart by the width of the tokens (1024 and 2048 against 768) or by a second tokenizer.
+
+        Source: the switch `sd_2_1` of the code published with arXiv 2301.13826.
+        """
+        width = self._config.cross_attention_dim
+        width = max(width) if isinstance(width, Sequence) else width
+        is_first_generation = getattr(self.pipe, "tokenizer_2", None) is None and width < 1024
+        name, tokenizer = self.tokenizer
+        return (Encoder(name, tokenizer, chunk=_CLIP_COLUMNS, pads=is_first_generation),)
+
+    def check(self) -> None:
+        """Refuse what cannot be nursed.
+
+        Raises:
+            UnsupportedPipeline: by the name of what is in the way.
+        """
+        kind = type(self.pipe).__name__
+        has_third = hasattr(type(self.pipe), "image_guidance_scale")
+        if has_third or hasattr(self.pipe, "pag_applied_layers"):
+            raise UnsupportedPipeline(
+                f"{kind} denoises three branches at once (it guides by something besides the "
+                "prompt), and nursing knows two. Use the plain pipeline of the same model."
+            )
+        if kind == "StableDiffusionAttendAndExcitePipeline":
+            raise UnsupportedPipeline(
+                f"{kind} nurses by itself. Use StableDiffusionPipeline of the same model with "
+                "adhere.AttendAndExcite.official()."
+            )
+        self.objective_factor()
+        self.encoders()
+        self.refuse_switches()

@@ -1,0 +1,111 @@
+"""Several objectives as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from adhere.methods.base import LatentMethod, Read, expect, finite
+from adhere.methods.reading import Reading, Subjects
+from adhere.methods.schedule import Schedule, Step
+
+
+def terms_of(method: LatentMethod) -> tuple[tuple[float, LatentMethod], ...]:
+    """A method as pairs of a weight and a method."""
+    return method.terms if isinstance(method, WeightedSum) else ((1.0, method),)
+
+
+@dataclass(frozen=True)
+class WeightedSum(LatentMethod):
+    """The weighted sum of several losses.
+
+    `a + 0.5 * b` makes one. Thresholds are compared with the score of the first term that moves
+    latents, and maps and peaks in the trace are as that term sees them.
+
+    Attributes:
+        terms: pairs of a weight and a method.
+        own_schedule: when latents move; None takes the schedule of the first term that moves them.
+    """
+
+    name: ClassVar[str] = "weighted-sum"
+    terms: tuple[tuple[float, LatentMethod], ...]
+    own_schedule: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        weights = [weight for weight, _ in self.terms]
+        expect(finite(weights), f"weights {weights}", "finite numbers")
+
+    @property
+    def leader(self) -> LatentMethod:
+        """The first term that moves latents, or the first where none does."""
+        methods = [method for _, method in self.terms]
+        return next((method for method in methods if method.moves), methods[0])
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its own, or that of the first term that moves latents."""
+        return self.own_schedule or self.leader.schedule
+
+    @property
+    def layers(self) -> str:  # type: ignore[override]
+        """The layers that the first term that moves latents reads."""
+        return self.leader.layers
+
+    @property
+    def moves(self) -> bool:
+        """Whether any of the terms does."""
+        return self.leader.moves
+
+    @property
+    def needs_self_attention(self) -> bool:  # type: ignore[override]
+        """Whether any of the terms does."""
+        return any(method.needs_self_attention for _, method in self.terms)
+
+    @property
+    def needs_boxes(self) -> bool:  # type: ignore[override]
+        """Whether any of the terms does."""
+        return any(method.needs_boxes for _, method in self.terms)
+
+    @property
+    def least_subjects(self) -> int:  # type: ignore[override]
+        """The most that any of the terms asks for."""
+        return max(method.least_subjects for _, method in self.terms)
+
+    def loss(self, reading: Reading) -> Tensor:
+        """The weighted sum of the losses, (B,)."""
+        return torch.stack([weight * m.loss(reading) for weight, m in self.terms]).sum(0)
+
+    def score(self, reading: Reading) -> Tensor:
+        """What the first term that moves latents compares with its thresholds, (B,)."""
+        return self.leader.score(reading)
+
+    def maps(self, reading: Reading) -> Tensor:
+        """What the first term that moves latents sees, (B, H, W, T)."""
+        return self.leader.maps(reading)
+
+    def peaks(self, reading: Reading) -> list[Tensor]:
+        """Those of the first term that moves latents, (S,) for each sample."""
+        return self.leader.peaks(reading)
+
+    def search(self, latents: Tensor, read: Read, step: Step) -> Tensor:
+        """The searches of the terms, one after the other."""
+        for _, method in self.terms:
+            if method.searches:
+                latents = method.search(latents, read, step)
+        return latents
+
+    @property
+    def searches(self) -> bool:
+        """Whether any of the terms does."""
+        return any(method.searches for _, method in self.terms)
+
+    def reads_finer(self, subjects: Subjects) -> bool:
+        """Whether any of the terms does."""
+        return any(method.reads_finer(subjects) for _, method in self.terms)
+
+    def watches(self, step: Step) -> bool:
+        """Whether any of the terms does."""
+        return any(method.watches(step) for _, method in self.terms)

@@ -1,0 +1,5 @@
+"""Nursing a pipeline while it samples."""
+
+from adhere.nursing.block import nurse
+
+__all__ = ["nurse"]

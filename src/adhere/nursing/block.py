@@ -1,0 +1,205 @@
+"""`nurse`: shifts an unmodified pipeline's latents before each step, and edits its attention.
+
+One step: before the denoiser runs, the latents are found in its real input, moved by the method,
+and the shift is added to the input of every branch. When the scheduler steps, the shift is added
+to its sample too. Both see the moved latents, from the first step on.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import nn
+
+from adhere.errors import AlreadyNursed, UnsupportedPipeline
+from adhere.families import Family, family_of
+from adhere.methods.base import AttentionMethod, LatentMethod, Method, checked
+from adhere.nursing.hooks import around_calls, shadowed
+from adhere.nursing.prompts import (
+    Prompts,
+    checked_boxes,
+    checked_prompts,
+    warn_of_late_thresholds,
+)
+from adhere.nursing.run import Run
+from adhere.nursing.trace import RunTrace, Trace
+
+_NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_NURSED_LOCK = threading.Lock()
+
+
+@contextmanager
+def nurse(
+    pipe: Any,
+    method: Method | Sequence[Method],
+    *,
+    prompt: str | Sequence[str] | None = None,
+    subjects: Sequence[Any] | None = None,
+    boxes: Mapping[str, Sequence[float]] | None = None,
+) -> Iterator[Trace]:
+    """Nurse every call of a pipeline inside the block, and leave it as it was.
+
+    A pipeline that shares the denoiser but not the scheduler is left alone, also in another
+    thread.
+
+    Args:
+        pipe: a diffusers pipeline, modular ones too, around a denoiser that is known; see
+            `adhere.families`.
+        method: a method, or several: at most one that moves latents (methods that do can be
+            added to one) and any number that edit attention. Objectives read the model's own
+            attention; edits act on the pipeline's own pass.
+        prompt: what the pipeline will be called with. It is overheard where the pipeline encodes
+            its prompt itself; give it where the pipeline is called with embeddings.
+        subjects: None to find them; for one prompt a list of words, indices, (attribute, noun)
+            pairs or `Subject`s; for several prompts one such list, or None, each.
+        boxes: places of subjects by their name, each (left, top, right, bottom) in fractions of
+            the image.
+
+    Yields:
+        The trace, which fills while the pipeline runs.
+
+    Raises:
+        UnsupportedPipeline: the pipeline, or a switch that is on in it, cannot be nursed; or it
+            is called with another prompt than the one given here.
+        AlreadyNursed: the pipeline is inside another such block.
+        SubjectNotFound: a prompt has no subject, or not the one named.
+        NoAttentionRecorded: while sampling, when a layer does not use PyTorch's attention.
+        NonFiniteLoss: while sampling, when latents or loss become NaN or infinite.
+        ValueError: an empty prompt; no method, or an object that is not a method; several methods
+            that move latents; a box outside the image.
+    """
+    family = family_of(pipe)
+    methods = checked(method)
+    texts = checked_prompts(prompt)
+    is_list = prompt is not None and not isinstance(prompt, str)
+    prompts = Prompts(family, methods, texts, is_list, subjects, checked_boxes(boxes))
+    for index, text in enumerate(texts or ()):
+        prompts.subjects({"prompt": text}, index, len(texts or ()))
+    for one in methods:
+        if isinstance(one, LatentMethod):
+            family.chosen(one.layers)
+    warn_of_late_thresholds(methods)
+    block = _Block(family, methods, prompts)
+    scheduler = pipe.scheduler
+    with _NURSED_LOCK:
+        if family.denoiser in _NURSED or "step" in vars(scheduler):
+            raise AlreadyNursed(
+                "The pipeline, or the denoiser or scheduler that it shares, is inside another "
+                "nurse block. Leave that one first, or give both methods to one: "
+                "nurse(pipe, [a, b], ...)."
+            )
+        _NURSED.add(family.denoiser)
+    try:
+        with ExitStack() as covers:
+            covers.enter_context(around_calls(family.called, block))
+            covers.enter_context(shadowed(scheduler, "set_timesteps", block.around_set_timesteps))
+            covers.enter_context(shadowed(scheduler, "step", block.around_step))
+            covers.enter_context(shadowed(pipe, "encode_prompt", prompts.overhear))
+            yield block.trace
+    finally:
+        with _NURSED_LOCK:
+            _NURSED.discard(family.denoiser)
+    block.warn_if_idle()
+
+
+class _Block:
+    """What a block knows between the runs of its pipeline."""
+
+    def __init__(self, family: Family, methods: tuple[Method, ...], prompts: Prompts) -> None:
+        movers = [m for m in methods if isinstance(m, LatentMethod)]
+        if len(movers) > 1:
+            raise ValueError(
+                f"Got {len(movers)} methods that move latents "
+                f"({', '.join(m.name for m in movers)}); add them to one: a + 0.5 * b."
+            )
+        self.family, self.prompts = family, prompts
+        self.mover = movers[0] if movers else None
+        self.editors = [m for m in methods if isinstance(m, AttentionMethod)]
+        self.trace = Trace(methods)
+        self.scheduler = family.pipe.scheduler
+        self.thread: int | None = None
+        self.run: Run | None = None
+        self.was_touched = False
+
+    def is_mine(self) -> bool:
+        """Whether a denoiser call in this thread is the nursed pipeline's."""
+        if self.family.pipe.scheduler is not self.scheduler:
+            raise UnsupportedPipeline(
+                "The pipeline's scheduler was replaced inside the nurse block, where the one "
+                "before is nursed. Set the scheduler first, then open the block."
+            )
+        return self.thread == threading.get_ident()
+
+    def around_set_timesteps(self, own: Callable) -> Callable:
+        """The scheduler's `set_timesteps`, by which a pipeline begins a run in its thread."""
+
+        def set_timesteps(*args: Any, **kwargs: Any) -> Any:
+            here, run = threading.get_ident(), self.run
+            if run is not None and run.calls and self.thread != here and self.thread is not None:
+                raise UnsupportedPipeline(
+                    "Two threads sample with one scheduler, whose state they would mix. Give each "
+                    "pipeline a copy: pipe.scheduler = copy.deepcopy(pipe.scheduler)."
+                )
+            self.thread, self.run = here, None
+            return own(*args, **kwargs)
+
+        return set_timesteps
+
+    def around_step(self, own: Callable) -> Callable:
+        """The scheduler's step."""
+
+        def step(*args: Any, **kwargs: Any) -> Any:
+            run = self.run
+            if run is None or self.thread != threading.get_ident():
+                return own(*args, **kwargs)
+            result = run.around_step(own, *args, **kwargs)
+            if run.is_over:
+                self.run = self.thread = None
+                self.prompts.heard.clear()
+            return result
+
+        return step
+
+    def before_denoiser(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        """A run begins at its first call."""
+        if self.run is None:
+            self.trace.runs.append(RunTrace())
+            self.run = Run(
+                self.family, self.prompts, self.mover, self.editors, self.trace.runs[-1]
+            )
+        return self.run.before_denoiser(args, kwargs)
+
+    def after_denoiser(self, is_done: bool) -> None:
+        """Close what was open for one call."""
+        if self.run is not None:
+            self.run.after_denoiser(is_done)
+            self.was_touched |= self.run.is_touched
+
+    def warn_if_idle(self) -> None:
+        """Say so where nothing was done."""
+        names = " and ".join(method.name for method in self.trace.methods)
+        if not self.trace.runs:
+            warnings.warn(
+                f"{names} nursed nothing: the pipeline did not sample inside the nurse block. "
+                "Call it there, with the scheduler that it had when the block began.",
+                stacklevel=4,
+            )
+        elif not self.was_touched and not self._is_empty_window():
+            steps = self.trace.full_forwards
+            warnings.warn(
+                f"{names} nursed nothing: none of the {steps} denoiser call(s) lies in the "
+                "method's window. Use more steps, or a wider window (start, stop).",
+                stacklevel=4,
+            )
+
+    def _is_empty_window(self) -> bool:
+        """Whether the user asked for nothing by an empty window or a step size of 0."""
+        mover = self.mover
+        return mover is not None and (
+            mover.schedule.start >= mover.schedule.stop or not mover.schedule.step_size
+        )

@@ -1,0 +1,380 @@
+"""One nursing pass: run the denoiser, read attention, compute the loss, shift the latents.
+
+Shapes: B samples, K of them chosen, T text columns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adhere.attention.call import AttentionCall, uncast
+from adhere.attention.columns import Columns
+from adhere.attention.tap import recording
+from adhere.errors import UnsupportedPipeline
+from adhere.families import Family, Layer, Opened, Placed
+from adhere.methods.base import LatentMethod
+from adhere.methods.reading import Reading, Subjects
+from adhere.methods.schedule import Step
+from adhere.nursing.hooks import eager, frozen
+from adhere.nursing.trace import StepRecord
+from adhere.nursing.updates import Evaluation, move
+
+# Small gradients survive half precision when the loss is this much larger on the way back; the
+# next is tried where it is too much.
+_HALF_PRECISION_SCALES = (4096.0, 64.0, 1.0)
+# Self-attention of more cells than this would fill the memory.
+_MOST_SELF_CELLS = 1024
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Which layers are read for a method.
+
+    Attributes:
+        layers: those that attend to text, in the order of a pass.
+        factor: the resolution that objectives read.
+        self_layers: those whose self-attention is read.
+    """
+
+    layers: tuple[Layer, ...]
+    factor: int
+    self_layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What one run draws.
+
+    Attributes:
+        family: of the pipeline.
+        placed: for each sample where its words are.
+        columns: what the text's columns are.
+    """
+
+    family: Family
+    placed: tuple[Placed, ...]
+    columns: Columns
+
+    @property
+    def subjects(self) -> Subjects:
+        """One list a sample, with columns as indices."""
+        return [one.placed for one in self.placed]
+
+    def reader(self, method: LatentMethod) -> Reader:
+        """The layers that a method reads of these prompts."""
+        return reader_of(self.family, method, self.subjects)
+
+    def reading(
+        self,
+        reader: Reader,
+        rows: Mapping[str, Tensor],
+        heads: Mapping[str, int],
+        size: tuple[int, int],
+        step: Step,
+        samples: Sequence[int] | None = None,
+        self_rows: Mapping[str, Tensor] | None = None,
+        previous: Reading | None = None,
+    ) -> Reading:
+        """What a pass saw, from each layer's rows (B, N, T).
+
+        Raises:
+            UnsupportedPipeline: a layer has other cells than its grid.
+        """
+        grids = {}
+        for layer in reader.layers:
+            found = rows[layer.name]
+            own = tuple(-(-side // layer.factor) for side in size)
+            if found.shape[1] != own[0] * own[1]:
+                raise UnsupportedPipeline(
+                    f"The attention of {layer.name} has {found.shape[1]} places where "
+                    f"{own[0]} x {own[1]} were expected. Undo what merges tokens."
+                )
+            grids[layer.name] = found.unflatten(1, own)
+        chosen = range(len(self.placed)) if samples is None else samples
+        return Reading(
+            layers=grids,
+            heads=heads,
+            factors={layer.name: layer.factor for layer in reader.layers},
+            size=size,
+            factor=reader.factor,
+            columns=self.columns if samples is None else self.columns.take(samples),
+            subjects=[self.placed[sample].placed for sample in chosen],
+            step=step,
+            self_layers=self_rows or {},
+            previous=previous,
+        )
+
+
+def reader_of(family: Family, method: LatentMethod, subjects: Subjects) -> Reader:
+    """The layers that a method reads.
+
+    Raises:
+        UnsupportedPipeline: the method needs self-attention, and the model has none in reach.
+        ValueError: the method's layers do not have the resolution that objectives read.
+    """
+    factor = family.objective_factor()
+    is_finer = method.reads_finer(subjects)
+    layers = tuple(
+        layer
+        for layer in family.chosen(method.layers)
+        if layer.factor == factor or (is_finer and layer.factor < factor)
+    )
+    if not layers:
+        raise ValueError(
+            f"layers {method.layers!r} has none of the resolution that objectives read; choose "
+            "others."
+        )
+    if not method.needs_self_attention:
+        return Reader(layers, factor)
+    own = tuple(layer for layer in family.self_layers() if layer.factor == factor)
+    if not own:
+        raise UnsupportedPipeline(
+            f"{method.name} reads self-attention, and {type(family.denoiser).__name__} has none "
+            "that can be read. Use another method."
+        )
+    return Reader(layers, factor, own)
+
+
+def look(context: Context, reader: Reader, opened: Opened, run: Callable[[], object]) -> Reading:
+    """The attention of a pass that somebody else runs, cut short after the last layer read.
+
+    Args:
+        context: what is drawn.
+        reader: which layers.
+        opened: the call that `run` makes.
+        run: calls the denoiser.
+    """
+    heads: dict[str, int] = {}
+
+    def read(name: str, call: AttentionCall) -> Tensor:
+        heads[name] = call.heads
+        return call.mean_probabilities(context.family.region(opened, call))
+
+    with recording({layer.name: layer.module for layer in reader.layers}, read) as record:
+        rows = record(run)
+    return context.reading(reader, rows, heads, opened.size, Step(0, 1, 0.0))
+
+
+def nurse_latents(
+    context: Context,
+    reader: Reader,
+    method: LatentMethod,
+    opened: Opened,
+    step: Step,
+    previous: Reading | None,
+    is_first: bool,
+) -> tuple[Tensor, StepRecord, Reading]:
+    """Where the method would have the latents of a call, and what it saw.
+
+    Only the conditional samples are passed, up to the last layer read; nothing keeps a graph for
+    weights. The caller's `torch.autocast` holds for the denoiser, and not for what is made of its
+    attention. The latents are taken as the denoiser sees them: there a step size means the same
+    whatever the scheduler, which may hold them sqrt(1 + sigma^2) times larger.
+
+    Args:
+        context: of the run.
+        reader: of the method's layers.
+        method: what moves them.
+        opened: the pipeline's own call, all branches.
+        step: where the loop is.
+        previous: the reading of the nursed step before, without a graph.
+        is_first: whether this is the run's first call, before which a method may search.
+
+    Returns:
+        The shift of the denoiser's input, (B, ...) in at least float32; the record; and the last
+        reading, without a graph.
+
+    Raises:
+        NonFiniteLoss: the loss, its gradient or the moved latents hold NaN or infinity.
+        NoAttentionRecorded: a layer did not use PyTorch's attention.
+    """
+    started = time.perf_counter()
+    schedule, family = method.schedule, context.family
+    denoiser: Any = family.denoiser
+    device = opened.latents.device
+    is_cast = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(
+        device.type
+    )
+    everyone = list(range(opened.samples))
+    last: dict[int, tuple[Reading, int]] = {}
+    first: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    forwards = 0
+    layers = {layer.name: layer.module for layer in _in_order(family, reader)}
+    crosses = {layer.name for layer in reader.layers}
+    selves = {layer.name for layer in reader.self_layers}
+
+    def read(name: str, call: AttentionCall) -> tuple[Tensor | None, Tensor | None, int]:
+        cross = own = None
+        if name in crosses:
+            cross = call.mean_probabilities(family.region(current[0], call))
+        if name in selves:
+            region = family.self_region(current[0], call)
+            cells = current[0].size[0] * current[0].size[1] // reader.factor**2
+            if cells > _MOST_SELF_CELLS:
+                raise UnsupportedPipeline(
+                    f"{method.name} reads self-attention, of {cells} x {cells} here, which is "
+                    "too much to hold. Draw a smaller image, or use another method."
+                )
+            own = call.mean_probabilities(region)
+        return cross, own, call.heads
+
+    current: list[Opened] = []
+    with (
+        uncast(device),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        eager(),
+        frozen(denoiser),
+        recording(layers, read) as record,
+    ):
+        usable = replace(opened, call=opened.call.for_autograd())
+        precision = torch.promote_types(opened.latents.dtype, torch.float32)
+        latents = opened.latents.to(precision).clone()
+
+        def see(moving: Tensor, samples: list[int]) -> Reading:
+            nonlocal forwards
+            forwards += 1
+            asked = family.passing(usable, moving, samples)
+            current[:] = [
+                replace(usable, call=asked, rows=len(samples), first=0, samples=len(samples))
+            ]
+
+            def run() -> None:
+                with torch.autocast(device.type) if is_cast else nullcontext():
+                    denoiser.forward(*asked.args, **asked.keywords)
+
+            found = record(run)
+            return context.reading(
+                reader,
+                {name: found[name][0] for name in crosses},
+                {name: heads for name, (_, _, heads) in found.items()},
+                opened.size,
+                step,
+                samples,
+                {name: found[name][1] for name in selves},
+                None if previous is None else previous.take(samples),
+            )
+
+        def evaluate(moving: Tensor, chosen: Tensor) -> Evaluation:
+            samples = chosen.tolist()
+            reading = see(moving, samples)
+            loss = method.loss(reading)
+            score = None
+            if threshold is not None:
+                score = method.score(reading)
+            kept = reading.detach()
+            if any(sample not in first for sample in samples):
+                _, peaks, means = notes(method, kept, with_maps=False)
+                first.update(
+                    {
+                        s: (p, m)
+                        for s, p, m in zip(samples, peaks, means, strict=True)
+                        if s not in first
+                    }
+                )
+            last.update({sample: (kept, place) for place, sample in enumerate(samples)})
+            return Evaluation(loss, score)
+
+        start = latents
+        if is_first and method.searches:
+            start = method.search(latents, lambda moving: see(moving, everyone), step).detach()
+        threshold = schedule.threshold_at(step)
+        is_half = (torch.get_autocast_dtype(device.type) if is_cast else opened.latents.dtype) is (
+            torch.float16
+        )
+        outcome = move(
+            start,
+            evaluate,
+            schedule.step_size_at(step),
+            threshold,
+            schedule.max_refinements_at(step),
+            schedule.updates_on_exit,
+            _HALF_PRECISION_SCALES if is_half else (1.0,),
+        )
+        shift = outcome.latents - latents
+        final = _gathered([last[sample] for sample in everyone])
+        maps, _, _ = notes(method, final)
+        seen = StepRecord(
+            step=step,
+            loss=outcome.loss.float().cpu(),
+            peaks=tuple(first[sample][0] for sample in everyone),
+            means=tuple(first[sample][1] for sample in everyone),
+            maps=maps,
+            refinements=outcome.refinements.cpu(),
+            truncated_forwards=forwards,
+            backwards=outcome.backwards,
+            seconds=time.perf_counter() - started,
+        )
+        return shift, seen, final
+
+
+def _in_order(family: Family, reader: Reader) -> list[Layer]:
+    """All layers that are read, each once, in the order of a pass."""
+    wanted = {layer.name: layer for layer in (*reader.layers, *reader.self_layers)}
+    if not reader.self_layers:
+        return list(reader.layers)
+    places = {name: place for place, (name, _) in enumerate(family.denoiser.named_modules())}
+    order = {layer.name: place for place, layer in enumerate(family.layers())}
+    blocks = {layer.name: layer for layer in family.self_layers()}
+    if set(blocks) == set(order):
+        return sorted(wanted.values(), key=lambda layer: order[layer.name])
+    # In a U-Net each self-attention stands right before the cross-attention of its block.
+    own = {layer.name: place - 0.5 for place, layer in enumerate(family.self_layers())}
+    return sorted(
+        wanted.values(),
+        key=lambda layer: own.get(layer.name, order.get(layer.name, places[layer.name])),
+    )
+
+
+def _gathered(parts: Sequence[tuple[Reading, int]]) -> Reading:
+    """The last reading of each sample as one."""
+    readings = [reading for reading, _ in parts]
+    if all(reading is readings[0] for reading in readings):
+        return readings[0]
+    singles = [reading.take([place]) for reading, place in parts]
+    whole = singles[0]
+
+    def joined(name: str) -> dict[str, Tensor]:
+        return {
+            layer: torch.cat([getattr(single, name)[layer] for single in singles])
+            for layer in getattr(whole, name)
+        }
+
+    return replace(
+        whole,
+        layers=joined("layers"),
+        self_layers=joined("self_layers"),
+        columns=Columns(
+            *(
+                torch.cat([getattr(single.columns, name) for single in singles])
+                for name in ("words", "specials", "competing")
+            )
+        ),
+        subjects=[subjects for single in singles for subjects in single.subjects],
+        previous=None,
+        _kept={},
+    )
+
+
+def notes(
+    method: LatentMethod, reading: Reading, with_maps: bool = True
+) -> tuple[Tensor, list[tuple[float, ...]], list[tuple[float, ...]]]:
+    """What the trace keeps of a reading, as the method sees it.
+
+    Returns:
+        The maps (B, H, W, T), in half precision on the CPU, or nothing of them; for each sample
+        the peaks of its subjects; and their raw mean attention.
+    """
+    reading = reading.detach() if reading.previous is not None else reading
+    with torch.no_grad():
+        peaks = [tuple(own.tolist()) for own in method.peaks(reading)]
+        means = [tuple(own.tolist()) for own in reading.subject_means()]
+        maps = method.maps(reading).half().cpu() if with_maps else torch.empty(0)
+    return maps, peaks, means

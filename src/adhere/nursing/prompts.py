@@ -1,0 +1,312 @@
+"""What is drawn: prompts given to `nurse`, or overheard from the pipeline, and their subjects."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adhere.errors import SubjectNotFound, UnsupportedPipeline
+from adhere.families import Family, Opened, Placed, place, same
+from adhere.methods.base import Method
+from adhere.subjects import Subject, find_subjects
+from adhere.subjects.tokenizing import tokenize
+from adhere.texts import check_prompt
+
+Box = tuple[float, float, float, float]
+# The pipelines' arguments that hold the prompt, one for each text encoder.
+_ARGUMENTS = ("prompt", "prompt_2", "prompt_3")
+
+
+@dataclass(frozen=True)
+class Overheard:
+    """One call of `encode_prompt`.
+
+    Attributes:
+        prompts: for each prompt its text arguments; empty where embeddings were given.
+        embeddings: what the call returned for the prompts, one entry for each image.
+    """
+
+    prompts: tuple[Mapping[str, str], ...]
+    embeddings: Any
+
+
+@dataclass
+class Prompts:
+    """The prompts of a block and their subjects.
+
+    Attributes:
+        family: of the pipeline.
+        methods: that nurse.
+        given: by the user, or None.
+        is_list: whether the user gave a list of prompts, and so a list of subjects for each.
+        words: subjects that the user names: one list for one prompt, else one for each.
+        boxes: of subjects, by their name.
+        heard: calls of `encode_prompt` since the last run began.
+        known: the call that the last run was matched with.
+    """
+
+    family: Family
+    methods: Sequence[Method]
+    given: tuple[str, ...] | None
+    is_list: bool
+    words: Sequence[Any] | None
+    boxes: Mapping[str, Box]
+    heard: list[Overheard] = field(default_factory=list)
+    known: list[Overheard] = field(default_factory=list)
+    _found: dict[tuple[str, int, int], tuple[Subject, ...]] = field(default_factory=dict)
+
+    def overhear(self, own: Callable) -> Callable:
+        """The pipeline's `encode_prompt`, of whose calls the texts and the result are kept."""
+        signature = inspect.signature(own)
+
+        def encode_prompt(*args: Any, **kwargs: Any) -> Any:
+            arguments = signature.bind(*args, **kwargs).arguments
+            texts = _texts(arguments)
+            if texts and not self.heard:
+                self.compare(texts)
+                for index, one in enumerate(texts):
+                    self.subjects(one, index, len(texts))
+            result = own(*args, **kwargs)
+            embeddings = result[0] if isinstance(result, tuple) else result
+            self.heard.append(Overheard(texts, embeddings))
+            return result
+
+        return encode_prompt
+
+    def open(self, args: tuple, keywords: Mapping[str, Any]) -> tuple[Opened, tuple]:
+        """A run's first call, and the prompts that it draws.
+
+        Raises:
+            UnsupportedPipeline: the call draws other texts than those that are known.
+        """
+        for heard in (*self.heard, *self.known):
+            count = len(heard.embeddings)
+            try:
+                opened = self.family.open(args, keywords, count, max(len(heard.prompts), 1))
+            except UnsupportedPipeline:
+                if len(self.heard) == 1 and not self.known:
+                    raise
+                continue
+            text = self.family.text_of(opened.call, opened.first, opened.samples)
+            if not same(text, heard.embeddings):
+                continue
+            self.known = [heard]
+            self.heard.clear()
+            if heard.prompts:
+                self.compare(heard.prompts)
+            return opened, heard.prompts or self._given()
+        texts = self._given()
+        if any(heard.prompts for heard in self.heard):
+            raise UnsupportedPipeline(
+                "The denoiser reads other text embeddings than the pipeline made of its prompt: "
+                f"it draws {self._said()} changed on the way. Call the pipeline with the prompt "
+                "alone, or with embeddings alone and nurse with prompt=."
+            )
+        return self.family.open(args, keywords, None, len(texts)), texts
+
+    def _said(self) -> str:
+        texts = next(heard.prompts for heard in self.heard if heard.prompts)
+        return f"{texts[0].get('prompt', '')[:60]!r}"
+
+    def _given(self) -> tuple[Mapping[str, str], ...]:
+        if self.given is None:
+            raise UnsupportedPipeline(
+                "The pipeline's prompt could not be overheard: it was called with embeddings, or "
+                "has no encode_prompt. Give the prompt to nurse as well: nurse(pipe, method, "
+                "prompt=...)."
+            )
+        return tuple({"prompt": text} for text in self.given)
+
+    def compare(self, texts: Sequence[Mapping[str, str]]) -> None:
+        """Refuse a pipeline that is called with other prompts than `nurse` got.
+
+        Raises:
+            UnsupportedPipeline: it is.
+        """
+        if self.given is None:
+            return
+        drawn = [text["prompt"] for text in texts]
+        told = list(self.given)
+        if drawn == told or (len(told) == 1 and set(drawn) == set(told)):
+            return
+        first = next((d for d, t in zip(drawn, told, strict=False) if d != t), drawn[-1])
+        raise UnsupportedPipeline(
+            f"The pipeline draws other prompts than the {len(told)} that nurse got: "
+            f"{first[:60]!r} is among its {len(drawn)}. Give both the same prompts in one order, "
+            "or leave out prompt=."
+        )
+
+    def subjects(self, texts: Mapping[str, str], index: int, count: int) -> tuple[Subject, ...]:
+        """The subjects of one of several prompts.
+
+        Args:
+            texts: the prompt's text arguments.
+            index: which of the prompts it is.
+            count: how many there are.
+
+        Raises:
+            SubjectNotFound: it has none, or not those that are named.
+            ValueError: lists of subjects that do not fit the prompts, or too few subjects.
+        """
+        lead = self.family.encoders()[0]
+        text = texts.get(lead.argument) or texts["prompt"]
+        key = text, index, count
+        if key not in self._found:
+            found = find_subjects(lead.tokenizer, text, self._words(index, count))
+            _check_indices(found, lead.tokenizer, text)
+            self._found[key] = _with_boxes(found, self.boxes, text)
+            self._check_needs(self._found[key], text)
+        return self._found[key]
+
+    def _words(self, index: int, count: int) -> Any:
+        """The subjects that the user names for one of the prompts, or None."""
+        if self.words is None:
+            return None
+        if not self.is_list and (count == 1 or self.given is not None):
+            return self.words
+        if len(self.words) != count:
+            raise ValueError(
+                f"Got {len(self.words)} lists of subjects for {count} prompts. Give one list, or "
+                "None, for each prompt."
+            )
+        return self.words[index]
+
+    def _check_needs(self, subjects: Sequence[Subject], text: str) -> None:
+        for method in self.methods:
+            if len(subjects) < method.least_subjects:
+                raise ValueError(
+                    f"{method.name} needs at least {method.least_subjects} subjects; "
+                    f"{text[:60]!r} has {len(subjects)}. Name them with subjects=, or use "
+                    "another method."
+                )
+            lacking = [subject.text for subject in subjects if subject.box is None]
+            if method.needs_boxes and lacking:
+                raise ValueError(
+                    f"{method.name} needs a box for each subject; {lacking[0]!r} has none. Give "
+                    "boxes={'" + lacking[0] + "': (left, top, right, bottom)} in fractions of "
+                    "the image."
+                )
+
+    def placed(self, opened: Opened, texts: Sequence[Mapping[str, str]]) -> list[Placed]:
+        """For each sample where its prompt's words are among the columns of the call."""
+        images = opened.samples // len(texts)
+        found = []
+        for index, one in enumerate(texts):
+            row = opened.first + index * images
+            total = self.family.columns_of(opened.call)
+            valid = self.family.valid_of(opened.call, row)
+            subjects = self.subjects(one, index, len(texts))
+            found += [place(self.family.encoders(), one, subjects, total, valid)] * images
+        return found
+
+
+def checked_prompts(prompt: object) -> tuple[str, ...] | None:
+    """Prompts as a tuple, or None where there is none.
+
+    Raises:
+        ValueError: an empty prompt, or what is no text.
+    """
+    if prompt is None:
+        return None
+    if not isinstance(prompt, Iterable):
+        raise ValueError(f"Got {prompt!r} as the prompt; give the text that the pipeline gets.")
+    prompts: tuple[Any, ...] = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+    if not prompts:
+        raise ValueError("Got no prompt; give the one, or the list, that the pipeline gets.")
+    for text in prompts:
+        check_prompt(text)
+    return prompts
+
+
+def checked_boxes(boxes: object) -> Mapping[str, Box]:
+    """Boxes by the name of their subject.
+
+    Raises:
+        ValueError: a box that does not lie within the image.
+    """
+    if boxes is None:
+        return {}
+    if not isinstance(boxes, Mapping):
+        raise ValueError(f"Got boxes {boxes!r}; give them by subject: {{'cat': (0, 0, 0.5, 1)}}.")
+    checked: dict[str, Box] = {}
+    for name, box in boxes.items():
+        is_list = isinstance(box, Iterable) and not isinstance(box, str)
+        sides: tuple[Any, ...] = tuple(box) if is_list else ()
+        is_box = len(sides) == 4 and all(
+            isinstance(side, int | float) and 0 <= side <= 1 for side in sides
+        )
+        if not is_box or not (sides[0] < sides[2] and sides[1] < sides[3]):
+            raise ValueError(
+                f"Got box {box!r} for {name!r}; give (left, top, right, bottom) in fractions of "
+                "the image, 0 to 1, left before right and top before bottom."
+            )
+        left, top, right, bottom = map(float, sides)
+        checked[str(name)] = left, top, right, bottom
+    return checked
+
+
+def _texts(arguments: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
+    """The text arguments of a call of `encode_prompt`, one mapping for each prompt."""
+    given = {name: arguments[name] for name in _ARGUMENTS if arguments.get(name) is not None}
+    if "prompt" not in given:
+        return ()
+    lists = {
+        name: [value] if isinstance(value, str) else list(value) for name, value in given.items()
+    }
+    return tuple(
+        {name: values[i] for name, values in lists.items() if i < len(values)}
+        for i in range(len(lists["prompt"]))
+    )
+
+
+def _check_indices(subjects: Sequence[Subject], tokenizer: Any, prompt: str) -> None:
+    """Refuse token indices that are no word of the prompt."""
+    tokens = tokenize(tokenizer, prompt)
+    words = range(tokens.opening, tokens.end)
+    for subject in subjects:
+        for part in (subject, *subject.attributes):
+            if part.token_indices and all(index in words for index in part.token_indices):
+                continue
+            listed = ", ".join(f"{i} {word!r}" for i, word in enumerate(tokens.kept))
+            raise SubjectNotFound(
+                f"{part.text!r} has token indices {part.token_indices}, which are no words of "
+                f"{prompt!r}; choose from those of its words, {words.start} to "
+                f"{words.stop - 1}: {listed}."
+            )
+
+
+def _with_boxes(
+    subjects: Sequence[Subject], boxes: Mapping[str, Box], prompt: str
+) -> tuple[Subject, ...]:
+    """The subjects, each with the box that its name has."""
+    left = dict(boxes)
+    found = tuple(
+        replace(subject, box=left.pop(subject.text)) if subject.text in left else subject
+        for subject in subjects
+    )
+    if left:
+        names = ", ".join(repr(subject.text) for subject in subjects)
+        raise SubjectNotFound(
+            f"There is a box for {next(iter(left))!r}, which is no subject of {prompt[:60]!r}. "
+            f"Its subjects are {names}."
+        )
+    return found
+
+
+def warn_of_late_thresholds(methods: Sequence[Any]) -> None:
+    """Say that thresholds at or after the end of nursing have no effect."""
+    for method in methods:
+        schedule = getattr(method, "schedule", None)
+        if schedule is None or schedule.start >= schedule.stop:
+            continue
+        late = [at for at, _ in schedule.refine_at if at >= schedule.stop]
+        if late:
+            warnings.warn(
+                f"{method.name} has a threshold at {late[0]:g}, but nursing stops at "
+                f"{schedule.stop:g}, so it has no effect. Raise stop, or leave it out of "
+                "refine_at.",
+                stacklevel=4,
+            )
