@@ -36,8 +36,6 @@ SD3 = Layout(
         "3.5-medium: modules named attn2 are attention of the image with itself.",
         "Skip-layer guidance adds a call of B / 2 samples after the first (positive only).",
         "Inpainting with 33 channels: latents are the first 16 channels of the sample.",
-        "encode_prompt's third to fifth positional arguments are device, number of images, "
-        "do_classifier_free_guidance.",
     ),
 )
 FLUX = Layout(
