@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from adhere.evaluation.export import COCO, LAYOUTS, export, tifa_result
+from adhere.evaluation.export import LAYOUTS, export, tifa_result
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted, prompt_set
 from adhere.evaluation.scorers.questions import questions
+from adhere.evaluation.sets.official import COCO
 from adhere.evaluation.store import Store, drawn, failed
 from adhere.methods import AttendAndExcite
 
@@ -104,7 +105,7 @@ def test_geneval_reads_what_each_picture_should_hold(tmp_path):
             "prompt": "a red car",
         },
         "two birds": {
-            "tag": "own",
+            "tag": "counting",
             "include": [{"class": "bird", "count": 2}],
             "exclude": [{"class": "bird", "count": 3}],
             "prompt": "two birds",
@@ -115,6 +116,24 @@ def test_geneval_reads_what_each_picture_should_hold(tmp_path):
     for entry in index:
         unit = Unit("attend", "own", entry["prompt"], entry["seed"])
         assert digest(out / entry["picture"]) == digest(store.path(unit))
+
+
+def test_geneval_gets_the_rows_of_its_own_file_whole(tmp_path):
+    row = {
+        "tag": "position",
+        "include": [
+            {"class": "bear", "count": 1},
+            {"class": "dog", "count": 1, "position": ["left of", 0]},
+        ],
+        "prompt": "a dog left of a bear",
+    }
+    wanted = (Wanted("bear"), Wanted("dog"))
+    prompt = Prompt("p-0", row["prompt"], wanted, tag="position", geneval=json.dumps(row))
+    store = run(tmp_path, [prompt])
+    # As another process reads the plan.
+    store = Store.open(tmp_path / "run")
+    out = export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
+    assert json.loads((out / "00000" / "metadata.jsonl").read_text()) == row
 
 
 @pytest.mark.parametrize("name", ["geneval-two-object", "geneval-colors", "geneval-color-attr"])

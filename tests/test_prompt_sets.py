@@ -13,6 +13,7 @@ import pytest
 from adhere.evaluation.prompts import PROMPT_SETS, Prompt, Wanted, describe, prompt_set
 from adhere.evaluation.sets import divide_and_bind, geneval, own, words
 from adhere.evaluation.sets.draws import Draws
+from adhere.evaluation.sets.rows import COLUMNS
 from adhere.loading import load_tokenizer
 from adhere.mini import world
 from adhere.subjects import find_subjects, parse
@@ -438,7 +439,15 @@ def test_what_strangers_write_moves_no_cursor(write):
 @pytest.mark.parametrize(
     ("name", "content", "line", "message"),
     [
-        ("a.txt", "a cat\na dog\n\na cat", 4, "'a cat' is on line 1"),
+        ("a.csv", "prompt,tag\na cat,x\na cat,y", 3, "the prompt 'a cat' is on line 2"),
+        (
+            "a.csv",
+            "prompt,tag\na,x\nb,x\na,y\nb,y",
+            4,
+            "2 too, line 5: the prompt 'b' is on line 3",
+        ),
+        ("a.jsonl", '{"prompt": "a", "tag": "t", "include": []}', 1, "no list of classes"),
+        ("a.jsonl", '{"prompt": "a", "tag": "t", "include": [{"class": "cat"}]}', 1, '"count": 1'),
         ("a.txt", "a cat\r\n" + "x" * 2001, 2, "2001 characters"),
         ("a.txt", "a cat\na\x1b[2Jdog", 2, "U+001B"),
         ("a.txt", b"a cat\na dog\0", 2, "NUL"),
@@ -496,6 +505,17 @@ def test_a_mistake_is_shown_with_its_line(write, name, content, line, message):
         prompt_set(write(name, content))
 
 
+def test_lines_that_are_there_again_are_left_out_and_listed(write):
+    path = write("color.txt", "a cat\na dog\n\n a cat\na bird\na dog\na cat")
+    with pytest.warns(
+        UserWarning, match=r"color.txt repeats 3 .* 4 \(as 1\), 6 \(as 2\), 7 \(as 1\)"
+    ):
+        read = prompt_set(path)
+    assert [(p.id, p.text) for p in read.prompts] == [
+        ("prompt-000", "a cat"), ("prompt-001", "a dog"), ("prompt-002", "a bird"),
+    ]  # fmt: skip
+
+
 def test_a_file_that_is_none_of_ours_is_refused(write, tmp_path):
     for name, content, message in (
         ("a.yaml", "a cat", "'.yaml'"),
@@ -551,5 +571,5 @@ def test_the_page_says_what_is_so(write):
         (Wanted("dog", attributes=("furry",)),),
     ]
     columns = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
-    assert tuple(columns) == own.COLUMNS
-    assert all(f"`{column}`" in own.__doc__ for column in own.COLUMNS)
+    assert tuple(columns) == COLUMNS
+    assert all(f"`{column}`" in own.__doc__ for column in COLUMNS)

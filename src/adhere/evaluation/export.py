@@ -31,25 +31,11 @@ from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
 from adhere.evaluation.scorers.tifa import result
-from adhere.evaluation.sets.prompt import Prompt
+from adhere.evaluation.sets.official import metadata
 from adhere.evaluation.store import Row, Store
 from adhere.names import unknown
 
 _LONGEST_NAME = 255
-# The 80 classes of COCO, which are all that GenEval's detector can name.
-COCO = frozenset(
-    (
-        "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,"
-        "stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,"
-        "backpack,umbrella,handbag,tie,suitcase,frisbee,skis,snowboard,sports ball,kite,"
-        "baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,"
-        "fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,"
-        "cake,chair,couch,potted plant,bed,dining table,toilet,tv,laptop,computer mouse,"
-        "tv remote,computer keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,"
-        "clock,vase,scissors,teddy bear,hair drier,toothbrush"
-    ).split(",")
-)
-GENEVAL_COLOURS = frozenset("red orange yellow green blue purple pink brown black white".split())
 
 
 @dataclass(frozen=True)
@@ -215,7 +201,7 @@ def geneval(store: Store, rows: Sequence[Row]) -> _View:
     """A numbered folder for each prompt, with what its picture should hold.
 
     Raises:
-        ValueError: a prompt with a subject or a colour that GenEval's models cannot name.
+        ValueError: a prompt that GenEval cannot judge; see `adhere.evaluation.sets.official`.
     """
     pictures: dict[str, Row] = {}
     files: dict[str, str] = {}
@@ -225,7 +211,7 @@ def geneval(store: Store, rows: Sequence[Row]) -> _View:
     index = []
     for number, own in enumerate(by_prompt.values()):
         prompt = store.plan.prompt(own[0].unit)
-        files[f"{number:05d}/metadata.jsonl"] = json.dumps(_metadata(prompt)) + "\n"
+        files[f"{number:05d}/metadata.jsonl"] = json.dumps(metadata(prompt)) + "\n"
         for sample, row in enumerate(own):
             place = f"{number:05d}/samples/{sample:04d}.png"
             pictures[place] = row
@@ -315,38 +301,6 @@ def rows_by_prompt(rows: Sequence[Row]) -> list[Row]:
     """The rows with all seeds of a prompt after each other, prompts in their first order."""
     order = {prompt: n for n, prompt in enumerate(dict.fromkeys(row.unit.prompt for row in rows))}
     return sorted(rows, key=lambda row: order[row.unit.prompt])
-
-
-def _metadata(prompt: Prompt) -> dict[str, Any]:
-    """What GenEval's script reads of a prompt."""
-    if not prompt.wanted:
-        raise ValueError(
-            f"Nothing is known of what the prompt {prompt.id!r} wants, so GenEval cannot look "
-            "for it; state its subjects in the prompt file."
-        )
-    include: list[dict[str, Any]] = []
-    exclude: list[dict[str, Any]] = []
-    for wanted in prompt.wanted:
-        if wanted.subject not in COCO:
-            raise ValueError(
-                f"GenEval's detector does not know {wanted.subject!r} (prompt {prompt.id!r}); it "
-                "knows the classes of COCO. Export a set named geneval-…, or use the scorer owlv2."
-            )
-        clause: dict[str, Any] = {"class": wanted.subject, "count": wanted.count}
-        if wanted.colour is not None:
-            if wanted.colour not in GENEVAL_COLOURS:
-                raise ValueError(
-                    f"GenEval's classifier does not know the colour {wanted.colour!r} (prompt "
-                    f"{prompt.id!r}); it knows {', '.join(sorted(GENEVAL_COLOURS))}."
-                )
-            clause["color"] = wanted.colour
-        include.append(clause)
-        if wanted.count > 1:
-            exclude.append({"class": wanted.subject, "count": wanted.count + 1})
-    data: dict[str, Any] = {"tag": prompt.tag or "own", "include": include}
-    if exclude:
-        data["exclude"] = exclude
-    return {**data, "prompt": prompt.text}
 
 
 def _index(place: str, row: Row) -> dict[str, Any]:

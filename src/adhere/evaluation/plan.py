@@ -253,6 +253,10 @@ class Plan:
         data = asdict(self)
         for stored, prompts in zip(data["sets"], self.sets, strict=True):
             stored["sha256"] = prompts.sha256
+            for prompt in stored["prompts"]:
+                # Runs of other prompts keep the fingerprint that they have.
+                if prompt["geneval"] is None:
+                    del prompt["geneval"]
         return json.loads(json.dumps(data, allow_nan=False))
 
     def differences(self, other: Plan) -> list[str]:
@@ -329,6 +333,8 @@ def _prompt(data: Mapping[str, Any]) -> Prompt:
     prompt = Prompt(**{**data, "wanted": tuple(_wanted(w) for w in data["wanted"])})
     if not isinstance(prompt.text, str):
         raise ValueError("a prompt is no text")
+    if prompt.geneval is not None:
+        json.loads(prompt.geneval)
     return prompt
 
 

@@ -44,7 +44,15 @@ def phrases() -> frozenset[str]:
 @cache
 def english() -> frozenset[str]:
     """Every entry of the lists of English words, except those of style."""
-    left_out = ("foreign", "particles", "joints", "numbers", "styles", "wrappers")
+    left_out = (
+        "foreign",
+        "particles",
+        "joints",
+        "numbers",
+        "irregular_plurals",
+        "styles",
+        "wrappers",
+    )
     folder = files("adhere") / "subjects" / "words"
     names = {file.name.removesuffix(".txt") for file in folder.iterdir()}
     known = {word for name in names.difference(left_out) for word in lexicon(name)}
@@ -94,3 +102,18 @@ def stems(word: str, ending: str) -> tuple[str, ...]:
     if stem.endswith("i"):
         found.append(stem[:-1] + "y")
     return tuple(found)
+
+
+def singular(noun: str) -> str:
+    """The singular of a noun that stands after a number."""
+    *before, last = noun.split()
+    if last in pairs("irregular_plurals"):
+        last = pairs("irregular_plurals")[last]
+    elif not last.endswith(("ss", "us", "is")):
+        if last.endswith("ies") and len(last) > 4:
+            last = last[:-3] + "y"
+        elif last.endswith(("ches", "shes", "xes", "sses", "zzes")):
+            last = last[:-2]
+        else:
+            last = last.removesuffix("s")
+    return " ".join([*before, last])

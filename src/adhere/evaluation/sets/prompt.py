@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 LONGEST_NAME = 64
@@ -46,6 +46,7 @@ class Prompt:
         wanted: the subjects, in the order of the prompt; empty where none is known.
         scene: the words for place or time that follow the subjects, or None.
         tag: the kind of the prompt in its source, such as GenEval's "two_object", or None.
+        geneval: what GenEval's own file says of it, as JSON text, or None.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Prompt:
     wanted: tuple[Wanted, ...]
     scene: str | None = None
     tag: str | None = None
+    geneval: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,7 @@ def check_name(what: str, name: str) -> None:
 
 def in_order(prefix: str, prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
     """The prompts with the ids `<prefix>-000`, `<prefix>-001` and so on."""
-    return tuple(
-        Prompt(f"{prefix}-{number:03d}", p.text, p.wanted, p.scene, p.tag)
-        for number, p in enumerate(prompts)
-    )
+    return tuple(replace(p, id=f"{prefix}-{number:03d}") for number, p in enumerate(prompts))
 
 
 def _plain(value: Any) -> Any:

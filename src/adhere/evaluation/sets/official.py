@@ -1,0 +1,176 @@
+"""GenEval's own metadata: what its script reads of a prompt (arXiv 2310.11513).
+
+A row of its `evaluation_metadata.jsonl` is `{"tag", "include", "prompt"}`, and `"exclude"` where a
+number is asked for. The script looks for "counting" by the tag, with a higher threshold, and for
+places by "position" in "include"; so rows of these kinds are exported whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adhere.evaluation.sets.prompt import Prompt, Wanted
+from adhere.subjects.lexicon import numbers, singular
+
+# The 80 classes of COCO, which are all that GenEval's detector can name.
+COCO = frozenset(
+    (
+        "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,"
+        "stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,"
+        "backpack,umbrella,handbag,tie,suitcase,frisbee,skis,snowboard,sports ball,kite,"
+        "baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,"
+        "fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,"
+        "cake,chair,couch,potted plant,bed,dining table,toilet,tv,laptop,computer mouse,"
+        "tv remote,computer keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,"
+        "clock,vase,scissors,teddy bear,hair drier,toothbrush"
+    ).split(",")
+)
+COLOURS = frozenset("red orange yellow green blue purple pink brown black white".split())
+POSITIONS = ("left of", "right of", "above", "below")
+_KEYS = {"tag", "include", "exclude", "prompt"}
+_FORM = re.compile(r"a photo of (?P<said>.+)")
+_PLACED = re.compile(rf"an? (?P<one>.+) (?P<where>{'|'.join(POSITIONS)}) an? (?P<other>.+)")
+_COUNTED = re.compile(r"(?P<number>two|three|four) (?P<things>.+)")
+_LISTED = re.compile(rf"an? (?:(?P<colour>{'|'.join(sorted(COLOURS))}) )?(?P<thing>.+)")
+_WHERE = re.compile(
+    r"\b(?:left|right|above|below|under|beneath|over|behind|beside|top|bottom|next to|"
+    r"in front of)\b"
+)
+
+
+def is_official(row: Mapping[str, Any]) -> bool:
+    """Whether a row of a .jsonl file has the keys of GenEval's metadata."""
+    return _KEYS - {"exclude"} <= row.keys() <= _KEYS
+
+
+def wanted(row: Mapping[str, Any]) -> tuple[Wanted, ...]:
+    """What a row of GenEval's metadata asks for; where things are is in the row alone.
+
+    Raises:
+        ValueError: "include" or "exclude" is no list of classes with whole numbers.
+    """
+    found = []
+    for name in ("include", "exclude"):
+        clauses = row.get(name, [])
+        if not isinstance(clauses, list) or (name == "include" and not clauses):
+            raise ValueError(f"{name} is no list of classes; expected one as GenEval has it.")
+        for clause in clauses:
+            count = clause.get("count") if isinstance(clause, dict) else None
+            is_whole = isinstance(count, int) and not isinstance(count, bool) and count > 0
+            if not is_whole or not isinstance(clause.get("class"), str):
+                raise ValueError(
+                    f'{name} has {json.dumps(clause)[:60]}; expected {{"class": "cat", '
+                    '"count": 1} and, where said, "color" and "position".'
+                )
+            colour = clause.get("color")
+            if colour is not None and not isinstance(colour, str):
+                raise ValueError(f"{name} has the color {json.dumps(colour)[:60]}; expected text.")
+            if name == "include":
+                found.append(Wanted(clause["class"], colour, count))
+    return tuple(found)
+
+
+def metadata(prompt: Prompt) -> dict[str, Any]:
+    """What GenEval's script must read of a prompt.
+
+    It is the row of GenEval's own file; or what that file has for a prompt of one of its six forms
+    ("a photo of a dog left of a bear"); or what is wanted of another prompt, where GenEval can
+    judge it.
+
+    Raises:
+        ValueError: nothing is known of what the prompt wants, GenEval's models cannot name it, or
+            it says where things are in words that GenEval does not know.
+    """
+    if prompt.geneval is not None:
+        return json.loads(prompt.geneval)
+    if not prompt.wanted:
+        raise ValueError(
+            f"Nothing is known of what the prompt {prompt.id!r} wants, so GenEval cannot look "
+            "for it; state its subjects in the prompt file."
+        )
+    form = _FORM.fullmatch(prompt.text)
+    row = form and (_placed(form["said"]) or _counted(form["said"]) or _listed(form["said"]))
+    if row:
+        return {**row, "prompt": prompt.text}
+    _check_words(prompt)
+    tag = prompt.tag or _tag(prompt.wanted)
+    where = _WHERE.search(prompt.text.lower())
+    if where:
+        raise ValueError(
+            f"The prompt {prompt.id!r} says where things are ({where[0]!r}), which GenEval would "
+            "not look at; give GenEval's own evaluation_metadata.jsonl as the prompt file, or "
+            "write it in its form, 'a photo of a dog left of a bear'."
+        )
+    counts = any(one.count > 1 for one in prompt.wanted)
+    if counts and tag != "counting":
+        raise ValueError(
+            f"The prompt {prompt.id!r} asks for a number and has the tag {tag!r}, but GenEval has "
+            "a threshold for counting under the tag 'counting' alone; give it that tag, or none."
+        )
+    return {**_row(tag, prompt.wanted), "prompt": prompt.text}
+
+
+def _row(tag: str, wanted: Sequence[Wanted]) -> dict[str, Any]:
+    """A row without its prompt; a number asked for is the most that may be there."""
+    include: list[dict[str, Any]] = []
+    for one in wanted:
+        include.append({"class": one.subject, "count": one.count})
+        if one.colour is not None:
+            include[-1]["color"] = one.colour
+    most = [{"class": one.subject, "count": one.count + 1} for one in wanted if one.count > 1]
+    return {"tag": tag, "include": include, **({"exclude": most} if most else {})}
+
+
+def _placed(text: str) -> dict[str, Any] | None:
+    """The row of "a dog left of a bear": the second thing, and the first beside it."""
+    said = _PLACED.fullmatch(text)
+    if said is None or not {said["one"], said["other"]} <= COCO:
+        return None
+    first = {"class": said["one"], "count": 1, "position": [said["where"], 0]}
+    return {"tag": "position", "include": [{"class": said["other"], "count": 1}, first]}
+
+
+def _counted(text: str) -> dict[str, Any] | None:
+    """The row of "four handbags"."""
+    said = _COUNTED.fullmatch(text)
+    names = (singular(said["things"]), said["things"]) if said else ()
+    name = next((name for name in names if name in COCO), None)
+    if said is None or name is None:
+        return None
+    return _row("counting", [Wanted(name, count=numbers()[said["number"]])])
+
+
+def _listed(text: str) -> dict[str, Any] | None:
+    """The row of "a dog", "a red car", "a dog and a bear" or "a red car and a blue bench"."""
+    parts = [_LISTED.fullmatch(part) for part in text.split(" and ")]
+    things = [Wanted(part["thing"], part["colour"]) for part in parts if part]
+    tag = _tag(things)
+    if len(things) < len(parts) or tag == "own" or not {one.subject for one in things} <= COCO:
+        return None
+    return _row(tag, things)
+
+
+def _check_words(prompt: Prompt) -> None:
+    for one in prompt.wanted:
+        if one.subject not in COCO:
+            raise ValueError(
+                f"GenEval's detector does not know {one.subject!r} (prompt {prompt.id!r}); it "
+                "knows the classes of COCO. Export a set named geneval-…, or use the scorer owlv2."
+            )
+        if one.colour is not None and one.colour not in COLOURS:
+            raise ValueError(
+                f"GenEval's classifier does not know the colour {one.colour!r} (prompt "
+                f"{prompt.id!r}); it knows {', '.join(sorted(COLOURS))}."
+            )
+
+
+def _tag(wanted: Sequence[Wanted]) -> str:
+    """The official tag of what is wanted; "own" where GenEval has none of its kind."""
+    if any(one.count > 1 for one in wanted):
+        return "counting"
+    coloured = sum(one.colour is not None for one in wanted)
+    kinds = {(1, 0): "single_object", (1, 1): "colors", (2, 0): "two_object", (2, 2): "color_attr"}
+    return kinds.get((len(wanted), coloured), "own")
