@@ -10,6 +10,7 @@ import torch
 
 from adhere.attention.columns import Columns
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
+from adhere.subjects.relations import Relation, find_relations
 from adhere.subjects.subject import Subject
 from adhere.subjects.tokenizing import Tokens, tokenize
 
@@ -73,6 +74,7 @@ class Placed:
         words: columns of the prompt itself.
         specials: columns of tokens that open or close the text.
         competing: columns that a softmax over tokens takes in.
+        relations: what the prompt says of its subjects.
     """
 
     prompt: str
@@ -84,6 +86,7 @@ class Placed:
     words: tuple[int, ...]
     specials: tuple[int, ...]
     competing: tuple[int, ...]
+    relations: tuple[Relation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def place(
         words=tuple(sorted(words)),
         specials=tuple(sorted(specials)),
         competing=tuple(sorted(competing)),
+        relations=find_relations(lead.tokenizer, text, subjects),
     )
 
 

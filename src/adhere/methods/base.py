@@ -18,6 +18,7 @@ from torch import Tensor
 from adhere.attention.columns import Columns
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Pairs, Schedule, Step
+from adhere.subjects.relations import Relation
 from adhere.values import fit
 
 # From latents (B, ...) that may require a gradient, what a pass over them sees.
@@ -226,7 +227,9 @@ class LayerContext:
         device: where the layer is.
         memory: kept for this edit and layer from step to step, empty at first.
         shared: kept for this edit for the whole run, empty at first.
-        readings: what the edit asked to see by `AttentionMethod.reads`, oldest first.
+        readings: what the edit asked to see by `AttentionMethod.reads`, oldest first: the model's
+            own attention, before any edit.
+        relations: for each sample what its prompt says of its subjects.
         is_objective: whether objectives read this layer's resolution.
     """
 
@@ -240,6 +243,7 @@ class LayerContext:
     memory: dict[str, Tensor] = field(default_factory=dict)
     shared: dict[Any, Any] = field(default_factory=dict)
     readings: Sequence[Reading] = ()
+    relations: Sequence[Sequence[Relation]] = ()
     is_objective: bool = True
 
 
@@ -258,6 +262,10 @@ class AttentionMethod(Method):
     def reads(self, step: Step) -> bool:
         """Whether the edit wants to see all layers' attention at this step; it costs no pass."""
         return False
+
+    def edits(self, subjects: Subjects) -> bool:
+        """Whether there is anything to edit for these subjects; if not, no layer is touched."""
+        return True
 
     def bias(self, context: LayerContext) -> Tensor | None:
         """What is added to scores, (B, A or 1, N or 1, T), or None.

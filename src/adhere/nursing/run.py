@@ -134,7 +134,7 @@ class Run:
             )
             watches = not nurses and mover.watches(step) and not is_repeat
         active = [i for i, edit in enumerate(self.editors) if edit.is_active(step)]
-        asked = [i for i, edit in enumerate(self.editors) if edit.reads(step)]
+        asked = [edit for edit in self.editors if edit.reads(step)]
         if not (nurses or watches or active or asked):
             return
         self.is_touched = True
@@ -148,7 +148,10 @@ class Run:
             self.trace.steps.append(record)
             if shift.any():
                 self.shift = shift / input_scale(self.scheduler, step.timestep)
-        self._tap(opened, step, context, active, mover if watches else None, bool(asked))
+        subjects = context.subjects
+        active = [i for i in active if self.editors[i].edits(subjects)]
+        asks = any(edit.edits(subjects) for edit in asked)
+        self._tap(opened, step, context, active, mover if watches else None, asks)
 
     def _open(self, args: tuple, kwargs: Mapping[str, Any]) -> Opened:
         if self.context is None:
@@ -196,6 +199,7 @@ class Run:
         if not needed:
             return
         rows: dict[str, Tensor] = {}
+        raw: dict[str, Tensor] = {}
         heads: dict[str, int] = {}
 
         def handle(name: str, call: AttentionCall) -> Tensor:
@@ -208,17 +212,20 @@ class Run:
                 if name in edited
             ]
             self.trace.edited_layers += bool(edits)
+            heads[name] = call.heads
+            if name in asked or (name in watched and not edits):
+                raw[name] = call.mean_probabilities(region)
             if not edits:
-                if name in watched | asked:
-                    rows[name], heads[name] = call.mean_probabilities(region), call.heads
+                if name in watched:
+                    rows[name] = raw[name]
                 return call.proceed()
             outcome = attend(call, region, edits)
-            if name in watched | asked:
-                rows[name], heads[name] = outcome.probabilities(), call.heads
+            if name in watched:
+                rows[name] = outcome.probabilities()
             return outcome.result
 
         def note() -> None:
-            if set(rows) < watched | asked or not watched | asked:
+            if set(rows) < watched or set(raw) < asked:
                 return
             with uncast(opened.latents.device):
                 if watcher is not None and reader is not None:
@@ -227,7 +234,7 @@ class Run:
                     self.trace.steps.append(StepRecord.watched(step, peaks, means, seen))
                 if asks:
                     whole = Reader(tuple(everything.values()), factor)
-                    self.readings.append(context.reading(whole, rows, heads, opened.size, step))
+                    self.readings.append(context.reading(whole, raw, heads, opened.size, step))
 
         self.taps.callback(note)
         modules = {layer.name: layer.module for layer in needed}
@@ -261,6 +268,7 @@ class Run:
             memory=self.memories.setdefault((index, layer.name), {}),
             shared=self.shared[index],
             readings=self.readings,
+            relations=[one.relations for one in context.placed],
             is_objective=layer.factor == self.family.objective_factor(),
         )
         bias = method.bias(given)
