@@ -7,9 +7,11 @@ python -m training joint --assemble     # the pipeline of the averaged weights s
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from adhere.mini.train import checkpoint, loop
 from adhere.mini.train.assemble import assemble
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="where (default cpu)")
     parser.add_argument("--decay", type=int, metavar="STEPS", help="let a copy's rate fall")
     parser.add_argument("--assemble", action="store_true", help="write the pipeline and end")
+    parser.add_argument("--report", action="store_true", help="print figures and end")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write weights, and end")
     parser.add_argument("--compile", action="store_true", help="of the joint model")
     parser.add_argument(
@@ -68,7 +71,7 @@ def main() -> None:
     if state.exists():
         begin(options.stage, folder, state)
     means = torch.zeros(1, 4, 16, 16)
-    if not (options.assemble or options.export):
+    if not (options.assemble or options.report or options.export):
         means = data.load(options.root, options.scenes)
     if options.stage == "joint":
         stage = JointStage(
@@ -81,6 +84,11 @@ def main() -> None:
     if options.assemble:
         fill_with_averages(stage, folder / f"{stage.name}.safetensors")
         assemble(stage.pipeline(), folder / "pipeline")
+    elif options.report:
+        fill_with_averages(stage, folder / f"{stage.name}.safetensors")
+        figures, sheet = stage.report(device)
+        Image.fromarray(sheet).save(folder / "report.png")
+        print(json.dumps(figures, indent=1))
     elif options.export:
         step = export(stage, folder, options.export)
         print(f"{options.export}: {step} steps of {stage.batch_size} samples")
