@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from training.joint_stage import JointStage
 
 LEVEL = 0.6
-PAIRS = (
+LONGER = (
     "a cat and a frog", "a dog and a bird", "a lion and a mouse", "a bear and a yellow balloon",
     "a red apple and a blue clock", "a purple backpack and a white bench",
     "a horse in the forest", "two rabbits",
+    "a cat wearing a crown", "a dog with glasses", "a bird on a bench", "a frog on a red chair",
+    "a rabbit in a bowl", "an apple inside a suitcase", "a monkey holding a balloon",
+    "a lion wearing a blue bow",
 )  # fmt: skip
 
 
@@ -104,7 +107,7 @@ def localisation(
 def sheet(
     pipe: object, steps: int = 16, **arguments: object
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Draw every subject alone and eight longer prompts, one seed each.
+    """Draw every subject alone and sixteen longer prompts, one seed each.
 
     Args:
         pipe: draws them.
@@ -115,7 +118,7 @@ def sheet(
         The share of singles that the shipped scorer finds, and the sheet, eight a row.
     """
     singles = [f"a {subject}" for subject in world.SUBJECTS]
-    prompts = [*singles, *PAIRS]
+    prompts = [*singles, *LONGER]
     pipe.set_progress_bar_config(disable=True)
     pictures = pipe(
         prompts,
