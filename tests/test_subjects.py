@@ -105,6 +105,9 @@ class WordTokenizer(PreTrainedTokenizer):
         ("a bird, don't include any trees", ["bird"]),
         ("a child's drawing of a house", ["house"]),
         ("a painting by a child of a horse", ["horse"]),
+        ("a child's bedroom with a bed, a man's portrait", ["bed", "man"]),
+        ("create a photo of a cat named Rex", ["cat"]),
+        ("photo of a 28 y.o woman and an apple that's not red", ["woman", "apple"]),
         ('a "vintage" car, a sign with "hot dogs" on it', ["car<vintage", "sign"]),
         ("“a cat” and a 12\" record, a 7\" nail", ["record", "nail"]),
         ("a man w/ a hat, a boy w/o a hat", ["man", "hat", "boy"]),
@@ -339,7 +342,21 @@ def test_the_prompt_is_read_only_for_names_in_words(
     assert len(read) == times
 
 
-@pytest.mark.parametrize("part", ["cat ", "big, ", "big and ", "sleeping ", "(", '"a" ', "very "])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "cat ",
+        "big, ",
+        "big and ",
+        "sleeping ",
+        "(",
+        '"a" ',
+        "very ",
+        "(a:1.2) ",
+        "[a|b:1",
+        "<a:b> ",
+    ],
+)
 def test_long_prompts_take_time_in_proportion(part: str) -> None:
     seconds = []
     for number in (250, 2000):

@@ -36,6 +36,7 @@ def tokenizer() -> CLIPTokenizer:
         ("embedding:bad_hands, a cat <lora:x:1>", ["cat"]),
         ("<lora:x:1><hypernet:y:0.5>, a cat <lyco:z:1> a dog", ["cat", "dog"]),
         ("a boy, red shirt BREAK a girl, hat", ["boy", "shirt<red", "girl", "hat"]),
+        ("score_9, score_8_up, source_anime, a cat", ["cat"]),
         ("a cat :1.2 AND a dog :0.8", ["cat", "dog"]),
         ("a fox --ar 16:9 --v 6 --no dogs, cats", ["fox"]),
         ("a fox —ar 3:2", ["fox"]),
@@ -92,6 +93,15 @@ def test_indices_are_those_of_the_prompt_with_its_markup(tokenizer: CLIPTokenize
     with pytest.warns(UserWarning, match="loads nothing"):
         named = find_subjects(tokenizer, prompt, ["red fire truck", "black cat"])
     assert named == (truck, cat)
+
+
+def test_quotes_are_no_tokens_of_a_subject(tokenizer: CLIPTokenizer) -> None:
+    prompt = 'a "red" car'
+    (car,) = find_subjects(tokenizer, prompt)
+    assert spell(tokenizer, prompt, car.token_indices) == car.text == "car"
+    assert spell(tokenizer, prompt, car.attributes[0].token_indices) == "red"
+    (mat,) = find_subjects(tokenizer, 'a "Welcome" mat')
+    assert mat.text == "Welcome mat"
 
 
 @pytest.mark.parametrize(

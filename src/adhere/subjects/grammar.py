@@ -138,10 +138,13 @@ class _Reader:
             return
         followed_by_of = self.text(group.end) == "of"
         shows = self.text(group.end) in ("of", "about")
-        if self.tag(start) is Tag.POSSESSIVE and shows and group.is_any_of("wrappers"):
+        is_owned = self.text(start) in ("'s", "’s")
+        if is_owned and shows and group.is_any_of("wrappers"):
             # "a child's drawing of a house": who drew it is not in it.
             self.set_aside(self.last)
             return
+        if is_owned and group.is_any_of("places"):
+            self.set_aside(self.last)
         number = self.saidcount_of(group)
         self.number = None
         if followed_by_of and group.is_any_of("collectives") and len(group.nouns) == 1:
@@ -257,7 +260,8 @@ class _Reader:
             # "a photo realistic, a cat": the part before the comma says only what the image is.
             alone = self.tag(self.after_adjectives(group.end)) is Tag.COMMA
             opens = start == 0 and (shows or alone)
-            if bare or opens or not group.is_any_of("wrappers"):
+            is_owned = self.text(start) in ("'s", "’s")
+            if bare or opens or is_owned or not group.is_any_of("wrappers"):
                 return Role.OTHER
         owned = self.tag(start) is Tag.POSSESSIVE and opener not in ("'s", "’s")
         if owned and self.preposition and group.is_any_of("body") and not group.adjectives:

@@ -41,7 +41,7 @@ _UNDERSCORE = re.compile(r"(?<=[^\W\d_])_(?=[^\W\d_])")
 _HASHTAG = re.compile(r"#(?=\w)")
 _EDGE = re.compile(r"(?<!\w)_+|_+(?!\w)|[*`~^#]")
 _EITHER = re.compile(r"(?<=[^\W\d_]{2})/(?=[^\W\d_]{2})")
-_NUMBER = re.compile(r"\s*-?\d*\.?\d+\s*%?\s*")
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)%?")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -142,7 +142,7 @@ def _blank_pair(text: list[str], start: int, end: int, parts: list[int]) -> None
     """Blanks one pair of brackets, its weight, and the marks between its choices."""
     inside = "".join(text[start + 1 : end])
     is_round = text[start] == "("
-    weighted = bool(parts) and bool(_NUMBER.fullmatch("".join(text[parts[-1] + 1 : end])))
+    weighted = bool(parts) and bool(_NUMBER.fullmatch("".join(text[parts[-1] + 1 : end]).strip()))
     if weighted:
         _fill(text, parts.pop(), end)
     # "a woman (red dress)" says two things, where "a (red) dress" and "a ((big red)) dress" say

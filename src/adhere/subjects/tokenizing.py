@@ -11,6 +11,7 @@ from adhere.subjects.markup import without_markup
 from adhere.subjects.reading import Span
 from adhere.texts import check_prompt
 
+_QUOTES = str.maketrans('"“”', "   ")
 # What a tokenizer gives for a token that is a part of a character.
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 
@@ -49,8 +50,8 @@ class Tokens:
 
     @cached_property
     def plain(self) -> str:
-        """The text with spaces in place of its markup."""
-        return without_markup(self.text)
+        """The text with spaces in place of its markup and double quotes."""
+        return without_markup(self.text).translate(_QUOTES)
 
     def words(self, span: Span) -> str:
         """The characters of a span as words, without markup and with single spaces."""
