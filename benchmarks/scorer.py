@@ -83,7 +83,7 @@ def draw(folder: Path) -> None:
     folder.mkdir(parents=True)
     model = load("mini")
     for number, (prompt, seed, method, _) in enumerate(tqdm(to_label())):
-        [picture] = adhere.draw(model, prompt, method=method, seeds=[seed], steps=25).pictures
+        [picture] = adhere.draw(prompt, model=model, method=method, seeds=[seed], steps=25).images
         picture.save(folder / f"{number:03d}.png", optimize=True)
 
 

@@ -24,12 +24,12 @@ def main() -> None:
     model, scorer = load("mini"), shipped()
     failed = {}
     for prompt in attend_and_excite("animals").prompts:
-        picture = adhere.draw(model, prompt.text, method=None, seeds=[SEED]).pictures[0]
+        picture = adhere.draw(prompt.text, model=model, method=None, seeds=[SEED]).images[0]
         if not all(scorer.look(picture).is_present(w.subject) for w in prompt.wanted):
             failed[prompt.text] = picture
         if len(failed) == COUNT:
             break
-    nursed = [adhere.draw(model, text, seeds=[SEED]).pictures[0] for text in failed]
+    nursed = [adhere.draw(text, model=model, seeds=[SEED]).images[0] for text in failed]
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     make_sheet(
         [list(failed.values()), nursed],

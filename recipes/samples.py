@@ -24,7 +24,7 @@ def singles(model: Loaded) -> None:
     kinds = {"animals": world.ANIMALS, "objects": world.OBJECTS}
     drawn = [
         [
-            adhere.draw(model, f"a {name}", method=None, seeds=SEEDS[:1]).pictures[0]
+            adhere.draw(f"a {name}", model=model, method=None, seeds=SEEDS[:1]).images[0]
             for name in tqdm(names, kind, disable=None)
         ]
         for kind, names in kinds.items()
@@ -47,7 +47,7 @@ def pairs(model: Loaded, subset: str) -> None:
     ways = {"plain": None, "nursed": "attend-and-excite"}
     drawn = {
         name: [
-            adhere.draw(model, text, method=method, seeds=SEEDS).pictures
+            adhere.draw(text, model=model, method=method, seeds=SEEDS).images
             for text in tqdm(prompts, f"{subset}, {name}", disable=None)
         ]
         for name, method in ways.items()

@@ -25,7 +25,8 @@ from adhere.recipe import from_json
 from doors import PROMPT, copied, saved
 from test_recipe import RECIPE
 
-QUICK = ["--steps", "3", "--max-refinements", "1"]
+EXCITE = ["--method", "attend-and-excite"]
+QUICK = [*EXCITE, "--steps", "3", "--max-refinements", "1"]
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_window_without_a_step_is_told(shell, method):
 def test_two_methods_and_whose_parameter_is_whose(shell):
     both = ["--method", "attend-and-excite,token-reweighting", "--model", saved()]
     status, out, _ = shell(
-        "draw", PROMPT, *both, *QUICK, "--alpha", "2", "--token-reweighting.stop", "0.4"
+        "draw", PROMPT, *both, *QUICK[2:], "--alpha", "2", "--token-reweighting.stop", "0.4"
     )
     assert status == 0
     excite, reweighting = read_recipe(out[0].split("  ")[0]).methods
@@ -311,11 +312,11 @@ MISTAKES = {
         ["draw", PROMPT, "--method", "attend-and-excite,divide-and-bind"],
         "2 methods that move latents",
     ),
-    "parameter": (["draw", PROMPT, "--stepsize", "3"], "mean '--step-size'"),
+    "parameter": (["draw", PROMPT, *EXCITE, "--stepsize", "3"], "mean '--step-size'"),
     "option": (["draw", PROMPT, "--sedes", "3"], "mean '--seeds'"),
     "switch": (["draw", PROMPT, "--offical"], "did you mean --official"),
     "compare option": (["compare", PROMPT, "--sedes", "3"], "did you mean --seeds"),
-    "value": (["draw", PROMPT, "--step-size", "big"], "finite number"),
+    "value": (["draw", PROMPT, *EXCITE, "--step-size", "big"], "finite number"),
     "twice": (["draw", PROMPT, "--stop", "1", "--stop", "0.5"], "--stop is given twice"),
     "seeds twice": (["draw", PROMPT, "--seed", "1", "--seeds", "2"], "--seeds? is given twice"),
     "plain with": (["draw", PROMPT, "--plain", "--stop", "1"], "--plain has no method"),
@@ -369,10 +370,10 @@ MISTAKES = {
     ),
     "another method's": (
         ["draw", PROMPT, "--token-reweighting.alpha", "2"],
-        "but the method is attend-and-excite; add token-reweighting to --method",
+        "but the method is emergent-layout; add token-reweighting to --method",
     ),
     "steps for fractions": (
-        ["draw", PROMPT, "--refine-at", "0:0.05,10:0.5"],
+        ["draw", PROMPT, *EXCITE, "--refine-at", "0:0.05,10:0.5"],
         "fractions of the loop, not steps",
     ),
     "half a character": (["draw", "a caf\udcc3"], "give text in UTF-8"),

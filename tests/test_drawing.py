@@ -32,7 +32,7 @@ QUICK = {"steps": 3}
 
 
 def pixels(drawing):
-    return [np.asarray(picture).astype(int) for picture in drawing.pictures]
+    return [np.asarray(picture).astype(int) for picture in drawing.images]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def model():
 
 
 def test_plain_is_the_pipelines_own_picture(model):
-    drawing = draw(model, PROMPT, method=None, seeds=[5], **QUICK)
+    drawing = draw(PROMPT, model=model, method=None, seeds=[5], **QUICK)
     own = model.pipe(
         PROMPT, num_inference_steps=3, generator=torch.Generator().manual_seed(5)
     ).images
@@ -51,28 +51,29 @@ def test_plain_is_the_pipelines_own_picture(model):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_draws_and_leaves_its_numbers(model, name):
-    drawing = draw(model, PROMPT, method=name, **QUICK)
+    drawing = draw(PROMPT, model=model, method=name, **QUICK)
     [recipe] = drawing.recipes
     assert [method.name for method in recipe.methods] == [name]
     assert [subject.text for subject in recipe.subjects] == ["cat", "frog"]
     assert from_json(recipe.to_json()) == recipe
     assert drawing.trace.methods == (METHODS[name](),)
-    plain = draw(model, PROMPT, method=None, **QUICK)
+    plain = draw(PROMPT, model=model, method=None, **QUICK)
     assert (pixels(drawing)[0] != pixels(plain)[0]).any()
 
 
 def test_a_picture_depends_on_no_other(model):
-    together = draw(model, PROMPT, method=SHORT, seeds=[0, 1, 2], scheduler="euler-a", **QUICK)
+    others = {"model": model, "method": SHORT, "scheduler": "euler-a", **QUICK}
+    together = draw(PROMPT, seeds=[0, 1, 2], **others)
     for seed in (0, 1, 2):
-        alone = draw(model, PROMPT, method=SHORT, seeds=[seed], scheduler="euler-a", **QUICK)
+        alone = draw(PROMPT, seeds=[seed], **others)
         assert abs(pixels(together)[seed] - pixels(alone)[0]).max() <= 1
 
 
 def test_batches_are_told_as_they_come(model):
     told, steps = [], []
     drawing = draw(
-        model,
         PROMPT,
+        model=model,
         method=SHORT,
         seeds=range(5),
         batch_size=2,
@@ -90,7 +91,7 @@ def test_batches_are_told_as_they_come(model):
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_picture_can_be_made_again_to_the_bit(model, scheduler):
-    drawing = draw(model, PROMPT, method=SHORT, seeds=[3, 4], scheduler=scheduler, steps=4)
+    drawing = draw(PROMPT, model=model, method=SHORT, seeds=[3, 4], scheduler=scheduler, steps=4)
     recipe = from_json(drawing.recipes[1].to_json())
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -103,8 +104,8 @@ def test_every_picture_can_be_made_again_to_the_bit(model, scheduler):
 def test_every_method_can_be_made_again_to_the_bit(model, method):
     kind = METHODS[method].official() if method else None
     drawing = draw(
-        model,
         "a red cat and a frog",
+        model=model,
         method=kind,
         guidance_scale=3,
         negative_prompt="dark",
@@ -112,13 +113,13 @@ def test_every_method_can_be_made_again_to_the_bit(model, method):
         **QUICK,
     )
     again = redraw(from_json(drawing.recipes[0].to_json()), model=model)
-    assert drawing.pictures[0].size == (48, 40)
+    assert drawing.images[0].size == (48, 40)
     assert (pixels(again)[0] == pixels(drawing)[0]).all()
 
 
 def test_two_methods_together_again(model):
     methods = [AttendAndExcite(step_size=5.0), AttentionRegulation(iterations=3)]
-    drawing = draw(model, PROMPT, method=methods, **QUICK)
+    drawing = draw(PROMPT, model=model, method=methods, **QUICK)
     again = redraw(from_json(drawing.recipes[0].to_json()))
     assert (pixels(again)[0] == pixels(drawing)[0]).all()
 
@@ -133,7 +134,7 @@ SUMS = {
 
 @pytest.mark.parametrize("name", SUMS)
 def test_a_sum_of_methods_can_be_made_again(model, name):
-    drawing = draw(model, PROMPT, method=SUMS[name], **QUICK)
+    drawing = draw(PROMPT, model=model, method=SUMS[name], **QUICK)
     recipe = from_json(drawing.recipes[0].to_json())
     again = redraw(recipe)
     assert again.trace.methods == drawing.trace.methods
@@ -143,7 +144,7 @@ def test_a_sum_of_methods_can_be_made_again(model, name):
 
 def test_a_function_of_the_users_cannot_be_made_again(model):
     own = SHORT + Objective(SHORT.loss)
-    recipe = from_json(draw(model, PROMPT, method=own, **QUICK).recipes[0].to_json())
+    recipe = from_json(draw(PROMPT, model=model, method=own, **QUICK).recipes[0].to_json())
     with pytest.raises(ValueError, match="'objective', which is none of .*from the Python"):
         redraw(recipe)
 
@@ -155,8 +156,10 @@ def test_a_models_folder_may_state_numbers(tmp_path):
     (folder / "methods.json").write_text(json.dumps(stated))
     expected = AttendAndExcite(temperature=0.2, max_refinements=1)
     for given in (folder, str(folder), load(folder), load(folder).pipe):
-        assert draw(given, PROMPT, steps=2).trace.methods == (expected,)
-    assert draw(folder, PROMPT, method=SHORT, steps=2).trace.methods == (SHORT,)
+        assert draw(PROMPT, model=given, method="attend-and-excite", steps=2).trace.methods == (
+            expected,
+        )
+    assert draw(PROMPT, model=folder, method=SHORT, steps=2).trace.methods == (SHORT,)
     assert method_named("divide-and-bind", model=str(folder)) == DivideAndBind()
 
 
@@ -176,11 +179,11 @@ def test_a_folder_that_states_what_cannot_be_is_named(tmp_path, stated, message)
     folder = copied(tmp_path)
     (folder / "methods.json").write_text(stated)
     with pytest.raises(ValueError, match=rf"methods\.json' cannot be used: .*{message}|{message}"):
-        draw(folder, PROMPT, steps=2)
+        draw(PROMPT, model=folder, steps=2)
 
 
 def test_sdxl_draws_and_draws_again():
-    drawing = draw(saved("sdxl"), PROMPT, method=SHORT, seeds=[1], **QUICK)
+    drawing = draw(PROMPT, model=saved("sdxl"), method=SHORT, seeds=[1], **QUICK)
     assert drawing.recipes[0].guidance_scale == 5.0
     again = redraw(drawing.recipes[0])
     assert (pixels(again)[0] == pixels(drawing)[0]).all()
@@ -189,16 +192,16 @@ def test_sdxl_draws_and_draws_again():
 def test_a_pipeline_object_is_left_as_it_was():
     pipe = toys.sd()
     before, config = pipe.scheduler, dict(pipe._progress_bar_config)
-    drawing = draw(pipe, PROMPT, method=SHORT, scheduler="heun", **QUICK)
+    drawing = draw(PROMPT, model=pipe, method=SHORT, scheduler="heun", **QUICK)
     assert pipe.scheduler is before and pipe._progress_bar_config == config
     assert drawing.recipes[0].model.weights is None
     assert drawing.recipes[0].scheduler.name == "HeunDiscreteScheduler"
     with pytest.raises(ValueError, match="loaded already"):
-        draw(pipe, PROMPT, dtype="float16")
+        draw(PROMPT, model=pipe, dtype="float16")
 
 
 def test_what_differs_is_said(model):
-    recipe = draw(model, PROMPT, method=None, **QUICK).recipes[0]
+    recipe = draw(PROMPT, model=model, method=None, **QUICK).recipes[0]
     with pytest.warns(UserWarning, match=r"drawn with torch 1\.0, now"):
         redraw(replace(recipe, environment={**recipe.environment, "torch": "1.0"}))
     with pytest.warns(UserWarning, match="weights of .* are not those"):
@@ -208,14 +211,14 @@ def test_what_differs_is_said(model):
 
 
 def test_a_picture_decides_on_no_model_by_itself(model):
-    recipe = draw(model, PROMPT, method=None, **QUICK).recipes[0]
+    recipe = draw(PROMPT, model=model, method=None, **QUICK).recipes[0]
     for name in ("owner/name", "", "/nowhere"):
         with pytest.raises(ValueError, match="say which model to load"):
             redraw(replace(recipe, model=replace(recipe.model, name=name)))
 
 
 def test_subjects_beyond_the_prompt_are_refused(model):
-    recipe = draw(model, PROMPT, method=SHORT, **QUICK).recipes[0]
+    recipe = draw(PROMPT, model=model, method=SHORT, **QUICK).recipes[0]
     for index in (0, 6, 76, 500):
         with pytest.raises(ValueError, match="tokens 1 to 5"):
             redraw(replace(recipe, subjects=(Subject("cat", (index,)),)), model=model)
@@ -225,7 +228,7 @@ def test_a_loss_of_ones_own_is_named_but_not_drawn_again(model):
     def spread(reading):
         return reading.aggregate().flatten(1).sum(1)
 
-    drawing = draw(model, PROMPT, method=Objective(spread, step_size=0.1), **QUICK)
+    drawing = draw(PROMPT, model=model, method=Objective(spread, step_size=0.1), **QUICK)
     recipe = from_json(drawing.recipes[0].to_json())
     assert "spread" in recipe.methods[0].parameters["function"]
     with pytest.raises(ValueError, match="'objective', which is none of"):
@@ -233,10 +236,10 @@ def test_a_loss_of_ones_own_is_named_but_not_drawn_again(model):
 
 
 def test_subjects_may_be_named(model):
-    drawing = draw(model, PROMPT, subjects=["frog", 2], **QUICK)
+    drawing = draw(PROMPT, model=model, subjects=["frog", 2], **QUICK)
     assert [s.text for s in drawing.recipes[0].subjects] == ["frog", "cat"]
     with pytest.raises(SubjectNotFound, match="2 cat"):
-        draw(model, PROMPT, subjects=["dog"], **QUICK)
+        draw(PROMPT, model=model, subjects=["dog"], **QUICK)
 
 
 @pytest.mark.parametrize(
@@ -267,20 +270,20 @@ def test_subjects_may_be_named(model):
 )
 def test_arguments_out_of_range_are_named(model, arguments, message):
     with pytest.raises(ValueError, match=message):
-        draw(model, PROMPT, **(QUICK | arguments))
+        draw(PROMPT, model=model, **(QUICK | arguments))
 
 
 def test_an_image_to_image_pipeline_is_sent_elsewhere():
     factory, _ = toys.calls()["sd-img2img"]
     with pytest.raises(UnsupportedPipeline, match=r"inside adhere\.nurse"):
-        draw(factory(), PROMPT)
+        draw(PROMPT, model=factory())
 
 
 def test_attention_that_cannot_be_read_is_named():
     pipe = toys.sd()
     pipe.enable_attention_slicing()
     with pytest.raises(NoAttentionRecorded, match="disable_attention_slicing"):
-        draw(pipe, PROMPT, **QUICK)
+        draw(PROMPT, model=pipe, **QUICK)
 
 
 @pytest.mark.parametrize("method", [None, "attend-and-excite"])
@@ -289,11 +292,11 @@ def test_a_picture_of_nan_is_none(method):
     with torch.no_grad():
         pipe.unet.conv_out.weight.fill_(float("nan"))
     with pytest.raises(NonFiniteLoss, match="NaN"):
-        draw(pipe, PROMPT, method=method, **QUICK)
+        draw(PROMPT, model=pipe, method=method, **QUICK)
 
 
 def test_saving_gives_one_file_for_each_picture(model, tmp_path):
-    drawing = draw(model, PROMPT, seeds=range(3), **QUICK)
+    drawing = draw(PROMPT, model=model, seeds=range(3), **QUICK)
     paths = drawing.save(tmp_path / "pictures")
     assert len(set(paths)) == 3 and all(path.is_file() for path in paths)
     assert drawing.save(tmp_path / "pictures") == paths
@@ -302,7 +305,7 @@ def test_saving_gives_one_file_for_each_picture(model, tmp_path):
 def test_the_global_generator_is_left_alone(model):
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    draw(model, PROMPT, method=AttentionRegulation.official(), **QUICK)
+    draw(PROMPT, model=model, method=AttentionRegulation.official(), **QUICK)
     assert (torch.get_rng_state() == before).all()
 
 
@@ -344,14 +347,14 @@ def test_a_misuse_is_named_before_anything_is_sampled(model, misuse):
 def test_a_plain_picture_is_not_given_subjects_it_has_not(model):
     for method in (None, "none", ["none"]):
         with pytest.raises(SubjectNotFound, match="'dog' is not in the prompt"):
-            draw(model, PROMPT, method=method, subjects=["dog"], steps=3)
+            draw(PROMPT, model=model, method=method, subjects=["dog"], steps=3)
 
 
 def test_numbers_of_other_kinds_leave_a_recipe_that_is_read(model):
     method = AttendAndExcite(step_size=np.float32(5), max_refinements=np.int64(1))
     drawing = draw(
-        model,
         PROMPT,
+        model=model,
         method=method,
         seeds=np.int64(3),
         guidance_scale=np.float32(7.5),
@@ -372,7 +375,7 @@ def test_numbers_of_other_kinds_leave_a_recipe_that_is_read(model):
 )
 def test_steps_that_a_scheduler_cannot_take_are_named(model, scheduler, steps):
     with pytest.raises(ValueError, match=f"Got {steps} steps, which .*Scheduler cannot take"):
-        draw(model, PROMPT, scheduler=scheduler, steps=steps, on_step=pytest.fail)
+        draw(PROMPT, model=model, scheduler=scheduler, steps=steps, on_step=pytest.fail)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -382,3 +385,13 @@ def test_steps_that_a_scheduler_can_take_are_taken(model, scheduler):
             before = vars(model.pipe.scheduler).copy()
             check_schedule(model.pipe.scheduler, steps)
             assert vars(model.pipe.scheduler).keys() == before.keys()
+
+
+def test_the_model_before_the_prompt_is_told_the_new_form(model):
+    with pytest.raises(TypeError, match=r"prompt first.*draw\('a cat', model='mini'\)"):
+        draw("mini", "a cat")
+
+
+def test_the_first_line_draws_on_the_bundled_model():
+    image = draw("a cat and a frog", steps=2).images[0]
+    assert image.size == (128, 128)

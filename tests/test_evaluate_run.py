@@ -63,9 +63,11 @@ def test_pictures_are_those_of_draw(model, whole):
     for batch in whole.plan.batches:
         methods = whole.plan.condition(batch.condition).built()
         prompt = whole.plan.prompt(batch)
-        drawing = draw(model, prompt.text, method=methods or None, seeds=batch.seeds, steps=2)
+        drawing = draw(
+            prompt.text, model=model, method=methods or None, seeds=batch.seeds, steps=2
+        )
         for unit, picture, recipe in zip(
-            batch.units, drawing.pictures, drawing.recipes, strict=True
+            batch.units, drawing.images, drawing.recipes, strict=True
         ):
             stored = Image.open(whole.path(unit))
             assert (np.asarray(stored) == np.asarray(picture)).all()
@@ -339,7 +341,7 @@ def denoiser_operations(model, method, steps):
 
     unet.forward = counted
     try:
-        draw(model, PAIRS.prompts[0].text, method=method, seeds=(0,), steps=steps)
+        draw(PAIRS.prompts[0].text, model=model, method=method, seeds=(0,), steps=steps)
     finally:
         del unet.forward
     return sum(totals)
@@ -348,7 +350,7 @@ def denoiser_operations(model, method, steps):
 def all_operations(model, method):
     """All operations of drawing a picture, gradients too, counted while they happen."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        draw(model, PAIRS.prompts[0].text, method=method, seeds=(0,), steps=2)
+        draw(PAIRS.prompts[0].text, model=model, method=method, seeds=(0,), steps=2)
     return counter.get_total_flops()
 
 

@@ -49,20 +49,21 @@ if TYPE_CHECKING:
 
 Model = Union[str, "os.PathLike[str]", "DiffusionPipeline", Loaded]
 OnStep = Callable[[int, int], None]
+DEFAULT_METHOD = "emergent-layout"
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Pictures, what they were made from, and what happened.
+    """Images, what they were made from, and what happened.
 
     Attributes:
-        pictures: one for each seed.
-        recipes: one for each picture.
+        images: one for each seed.
+        recipes: one for each image.
         traces: one for each batch; a plain drawing has none.
         seconds: that sampling took.
     """
 
-    pictures: tuple[Image.Image, ...]
+    images: tuple[Image.Image, ...]
     recipes: tuple[Recipe, ...]
     traces: tuple[Trace, ...] = ()
     seconds: float = 0.0
@@ -90,15 +91,15 @@ class Drawing:
         Returns:
             The files, one for each picture.
         """
-        pairs = zip(self.pictures, self.recipes, strict=True)
+        pairs = zip(self.images, self.recipes, strict=True)
         return tuple(save_picture(picture, recipe, folder) for picture, recipe in pairs)
 
 
 def draw(
-    model: Model,
     prompt: str,
-    *,
-    method: str | Method | Sequence[str | Method] | None = "attend-and-excite",
+    *former: object,
+    model: Model = "mini",
+    method: str | Method | Sequence[str | Method] | None = DEFAULT_METHOD,
     subjects: Sequence[str | int | Sequence[str] | Subject] | None = None,
     seeds: int | Sequence[int] = (0,),
     steps: int = 50,
@@ -112,14 +113,15 @@ def draw(
     on_step: OnStep | None = None,
     on_batch: Callable[[Drawing], None] | None = None,
 ) -> Drawing:
-    """Draws a prompt, one picture for each seed.
+    """Draws a prompt, one image for each seed.
 
-        adhere.draw("mini", "a cat and a frog", seeds=range(4)).save("pictures")
+        adhere.draw("a cat and a frog", seeds=range(4)).save("pictures")
 
     Args:
+        prompt: what to draw.
+        former: nothing; a model used to come before the prompt.
         model: "mini" (bundled), a folder, a hub id, what `adhere.loading.load` gave, or a
             text-to-image pipeline of yours.
-        prompt: what to draw.
         method: what nurses: the name of a method, with its paper's numbers, or with those that
             the model's folder states in `methods.json`, as that of "mini" does; a method; a list
             of these, of which one may move latents; None for the plain pipeline.
@@ -147,6 +149,11 @@ def draw(
         ValueError: an argument out of range, or an unknown name.
         AdhereError: what `adhere.nurse` raises; `NonFiniteLoss` also for a picture of NaN.
     """
+    if former:
+        raise TypeError(
+            f"draw takes the prompt first and nothing else without its name. Write "
+            f"draw({former[0]!r}, model={prompt!r}) if {prompt!r} is the model."
+        )
     methods = _methods(method, _name_of(model))
     prompt, negative_prompt = checked_prompts(prompt, negative_prompt)
     seeds, steps = checked_seeds(seeds), checked_steps(steps)
@@ -186,7 +193,7 @@ def draw(
             if on_batch is not None:
                 on_batch(done[-1])
     return Drawing(
-        tuple(picture for one in done for picture in one.pictures),
+        tuple(picture for one in done for picture in one.images),
         tuple(recipe for one in done for recipe in one.recipes),
         tuple(trace for one in done for trace in one.traces),
         sum(one.seconds for one in done),
@@ -225,8 +232,8 @@ def redraw(
         warnings.warn(f"{difference}: the picture may differ.", stacklevel=2)
     _check_indices(recipe, pipe)
     batch = draw(
-        loaded,
         recipe.prompt,
+        model=loaded,
         method=methods or None,
         subjects=recipe.subjects or None,
         seeds=recipe.batch,
@@ -241,7 +248,7 @@ def redraw(
     own = recipe.batch.index(recipe.seed)
     return replace(
         batch,
-        pictures=(batch.pictures[own],),
+        images=(batch.images[own],),
         recipes=(batch.recipes[own],),
     )
 
@@ -280,6 +287,14 @@ def _draw_batch(
             on_step(index + 1, pipe.num_timesteps)
         return changed
 
+    takes = inspect.signature(pipe.__call__).parameters
+    negative = {"negative_prompt": recipe.negative_prompt or None}
+    if "negative_prompt" not in takes:
+        if recipe.negative_prompt:
+            raise ValueError(
+                f"Got a negative prompt, which {type(pipe).__name__} does not take; leave it out."
+            )
+        negative = {}
     nursing = (
         nurse(pipe, methods, prompt=recipe.prompt, subjects=subjects) if methods else nullcontext()
     )
@@ -287,7 +302,7 @@ def _draw_batch(
     with _global_generator(recipe.batch[0]), nursing as trace:
         result = pipe(  # type: ignore[operator]
             recipe.prompt,
-            negative_prompt=recipe.negative_prompt or None,
+            **negative,
             num_images_per_prompt=len(recipe.batch),
             num_inference_steps=recipe.steps,
             guidance_scale=recipe.guidance_scale,
@@ -305,7 +320,7 @@ def _draw_batch(
         )
     if any(getattr(result, "nsfw_content_detected", None) or ()):
         warnings.warn("The model's safety checker has blackened pictures.", stacklevel=3)
-    found = trace.subjects[0] if trace is not None else ()
+    found = trace.subjects[0] if trace is not None and trace.subjects else ()
     recipe = replace(recipe, subjects=found)
     return Drawing(
         tuple(pipe.image_processor.numpy_to_pil(result.images)),  # type: ignore[attr-defined]
@@ -356,10 +371,10 @@ def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -
     pipe = loaded.pipe
     takes = inspect.signature(pipe.__call__).parameters
     needed = {"prompt", "height", "width", "callback_on_step_end"}
-    if not needed <= takes.keys() or "image" in takes or not hasattr(pipe, "unet"):
+    if not needed <= takes.keys() or "image" in takes:
         raise UnsupportedPipeline(
-            f"draw got a {type(pipe).__name__}; expected a text-to-image pipeline around a "
-            "U-Net. Call one that needs pictures too inside adhere.nurse(pipe, …)."
+            f"draw got a {type(pipe).__name__}; expected a text-to-image pipeline. Call one that "
+            "needs images too inside adhere.nurse(pipe, …)."
         )
     return loaded
 

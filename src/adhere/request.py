@@ -105,7 +105,11 @@ def checked_size(pipe: DiffusionPipeline, size: Any) -> tuple[int, int]:  # noqa
         ValueError: no pair of such numbers; the message says what they must be.
     """
     multiple = int(getattr(pipe, "vae_scale_factor", 8))
-    trained = pipe.unet.config.sample_size  # type: ignore[attr-defined]
+    denoiser = getattr(pipe, "unet", None) or pipe.transformer  # type: ignore[attr-defined]
+    # FLUX and its kin state the size in the pipeline.
+    trained = getattr(denoiser.config, "sample_size", None) or getattr(
+        pipe, "default_sample_size", 128
+    )
     rows, columns = (trained, trained) if isinstance(trained, int) else trained
     native = columns * multiple, rows * multiple
     if size is None:

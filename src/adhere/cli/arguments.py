@@ -293,7 +293,7 @@ def _add_method(verb: _Parser) -> None:
         action=_Once,
         type=names,
         metavar="NAME",
-        help="what nurses (attend-and-excite); `none` for nothing; two, separated by a comma, "
+        help="what nurses (emergent-layout); `none` for nothing; two, separated by a comma, "
         "where one moves latents and the other edits attention",
     )
     group.add_argument("--plain", action="store_true", help="no nursing, as --method none")

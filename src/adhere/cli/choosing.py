@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from adhere.drawing import DEFAULT_METHOD
 from adhere.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
 from adhere.methods import Method
 from adhere.names import unknown
@@ -22,7 +23,7 @@ def chosen_methods(arguments: argparse.Namespace) -> list[Method]:
     Raises:
         ValueError: an unknown method or parameter, or one that two methods have.
     """
-    names = arguments.method or ["attend-and-excite"]
+    names = arguments.method or [DEFAULT_METHOD]
     if arguments.plain or names == ["none"]:
         names = []
     if arguments.official and not names:

@@ -44,13 +44,13 @@ def run(arguments: argparse.Namespace) -> None:
     if any(methods.values()):
         find_subjects(model.pipe, arguments.prompt, arguments.subjects)
     # The first run in a process also pays for choosing kernels, which is nobody's cost.
-    draw(model, arguments.prompt, method=None, **{**options, "steps": 2, "seeds": (0,)})
+    draw(arguments.prompt, model=model, method=None, **{**options, "steps": 2, "seeds": (0,)})
     rows: dict[str, Drawing] = {}
     try:
         for name, method in methods.items():
             with bar(name) as on_step:
                 rows[name] = draw(
-                    model, arguments.prompt, method=method, on_step=on_step, **options
+                    arguments.prompt, model=model, method=method, on_step=on_step, **options
                 )
             say(f"{name:22} {', '.join(_told(name, rows, stated))}")
     except KeyboardInterrupt:
@@ -67,7 +67,7 @@ def _save(prompt: str, rows: dict[str, Drawing], stated: Collection[str], folder
     recipe = rows["plain"].recipes[0]
     model_name = Path(recipe.model.name).name
     sheet = make_sheet(
-        [drawing.pictures for drawing in rows.values()],
+        [drawing.images for drawing in rows.values()],
         rows=labels,
         columns=[f"seed {one.seed}" for one in rows["plain"].recipes],
         title=prompt,

@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     with bar(" and ".join(m.name for m in methods) or "plain") as on_step:
         draw(
-            model,
             arguments.prompt,
+            model=model,
             method=methods or None,
             on_step=on_step,
             on_batch=keep,
@@ -49,7 +49,7 @@ def _again(arguments: argparse.Namespace, folder: str) -> None:
     hush(arguments.debug)
     with bar("again") as on_step:
         drawing = redraw(recipe, model=arguments.model, device=arguments.device, on_step=on_step)
-    now = np.asarray(drawing.pictures[0])
+    now = np.asarray(drawing.images[0])
     [path] = drawing.save(folder)
     say(f"{path}  {_compared(before, now, arguments.again)}")
 
@@ -68,7 +68,7 @@ def _compared(before: np.ndarray, now: np.ndarray, name: str) -> str:
 
 def _told(drawing: Drawing, number: int) -> str:
     """What nursing did to one picture of a batch, in a line."""
-    seconds = f"{drawing.seconds / len(drawing.pictures):.1f} s"
+    seconds = f"{drawing.seconds / len(drawing.images):.1f} s"
     if not drawing.traces:
         return f"plain, {seconds}"
     trace = drawing.trace
@@ -79,6 +79,8 @@ def _told(drawing: Drawing, number: int) -> str:
 def _effect(trace: Trace, sample: int) -> str:
     """The weakest subject's attention at the first and the last step that was nursed."""
     peaks = [record.peaks[sample] for record in trace.steps if record.peaks[sample]]
+    if not peaks and not trace.edited_layers and trace.subjects:
+        return f"nothing to keep apart, as {trace.subjects[sample][0].text} is alone"
     if not peaks and not trace.edited_layers:
         return "nothing was nursed, as no step lies between start and stop"
     if not peaks:

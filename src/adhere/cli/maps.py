@@ -33,13 +33,13 @@ def run(arguments: argparse.Namespace) -> None:
     name = " and ".join(method.name for method in methods) or "plain"
 
     def keep(drawing: Drawing) -> None:
-        for number in range(len(drawing.pictures)):
+        for number in range(len(drawing.images)):
             say(str(_save(drawing, number, name, folder)))
 
     with bar(name) as on_step:
         draw(
-            model,
             arguments.prompt,
+            model=model,
             method=_watched(methods),
             on_step=on_step,
             on_batch=keep,
@@ -55,7 +55,7 @@ def _watched(methods: list[Method]) -> list[Method]:
 
 
 def _save(drawing: Drawing, number: int, name: str, folder: str) -> object:
-    trace, picture, recipe = drawing.trace, drawing.pictures[number], drawing.recipes[number]
+    trace, picture, recipe = drawing.trace, drawing.images[number], drawing.recipes[number]
     # Texts could not tell the two in "a red cat and a red frog" apart.
     parts: list[Subject | Attribute] = []
     words: list[Label] = []

@@ -97,8 +97,8 @@ def plan_run(
     rough = Plan("", tuple(conditions), tuple(sets), seeds, batch_size=batch_size)
     with _enough_memory():
         drawing = draw(
-            loaded,
             rough.prompt(rough.units[0]).text,
+            model=loaded,
             method=None,
             seeds=seeds[:batch_size],
             steps=min(steps, _WARM_UP_STEPS),
@@ -365,7 +365,7 @@ class Drawer:
         )
         peak = _peak(self._loaded.pipe.device)
         outcomes = []
-        for number, (unit, picture) in enumerate(zip(batch.units, drawing.pictures, strict=True)):
+        for number, (unit, picture) in enumerate(zip(batch.units, drawing.images, strict=True)):
             found = drawing.recipes[number].subjects
             # A safety checker blackens what it does not like.
             if getattr(self._loaded.pipe, "safety_checker", None) and not picture.getbbox():
@@ -412,8 +412,8 @@ class Drawer:
     def _draw(self, batch: Batch, *, steps: int | None = None, **others: Any) -> Drawing:
         plan = self._plan
         return draw(
-            self._loaded,
             plan.prompt(batch).text,
+            model=self._loaded,
             seeds=batch.seeds,
             steps=plan.steps if steps is None else steps,
             guidance_scale=plan.guidance_scale,

@@ -198,8 +198,9 @@ class _Block:
             )
 
     def _is_empty_window(self) -> bool:
-        """Whether the user asked for nothing by an empty window or a step size of 0."""
-        mover = self.mover
-        return mover is not None and (
-            mover.schedule.start >= mover.schedule.stop or not mover.schedule.step_size
+        """Whether the user asked for nothing by empty windows or a step size of 0."""
+        return all(
+            getattr(method, "start", 0.0) >= getattr(method, "stop", 1.0)
+            or not getattr(method, "step_size", 1.0)
+            for method in self.trace.methods
         )
