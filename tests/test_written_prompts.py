@@ -128,6 +128,7 @@ def test_names_are_found_in_every_script(prompt: str, name: str, number: int) ->
     "prompt",
     [
         "un chat rouge et une grenouille", "Eine Katze und ein Frosch", "UN GATO NEGRO",
+        "dos gatos blancos en la nieve",
         "一只红色的猫", "猫とカエル, masterpiece, 4k", "고양이", "красная кошка", "قطة",
         "एक बिल्ली",
     ],
@@ -142,7 +143,14 @@ def test_another_language_is_refused_and_names_are_the_cure(
 
 @pytest.mark.parametrize(
     "prompt",
-    ["a café in the Place de la Concorde", "Notre Dame at dusk", "a piñata", "猫 a cat and a dog"],
+    [
+        "trees",
+        "blues, los angeles",
+        "a café in the Place de la Concorde",
+        "Notre Dame at dusk",
+        "a piñata",
+        "猫 a cat and a dog",
+    ],
 )
 def test_names_and_loan_words_are_english(tokenizer: CLIPTokenizer, prompt: str) -> None:
     assert find_subjects(tokenizer, prompt)

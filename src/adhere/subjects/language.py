@@ -16,7 +16,7 @@ def foreign_words(prompt: str) -> tuple[str, ...]:
     found = [prompt[word.start : word.end] for word in read(prompt)]
     words = [word for word in found if any(map(str.isalpha, word)) and not _is_style(word)]
     strange = [word for word in words if not _is_latin(word)]
-    foreign = [word for word in words if word.lower() in lexicon("foreign")]
+    foreign = [word for word in words if _is_foreign(word.lower())]
     particles = [
         word
         for word, following in zip(words, words[1:], strict=False)
@@ -29,6 +29,12 @@ def foreign_words(prompt: str) -> tuple[str, ...]:
     if foreign and len(foreign) + len(particles) > known:
         return (*foreign, *particles)
     return ()
+
+
+def _is_foreign(word: str) -> bool:
+    """Whether a word is of another language, or a plural in "s" of one that is."""
+    known = lexicon("foreign")
+    return word in known or (len(word) > 4 and word.endswith("s") and word[:-1] in known)
 
 
 def _is_style(word: str) -> bool:
