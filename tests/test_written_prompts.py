@@ -45,6 +45,8 @@ def tokenizer() -> CLIPTokenizer:
         ("a cat\nNegative prompt: dog\nSteps: 20, Sampler: Euler a", ["cat"]),
         ("a red\ncar\na taxi", ["car<red", "taxi"]),
         ("a cute \N{CAT FACE} kitten \N{DOG FACE} puppy", ["kitten<cute", "puppy"]),
+        ("a red - car, a big... dog | a cat", ["car<red", "dog<big", "cat"]),
+        ("a <b>red</b> car<br>a mug (white)", ["car<red", "mug<white"]),
         ("**a bear**, _honey_, #bees", ["bear", "honey", "bees"]),
         ("a black/white cat + a dog", ["cat<black,white", "dog"]),
     ],

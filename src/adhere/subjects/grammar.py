@@ -215,7 +215,8 @@ class _Reader:
         elif self.tag(before) is Tag.VERB and verb in lexicon("copulas"):
             relative = self.tag(before - 1) in (Tag.CLAUSE, Tag.NOUN)
             self.attach(self.last if relative else self.topic, group.adjectives)
-        elif self.text(before) == "in" and group.is_coloured:
+        elif group.is_coloured and (self.text(before) == "in" or self.tag(before) is Tag.NOUN):
+            # "a cat in black", "a mug (white)"
             self.attach(self.last, group.adjectives)
 
     def attach(self, phrase: int | None, attributes: tuple[Span, ...]) -> None:

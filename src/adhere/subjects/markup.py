@@ -40,6 +40,9 @@ _PART = re.compile(r"::\s*-?\d*\.?\d*")  # Midjourney's "this:: that::2"
 _UNDERSCORE = re.compile(r"(?<=[^\W\d_])_(?=[^\W\d_])")
 _HASHTAG = re.compile(r"#(?=\w)")
 _EDGE = re.compile(r"(?<!\w)_+|_+(?!\w)|[*`~^#]")
+# Marks that part two phrases, or stand inside one: "a red - car".
+_DASH = re.compile(r"(?<!\S)[-|/](?!\S)|\.{2,}|…|(?<!\w)[–—:;|]|[–—:;|](?!\w)")
+_HTML = re.compile(r"</?(?:b|i|u|em|strong|br|p|span|div|h\d)\s*/?>", re.I)
 _EITHER = re.compile(r"(?<=[^\W\d_]{2})/(?=[^\W\d_]{2})")
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)%?")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
@@ -74,6 +77,8 @@ def without_markup(prompt: str) -> str:
         (_PART, ","),
         (_UNDERSCORE, " "),
         (_HASHTAG, ","),
+        (_HTML, " "),
+        (_DASH, SOFT),
         (_EDGE, " "),
         (_EITHER, "&"),
     ):
