@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adhere.errors import SubjectNotFound
+from adhere.subjects.forms import Tag
 from adhere.subjects.grammar import find_phrases
 from adhere.subjects.language import foreign_words
 from adhere.subjects.markup import loading_tags
@@ -12,7 +13,7 @@ from adhere.subjects.naming import name_subjects
 from adhere.subjects.phrase import Phrase, Role
 from adhere.subjects.reading import Word, read
 from adhere.subjects.subject import Attribute, Subject
-from adhere.subjects.tagging import Tag, settle_marks, tag_words
+from adhere.subjects.tagging import settle_marks, tag_words
 from adhere.subjects.tokenizing import Tokens, tokenize
 
 

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from adhere.subjects.forms import NOMINAL, Tag, is_denial, is_measure
 from adhere.subjects.lexicon import base_forms, is_in, lexicon, numbers, singulars
 from adhere.subjects.phrase import Group, Phrase, Role, count_of, is_abstract, merge_shades
 from adhere.subjects.reading import Span, Word
-from adhere.subjects.tagging import NOMINAL, REACH, Tag, is_denial, is_measure
+from adhere.subjects.tagging import REACH
 from adhere.subjects.tail import without_tail
 
 # What stands between what an image is and what it shows.

@@ -9,7 +9,7 @@ from adhere.subjects.reading import LONGEST_ENTRY, Span, Word
 
 
 class Role(Enum):
-    """What a noun phrase is to the picture."""
+    """What a noun phrase is to the image."""
 
     SUBJECT = auto()
     SCENE = auto()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from adhere.subjects.finding import tagged
+from adhere.subjects.forms import Tag
 from adhere.subjects.lexicon import base_forms, is_in, lexicon, pairs
 from adhere.subjects.reading import Word
 from adhere.subjects.subject import Subject
-from adhere.subjects.tagging import Tag
 from adhere.subjects.tokenizing import tokenize
 
 # The kinds whose subjects touch, overlap or lie one inside the other.

@@ -18,7 +18,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that the picture must hold.
+    """Something that the image must hold.
 
     Attributes:
         text: the noun, as the prompt has it; a compound noun such as "fire truck" is one subject.

@@ -4,123 +4,33 @@ Prompts are not news: most are noun phrases with few verbs, much of it without a
 default to nouns and a word becomes a verb only where its place leaves no other reading.
 """
 
-import re
 from collections.abc import Sequence
-from enum import Enum, auto
 
-from adhere.subjects.lexicon import is_in, is_plural, lexicon, numbers, singulars, stems
+from adhere.subjects.forms import (
+    NOMINAL,
+    SURE_ENDING,
+    Tag,
+    closed_tag,
+    goes_on,
+    is_adjective,
+    is_gerund,
+    is_guessed_adjective,
+    is_participle,
+    is_third_person,
+    takes_object,
+)
+from adhere.subjects.lexicon import is_in, is_plural, lexicon, numbers, singulars
 from adhere.subjects.markup import SOFT
 from adhere.subjects.reading import Word
-
-
-class Tag(Enum):
-    """Parts of speech, as far as the grammar tells them apart."""
-
-    DETERMINER = auto()
-    POSSESSIVE = auto()
-    NUMBER = auto()
-    ADJECTIVE = auto()
-    NOUN = auto()
-    VERB = auto()
-    BE = auto()
-    ADVERB = auto()
-    PREPOSITION = auto()
-    AND = auto()
-    CLAUSE = auto()
-    PRONOUN = auto()
-    COMMA = auto()
-    STOP = auto()
-    IGNORED = auto()
-
 
 # How many words a rule looks back or ahead: more than any noun phrase has. Without a bound the
 # time to read a prompt would grow with the square of its length.
 REACH = 40
-NOMINAL = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE, Tag.NOUN})
-POSSESSIVES = frozenset("my your his her its our their 's ’s".split())
 _OPENERS = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE})
 _SUBJECTS = frozenset({Tag.PRONOUN, Tag.CLAUSE})
 _PHRASE_OPENERS = (Tag.DETERMINER, Tag.POSSESSIVE, Tag.PRONOUN)
-_CLOSED = (
-    ("determiners", Tag.DETERMINER),
-    ("prepositions", Tag.PREPOSITION),
-    ("pronouns", Tag.PRONOUN),
-    ("auxiliaries", Tag.VERB),
-    ("clauses", Tag.CLAUSE),
-    ("adverbs", Tag.ADVERB),
-)
-_BE = frozenset("is are was were be been being am isn't aren't 're 's".split()) - {"'s"}
 _MODALS = frozenset("will would can could shall should may might must do does did let".split())
 _SINGULAR = frozenset("a an one this each every another".split())
-# Endings that make an adjective where another noun follows.
-_ADJECTIVE_ENDING = re.compile(
-    r"(?:ful|ous|less|able|ible|(?<!f)ish|esque|ic|al|ive|ant|(?<!m)ent|ian|like|some|ular|proof)$"
-)
-# Endings that make one anywhere.
-_SURE_ENDING = re.compile(r"(?:ful|ous|less|able|ible)$")
-_MEASURE = re.compile(
-    r"\d+[\s-]?y|\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
-)
-
-
-def is_measure(word: str) -> bool:
-    """Whether a word only measures or labels the picture: "8k", "85mm", "f/1.8", "style-x"."""
-    return bool(_MEASURE.match(word))
-
-
-def is_denial(word: str) -> bool:
-    """Whether a word says that something is not so: "not", "never", "don't"."""
-    return word in ("not", "never", "neither", "nor") or word.endswith(("n't", "n’t"))
-
-
-def _closed(word: str) -> Tag | None:
-    """The tag of a word that has only one, whatever stands around it."""
-    if word in POSSESSIVES:
-        return Tag.POSSESSIVE
-    if word in _BE:
-        return Tag.BE
-    if word in ("and", "or", "nor", "but", "&", "plus"):
-        return Tag.AND
-    if is_denial(word) and word not in lexicon("adverbs"):
-        return Tag.VERB
-    if word == ",":
-        return Tag.COMMA
-    if word.isdecimal() or word in numbers():
-        return Tag.NUMBER
-    for name, tag in _CLOSED:
-        if word in lexicon(name):
-            return tag
-    if not word[0].isalnum() and word[0] not in "<_":
-        return Tag.IGNORED if word in "()[]{}\"'“”‘’*_" else Tag.STOP
-    return None
-
-
-def _is_adjective(word: str) -> bool:
-    return word in lexicon("adjectives") or word in lexicon("colours")
-
-
-def _is_guessed_adjective(word: str) -> bool:
-    if is_in(word, "nouns") or word in lexicon("plurals"):
-        return False
-    return "-" in word or (len(word) > 4 and bool(_ADJECTIVE_ENDING.search(word)))
-
-
-def _is_gerund(word: str) -> bool:
-    return len(word) > 4 and word.endswith("ing") and not is_in(word, "nouns")
-
-
-def _is_participle(word: str) -> bool:
-    if word in lexicon("irregular"):
-        return True
-    return len(word) > 4 and word.endswith("ed") and not is_in(word, "nouns")
-
-
-def _takes_object(gerund: str) -> bool:
-    return any(stem in lexicon("transitive") for stem in stems(gerund, "ing"))
-
-
-def _is_third_person(word: str) -> bool:
-    return any(form in lexicon("verbs") for form in singulars(word)[1:])
 
 
 def _back(i: int) -> range:
@@ -161,46 +71,46 @@ class _Tagger:
         opened = i <= len(self.tags) and self.is_opened(i)
         stop = i + REACH
         while i < stop:
-            word, tag = self.after(i), _closed(self.after(i))
+            word, tag = self.after(i), closed_tag(self.after(i))
             if tag is Tag.AND or (tag is Tag.COMMA and opened):
                 if not self.is_adjective_at(i + 2):
                     return False
                 i += 2
             elif tag is not None:
                 return False
-            elif not _is_adjective(word):
+            elif not is_adjective(word):
                 break
-            elif not _is_gerund(word):
+            elif not is_gerund(word):
                 return True
             else:
                 i += 1
         else:
             return False
-        if _is_gerund(word) or word in lexicon("irregular"):
+        if is_gerund(word) or word in lexicon("irregular"):
             return False
-        if _is_third_person(word) and not is_in(word, "either"):
+        if is_third_person(word) and not is_in(word, "either"):
             return False
         return not word.endswith("ly") or is_in(word, "nouns")
 
     def is_opened(self, i: int) -> bool:
         """Whether an article or the like opens the noun phrase that `i` is in."""
         first = self.opener(i)
-        return bool(first) and _closed(first) in (Tag.DETERMINER, Tag.POSSESSIVE)
+        return bool(first) and closed_tag(first) in (Tag.DETERMINER, Tag.POSSESSIVE)
 
     def is_adjective_at(self, i: int) -> bool:
         """Whether the word at `i` is an adjective by its form, and opens no new phrase."""
         word = self.after(i - 1)
-        return _closed(word) is None and _is_adjective(word)
+        return closed_tag(word) is None and is_adjective(word)
 
     def is_before_adjective(self, i: int) -> bool:
         """Whether the word after `i` is an adjective before its noun: "a drab GREY wall"."""
         word = self.after(i)
-        plain = _is_adjective(word) and not _is_gerund(word) and not _is_participle(word)
+        plain = is_adjective(word) and not is_gerund(word) and not is_participle(word)
         return plain and self.leads_to_noun(i + 1)
 
     def tag(self, i: int) -> Tag:
         word, before = self.words[i], self.before(i)
-        closed = _closed(word)
+        closed = closed_tag(word)
         if closed is not None:
             return self.tag_closed(i, closed)
         if " " in word:
@@ -211,13 +121,13 @@ class _Tagger:
             return Tag.VERB
         if before in (Tag.PRONOUN, Tag.CLAUSE) and self.is_verb_form(word):
             return Tag.VERB
-        if _is_gerund(word):
+        if is_gerund(word):
             return self.tag_gerund(i, before)
         if word.endswith("ing") and self.opens_phrase(i) and before not in _OPENERS:
             return Tag.VERB
-        if _is_adjective(word) and not (before is Tag.NOUN and _is_participle(word)):
+        if is_adjective(word) and not (before is Tag.NOUN and is_participle(word)):
             return self.tag_adjective(i, before)
-        if _is_participle(word):
+        if is_participle(word):
             return self.tag_participle(i, before)
         if before in _OPENERS and self.is_before_adjective(i):
             return Tag.ADJECTIVE
@@ -227,14 +137,14 @@ class _Tagger:
             return Tag.ADVERB
         if word in lexicon("materials"):
             return self.tag_adjective(i, before)
-        if _is_guessed_adjective(word) and before is not Tag.NOUN and self.leads_to_noun(i):
+        if is_guessed_adjective(word) and before is not Tag.NOUN and self.leads_to_noun(i):
             return Tag.ADJECTIVE
-        if before is Tag.NOUN and _SURE_ENDING.search(word) and not is_in(word, "nouns"):
+        if before is Tag.NOUN and SURE_ENDING.search(word) and not is_in(word, "nouns"):
             return Tag.ADJECTIVE
         return Tag.NOUN
 
     def tag_closed(self, i: int, tag: Tag) -> Tag:
-        word, after = self.words[i], _closed(self.after(i))
+        word, after = self.words[i], closed_tag(self.after(i))
         if tag is Tag.POSSESSIVE and word in ("'s", "’s") and self.before(i) in _SUBJECTS:
             return Tag.BE
         if word in ("this", "that", "these", "those") and after is Tag.BE and not i:
@@ -262,7 +172,7 @@ class _Tagger:
             return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
         if self.words[i] in lexicon("adjectives") and self.leads_to_noun(i):
             return Tag.ADJECTIVE
-        if before is Tag.PREPOSITION and not _takes_object(self.words[i]):
+        if before is Tag.PREPOSITION and not takes_object(self.words[i]):
             return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
         return Tag.VERB
 
@@ -287,8 +197,8 @@ class _Tagger:
 
     def is_finite(self, i: int, before: Tag) -> bool:
         """Whether the word at `i` is a finite verb, "stands" or "play", and no noun."""
-        word, after = self.words[i], _closed(self.after(i))
-        base, third = word in lexicon("verbs"), _is_third_person(word)
+        word, after = self.words[i], closed_tag(self.after(i))
+        base, third = word in lexicon("verbs"), is_third_person(word)
         either = any(form in lexicon("either") for form in singulars(word))
         opens_phrase = self.opens_phrase(i)
         if not base and not third:
@@ -311,7 +221,7 @@ class _Tagger:
 
     def opens_phrase(self, i: int) -> bool:
         """Whether the word after `i` starts a noun phrase of its own."""
-        return _closed(self.after(i)) in _PHRASE_OPENERS
+        return closed_tag(self.after(i)) in _PHRASE_OPENERS
 
     def opener(self, i: int) -> str:
         """The first word of the noun phrase that ends before `i`."""
@@ -331,16 +241,9 @@ def settle_marks(words: Sequence[Word]) -> list[Word]:
             continue
         if word.text != SOFT:
             settled.append(word)
-        elif not _goes_on(settled[-1].text):
+        elif not goes_on(settled[-1].text):
             settled.append(Word(",", word.start, word.end))
     return settled
-
-
-def _goes_on(word: str) -> bool:
-    """Whether a noun phrase that has come to this word has its noun still to come."""
-    if _closed(word) is not None or _is_participle(word) or _is_gerund(word):
-        return True
-    return _is_adjective(word) or word in lexicon("materials") or _is_guessed_adjective(word)
 
 
 def tag_words(words: Sequence[Word]) -> list[Tag]:

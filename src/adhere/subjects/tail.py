@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from adhere.subjects.forms import Tag, is_measure
 from adhere.subjects.lexicon import is_in
 from adhere.subjects.phrase import Phrase, Role
 from adhere.subjects.reading import Word
-from adhere.subjects.tagging import Tag, is_measure
 
 
 def _parts(tags: Sequence[Tag]) -> list[range]:

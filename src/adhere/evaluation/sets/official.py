@@ -59,8 +59,8 @@ def wanted(row: Mapping[str, Any]) -> tuple[Wanted, ...]:
             raise ValueError(f"{name} is no list of classes; expected one as GenEval has it.")
         for clause in clauses:
             count = clause.get("count") if isinstance(clause, dict) else None
-            is_whole = isinstance(count, int) and not isinstance(count, bool) and count > 0
-            if not is_whole or not isinstance(clause.get("class"), str):
+            is_named = isinstance(clause, dict) and isinstance(clause.get("class"), str)
+            if not is_named or type(count) is not int or count < 1:
                 raise ValueError(
                     f'{name} has {json.dumps(clause)[:60]}; expected {{"class": "cat", '
                     '"count": 1} and, where said, "color" and "position".'
