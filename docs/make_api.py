@@ -33,23 +33,24 @@ MODULES = (
     (
         "adhere.methods.base",
         "What a method is made of.",
-        ("Step", "Method", "LatentMethod", "AttentionMethod", "LayerContext", "WeightedSum")
-        + ("at_turn", "decayed"),
+        ("Method", "check_window", "check_steps", "check_positions", "expect"),
     ),
+    ("adhere.methods.schedule", "Places in the sampling loop.", ("step_index", "last_before")),
+    ("adhere.methods.weighted_sum", "Methods that add up.", ("WeightedSum",)),
+    ("adhere.attention.columns", "What the text's columns stand for.", ("Columns",)),
     (
         "adhere.attention.maps",
         "Steps from attention maps to one map.",
-        ("renormalise", "smooth", "select"),
+        ("renormalise", "smooth", "select", "together"),
     ),
     (
-        "adhere.losses",
+        "adhere.methods.losses",
         "The papers' losses on single maps.",
         ("excitation", "total_variation", "total_variation_to_last_row")
         + ("jensen_shannon", "clipped_jensen_shannon"),
     ),
-    ("adhere.subjects", "Subjects and tokens.", ("Attribute", "tokens")),
-    ("adhere.nursing.trace", "What a trace holds.", ("StepRecord",)),
-    ("adhere.drawing", "Drawings and their recipes.", ("Drawing", "redraw")),
+    ("adhere.subjects.relations", "Which subjects a prompt joins.", ("Relation", "find_relations")),
+    ("adhere.nursing.trace", "What a trace holds.", ("RunTrace", "StepRecord")),
     ("adhere.mini", "The bundled model.", ("load", "folder")),
 )
 
