@@ -49,7 +49,11 @@ MODULES = (
         ("excitation", "total_variation", "total_variation_to_last_row")
         + ("jensen_shannon", "clipped_jensen_shannon"),
     ),
-    ("adhere.subjects.relations", "Which subjects a prompt joins.", ("Relation", "find_relations")),
+    (
+        "adhere.subjects.relations",
+        "Which subjects a prompt joins.",
+        ("Relation", "find_relations"),
+    ),
     ("adhere.nursing.trace", "What a trace holds.", ("RunTrace", "StepRecord")),
     ("adhere.mini", "The bundled model.", ("load", "folder")),
 )

@@ -7,8 +7,9 @@ How to write a page:
   a GPU or a network is said in a sentence, or in a ```text block.
 - A block whose first line is `# raises SubjectNotFound` must raise that error.
 - Three things are smaller than they say. `SomePipeline.from_pretrained(...)` gives the tiny
-  pipeline of that class of tests/toys.py, as do `mini.load()` and "mini" given to `adhere.draw`;
-  `load_image(...)` gives a tiny picture; and `pipe(...)` and `adhere.draw(...)` take 3 steps.
+  pipeline of that class of tests/toys.py or tests/families, as do `mini.load()` and "mini" given to
+  `adhere.draw`; `load_image(...)` gives a tiny image; and `pipe(...)`, `flux(...)` and
+  `adhere.draw(...)` take 3 steps.
 - Every relative link leads to a file, and its #anchor to a heading.
 - Every `adhere` command of a ```sh block is read by the command line's own parser.
 - Tables of parameters have the defaults of the code, errors.md has a section for each named error,
@@ -31,6 +32,7 @@ import toys
 from adhere import errors
 from adhere.cli.arguments import _build, parse
 from adhere.cli.choosing import chosen_methods
+from families import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -38,6 +40,11 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 STEPS = 3
+_STEPS_ARGUMENT = {
+    "pipe": "num_inference_steps",
+    "flux": "num_inference_steps",
+    "adhere.draw": "steps",
+}
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _RAISES = re.compile(r"# raises (\w+)")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -52,6 +59,7 @@ TOYS = {
     "StableDiffusionXLInpaintPipeline": "sdxl-inpaint",
     "StableDiffusionXLControlNetPipeline": "sdxl-controlnet",
 }
+TRANSFORMERS = {"FluxPipeline": "flux"}
 
 
 def page_id(page):
@@ -76,6 +84,8 @@ def toy(name):
         return toys.controlnet()
     if name == "load_image":
         return toys.picture()
+    if name in TRANSFORMERS:
+        return FAMILIES[TRANSFORMERS[name]].build()
     return toys.calls()[TOYS[name]][0]()
 
 
@@ -86,13 +96,13 @@ class Smaller(ast.NodeTransformer):
         self.generic_visit(node)
         called = ast.unparse(node.func)
         owner, _, last = called.rpartition(".")
-        if last == "from_pretrained" and owner in {*TOYS, "ControlNetModel"}:
+        if last == "from_pretrained" and owner in {*TOYS, *TRANSFORMERS, "ControlNetModel"}:
             return self._toy(owner)
         if last == "load" and owner.endswith("mini"):
             return self._toy("StableDiffusionPipeline")
         if called == "load_image":
             return self._toy(called)
-        steps = {"pipe": "num_inference_steps", "adhere.draw": "steps"}.get(called)
+        steps = _STEPS_ARGUMENT.get(called)
         if steps is not None:
             node.keywords = [k for k in node.keywords if k.arg != steps]
             node.keywords.append(ast.keyword(steps, ast.Constant(STEPS)))
@@ -156,39 +166,43 @@ def test_every_command_parses(page):
                 chosen_methods(arguments)
 
 
-def table(heading):
-    """Rows of the table of parameters under a heading of choosing-a-method.md, by name."""
+def tables():
+    """Of each section of choosing-a-method.md with parameters: method, constructors and rows."""
     text = (ROOT / "docs" / "choosing-a-method.md").read_text(encoding="utf-8")
-    part = re.split(r"^## ", text.split(f"\n## {heading}\n", 1)[1], flags=re.MULTILINE)[0]
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in part.splitlines()
-        if line.startswith("| `")
-    ]
-    return {row[0].strip("`"): row[1:] for row in rows}
+    found = []
+    for part in re.split(r"^## ", text, flags=re.MULTILINE):
+        head = re.search(r"^\| Parameter \| Default (.*)\| Meaning \|$", part, re.MULTILINE)
+        if head is None:
+            continue
+        name = re.search(r"adhere\.(?:methods\.)?([A-Z]\w+)\(", part)[1]
+        kind = getattr(adhere, name, None) or getattr(adhere.methods, name)
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in part.splitlines()
+            if line.startswith("| `")
+        ]
+        constructors = re.findall(r"`(\w+)\(\)`", head[1])
+        found.append((kind, constructors, {row[0].strip("`"): row[1:] for row in rows}))
+    return found
+
+
+def test_every_method_has_a_table_of_parameters():
+    expected = {*adhere.METHODS.values(), adhere.Objective, adhere.Watch}
+    assert {kind for kind, _, _ in tables()} == expected
 
 
 @pytest.mark.parametrize(
-    ("heading", "kind", "variants"),
-    [
-        ("Attend-and-Excite", adhere.AttendAndExcite, ["official"]),
-        ("Divide & Bind", adhere.DivideAndBind, ["official", "as_written"]),
-        ("Attention Regulation", adhere.AttentionRegulation, ["official"]),
-        ("Token reweighting", adhere.TokenReweighting, ["official"]),
-        ("Objectives of your own", adhere.Objective, []),
-        ("Watching", adhere.Watch, []),
-    ],
+    ("kind", "constructors", "rows"), tables(), ids=[kind.__name__ for kind, _, _ in tables()]
 )
-def test_tables_of_parameters_have_the_numbers_of_the_code(heading, kind, variants):
-    made = [getattr(kind, variant)() for variant in variants]
+def test_tables_of_parameters_have_the_numbers_of_the_code(kind, constructors, rows):
+    made = [getattr(kind, constructor)() for constructor in constructors]
     expected = {}
     for one in fields(kind):
         default = "required" if one.default is MISSING else f"`{one.default!r}`"
         others = [getattr(method, one.name) for method in made]
         said = ["same" if other == one.default else f"`{other!r}`" for other in others]
         expected[one.name] = [default, *said]
-    got = {name: row[: 1 + len(variants)] for name, row in table(heading).items()}
-    assert got == expected
+    assert {name: row[: 1 + len(made)] for name, row in rows.items()} == expected
 
 
 def test_every_named_error_has_a_section():
