@@ -7,9 +7,9 @@ How to write a page:
   a GPU or a network is said in a sentence, or in a ```text block.
 - A block whose first line is `# raises SubjectNotFound` must raise that error.
 - Three things are smaller than they say. `SomePipeline.from_pretrained(...)` gives the tiny
-  pipeline of that class of tests/toys.py or tests/families, as do `mini.load()` and "mini" given to
-  `adhere.draw`; `load_image(...)` gives a tiny image; and `pipe(...)`, `flux(...)` and
-  `adhere.draw(...)` take 3 steps.
+  pipeline of that class of tests/toys.py or tests/families, as does `mini.load()`;
+  `load_image(...)` gives a tiny image; and `pipe(...)`, `flux(...)` and `adhere.draw(...)` take
+  3 steps, `flux(...)` at 32 pixels.
 - Every relative link leads to a file, and its #anchor to a heading.
 - Every `adhere` command of a ```sh block is read by the command line's own parser.
 - Tables of parameters have the defaults of the code, errors.md has a section for each named error,
@@ -40,6 +40,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 STEPS = 3
+SIDE = 32
 _STEPS_ARGUMENT = {
     "pipe": "num_inference_steps",
     "flux": "num_inference_steps",
@@ -106,8 +107,9 @@ class Smaller(ast.NodeTransformer):
         if steps is not None:
             node.keywords = [k for k in node.keywords if k.arg != steps]
             node.keywords.append(ast.keyword(steps, ast.Constant(STEPS)))
-            if node.args and ast.unparse(node.args[0]) == "'mini'":
-                node.args[0] = self._toy("StableDiffusionPipeline")
+        for keyword in node.keywords if called == "flux" else []:
+            if keyword.arg in ("height", "width"):
+                keyword.value = ast.Constant(SIDE)
         return node
 
     @staticmethod
