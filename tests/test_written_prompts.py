@@ -1,5 +1,6 @@
 """Prompts as people write them: with markup, in other scripts and languages."""
 
+import json
 import re
 
 import pytest
@@ -13,7 +14,7 @@ from adhere.subjects import find_subjects, parse
 from adhere.subjects.lexicon import english, lexicon
 from adhere.subjects.markup import without_markup
 from adhere.subjects.tokenizing import tokenize
-from prompts import labelled, learnt_tokenizer, read_back, spell
+from prompts import ROOT, labelled, learnt_tokenizer, read_back, spell
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,24 @@ def test_indices_are_those_of_the_prompt_with_its_markup(tokenizer: CLIPTokenize
     with pytest.warns(UserWarning, match="loads nothing"):
         named = find_subjects(tokenizer, prompt, ["red fire truck", "black cat"])
     assert named == (truck, cat)
+
+
+@pytest.mark.filterwarnings("ignore:The prompt has <")
+@pytest.mark.filterwarnings("ignore:The prompt has embedding")
+def test_what_is_found_can_be_named(tokenizer: CLIPTokenizer) -> None:
+    lines = (ROOT / "tests" / "data" / "written_prompts.jsonl").read_text("utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    tuned = [e for e in entries if e["split"] == "tune" and e.get("english", True)]
+    assert len(tuned) > 70
+    for entry in tuned:
+        for subject in find_subjects(tokenizer, entry["prompt"]):
+            named = find_subjects(tokenizer, entry["prompt"], [subject.text])
+            assert named[0].text == subject.text
+
+
+def test_a_word_of_textual_inversion_may_stand_beside_a_letter(tokenizer: CLIPTokenizer) -> None:
+    (named,) = find_subjects(tokenizer, "a photo of<toy> on a mat", ["<toy>"])
+    assert named.text == "<toy>"
 
 
 def test_quotes_are_no_tokens_of_a_subject(tokenizer: CLIPTokenizer) -> None:

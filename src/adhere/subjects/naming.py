@@ -13,6 +13,8 @@ from adhere.subjects.tokenizing import Tokens
 from adhere.texts import check_text
 
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
+# Where a word begins or ends; a name that does so with a mark, "<toy>", may stand beside a letter.
+_START, _END = r"(?:(?<!\w)|(?!\w))", r"(?:(?!\w)|(?<!\w))"
 
 
 def _occurrences(found: Tokens, name: str) -> list[Span]:
@@ -26,7 +28,7 @@ def _occurrences(found: Tokens, name: str) -> list[Span]:
     # Further vectors of a textual-inversion word belong to it.
     if len(parts) == 1:
         pattern += rf"(?:\s+{parts[0]}_\d+)*"
-    whole = rf"(?<!\w){pattern}(?!\w)"
+    whole = _START + pattern + _END
     patterns = [whole] if all(map(_has_spaces, name)) else [whole, pattern]
     for pattern in patterns:
         for text in (found.text, found.plain):
