@@ -1,5 +1,6 @@
 """The laws of nursing for every family of transformer, at toy size."""
 
+import threading
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 
 import adhere
 from adhere.attention.call import AttentionCall, Region
+from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.methods.attend_and_excite import AttendAndExcite
 from adhere.nursing import nurse
 
 from . import FAMILIES
+from .refused import REFUSED
 from .toy import with_scheduler
 
 PROMPT = "a red car and a blue bowl"
@@ -40,6 +43,7 @@ def always(kind=AttendAndExcite, **changes):
 
 def state(pipe):
     """Everything of a pipeline that nursing could leave behind."""
+    denoiser = getattr(pipe, "transformer", None) or pipe.unet
     modules = {
         name: (
             sorted(set(vars(m)) - {"_is_full_backward_hook"}),
@@ -47,16 +51,18 @@ def state(pipe):
             len(m._forward_pre_hooks),
             vars(m.processor).get("_attention_backend") if hasattr(m, "processor") else None,
         )
-        for name, m in pipe.transformer.named_modules()
+        for name, m in denoiser.named_modules()
     }
     shadows = {"step", "set_timesteps", "disable_corrector"} & set(vars(pipe.scheduler))
-    asking = [p.requires_grad for p in pipe.transformer.parameters()]
+    asking = [p.requires_grad for p in denoiser.parameters()]
     return modules, shadows, "encode_prompt" in vars(pipe), asking
 
 
 def nursed(toy, pipe, method, prompt=PROMPT, **others):
     """Latents and trace of a nursed run."""
-    with nurse(pipe, method) as trace:
+    # A modular pipeline encodes its prompt in a block, where it cannot be overheard.
+    told = {} if hasattr(pipe, "encode_prompt") else {"prompt": prompt}
+    with nurse(pipe, method, **told) as trace:
         latents = plain(toy, pipe, prompt, **others)
     return latents, trace
 
@@ -115,6 +121,7 @@ def test_edits_act_on_the_conditional_call_alone(kind, method):
     assert trace.edited_layers > 0
 
 
+@pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_equals_its_samples_one_by_one(kind):
     toy = FAMILIES[kind]
@@ -147,6 +154,7 @@ def test_every_scheduler_of_the_family(kind):
         assert torch.equal(plain(toy, pipe), expected), name
 
 
+@pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16])
 def test_half_precision_stays_finite(kind, dtype):
@@ -167,3 +175,73 @@ def test_probabilities_are_over_all_keys_and_the_text_has_a_share():
     whole = (query @ key.mT / 2).softmax(-1)[1:, :, 4:, :4].mean(1)
     torch.testing.assert_close(rows, whole)
     assert (rows.sum(-1) < 1).all()
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_nursed_is_refused_by_name_with_the_reason(kind):
+    reasons = {
+        "glm-image": "GlmImageTransformer2DModel.*quoted words",
+        "fibo": "BriaFiboTransformer2DModel.*structured",
+        "ideogram-4": "Ideogram4Transformer2DModel.*structured",
+        "klein-kv": "Flux2KleinKVPipeline keeps keys and values",
+    }
+    with (
+        pytest.raises(UnsupportedPipeline, match=reasons[kind]),
+        nurse(REFUSED[kind](), always(), prompt=PROMPT),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["flux", "z-image", "pixart-sigma"])
+def test_two_threads_nurse_two_pipelines(kind):
+    toy = FAMILIES[kind]
+    pipes = [toy.build(), toy.build()]
+    expected = [nursed(toy, pipe, always(step_size=5.0), guided=True)[0] for pipe in pipes]
+    found, errors = {}, []
+
+    def draw(index):
+        try:
+            for _ in range(3):
+                found[index] = nursed(toy, pipes[index], always(step_size=5.0), guided=True)[0]
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=draw, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    for index in range(2):
+        torch.testing.assert_close(found[index], expected[index])
+
+
+def test_a_prompt_that_is_cut_off_names_the_word():
+    toy = FAMILIES["flux"]
+    pipe = toy.build()
+    prompt = "a red car and a blue bowl and " * 6 + "a frog"
+    with (
+        pytest.raises(SubjectNotFound, match="'frog' has no column"),
+        nurse(pipe, always(), subjects=["car", "frog"]),
+    ):
+        toy.run(pipe, prompt)
+
+
+def test_a_second_prompt_inside_one_block():
+    toy = FAMILIES["flux"]
+    pipe = toy.build()
+    with nurse(pipe, always()) as trace:
+        toy.run(pipe, PROMPT, guided=True)
+        toy.run(pipe, "a cat and a frog", guided=True)
+    assert [run.prompts for run in trace.runs] == [(PROMPT,), ("a cat and a frog",)]
+    assert [subject.text for subject in trace.subjects[0]] == ["cat", "frog"]
+
+
+def test_a_prompt_given_and_another_overheard():
+    toy = FAMILIES["sd3"]
+    pipe = toy.build()
+    with (
+        pytest.raises(UnsupportedPipeline, match="other prompts than the 1 that nurse got"),
+        nurse(pipe, always(), prompt="a dog and a car"),
+    ):
+        toy.run(pipe, PROMPT)

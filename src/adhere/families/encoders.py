@@ -9,7 +9,7 @@ from typing import Any
 from adhere.errors import UnsupportedPipeline
 from adhere.families.columns import Encoder
 
-# Tokens at the beginning of HunyuanImage's and Krea-2's templates whose states are not kept.
+# Tokens at the beginning of Qwen's templates whose states are not kept.
 _DROPPED = 34
 
 
@@ -64,28 +64,43 @@ def flux2(pipe: Any) -> tuple[Encoder, ...]:
     """Klein: Qwen3's chat; dev: Mistral's, with a system message. All columns are kept."""
     tokenizer = tokenizer_of(pipe, "tokenizer")
     side = tokenizer.padding_side
-    system = getattr(pipe, "system_message", None)
+    is_dev = tokenizer is not pipe.tokenizer
 
     def instructed(prompt: str) -> str:
-        parts = [("system", system), ("user", prompt)]
+        from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
+
+        parts = [("system", getattr(pipe, "system_message", SYSTEM_MESSAGE)), ("user", prompt)]
         return tokenizer.apply_chat_template(
             [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in parts],
             tokenize=False,
         )
 
-    render = chat(tokenizer, enable_thinking=False) if system is None else instructed
+    render = instructed if is_dev else chat(tokenizer, enable_thinking=False)
     return (Encoder("tokenizer", tokenizer, render=render, side=side),)
+
+
+def flux3(pipe: Any) -> tuple[Encoder, ...]:
+    """Qwen3-VL's chat. All columns are kept, padding too."""
+    tokenizer = tokenizer_of(pipe, "tokenizer")
+    return (Encoder("tokenizer", tokenizer, render=chat(tokenizer), side=tokenizer.padding_side),)
+
+
+def _qwen_template(pipe: Any) -> str:
+    """The pipeline's own template; a modular pipeline keeps it elsewhere."""
+    from diffusers.modular_pipelines.qwenimage.prompt_templates import QWENIMAGE_PROMPT_TEMPLATE
+
+    return getattr(pipe, "prompt_template_encode", QWENIMAGE_PROMPT_TEMPLATE)
 
 
 def qwen(pipe: Any) -> tuple[Encoder, ...]:
     """Qwen2.5-VL in a template whose first tokens are dropped; edits have images before words."""
-    tokenizer = tokenizer_of(pipe, "tokenizer")
+    tokenizer, template = tokenizer_of(pipe, "tokenizer"), _qwen_template(pipe)
     return (
         Encoder(
             "tokenizer",
             tokenizer,
-            render=lambda prompt: pipe.prompt_template_encode.format(prompt),
-            dropped=pipe.prompt_template_encode_start_idx,
+            render=lambda prompt: template.format(prompt),
+            dropped=getattr(pipe, "prompt_template_encode_start_idx", _DROPPED),
             has_images=getattr(pipe, "processor", None) is not None,
         ),
     )
@@ -125,7 +140,9 @@ def sana(pipe: Any) -> tuple[Encoder, ...]:
 def krea(pipe: Any) -> tuple[Encoder, ...]:
     """Qwen in a template; padding stands between the prompt and the template's end."""
     tokenizer = tokenizer_of(pipe, "tokenizer")
-    prefix, suffix = pipe.prompt_template_encode_prefix, pipe.prompt_template_encode_suffix
+    prefix, _, suffix = _qwen_template(pipe).partition("{}")
+    prefix = getattr(pipe, "prompt_template_encode_prefix", prefix)
+    suffix = getattr(pipe, "prompt_template_encode_suffix", suffix)
     return (
         Encoder(
             "tokenizer",

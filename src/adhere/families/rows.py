@@ -35,6 +35,12 @@ def by_image_ids(denoiser: Any, call: DenoiserCall) -> tuple[int, int]:
     return int(rows[:, 1].max()) + 1, int(rows[:, 2].max()) + 1
 
 
+def by_scaled_ids(denoiser: Any, call: DenoiserCall) -> tuple[int, int]:
+    """Positions (N, 4): frame, row, column, ...; rows and columns may be scaled."""
+    ids = call["img_ids"]
+    return len(ids[:, 1].unique()), len(ids[:, 2].unique())
+
+
 def by_positions(denoiser: Any, call: DenoiserCall) -> tuple[int, int]:
     """Positions (T + N, 3) of text and image: 0, row, column."""
     image = call["position_ids"][call["encoder_hidden_states"].shape[1] :]
@@ -123,6 +129,13 @@ FLUX2 = replace(
     choices={"default": r"transformer_blocks\."},
     check=no_key_cache,
 )
+FLUX3 = replace(
+    FLUX,
+    layers=r"single_transformer_blocks\.\d+\.attn",
+    size=by_scaled_ids,
+    encoders=encoders.flux3,
+    choices={},
+)
 QWEN = Row(
     layers=r"transformer_blocks\.\d+\.attn",
     order="text image",
@@ -206,6 +219,7 @@ ROWS: dict[str, Row] = {
     "FluxTransformer2DModel": FLUX,
     "ChromaTransformer2DModel": replace(FLUX, encoders=encoders.t5),
     "Flux2Transformer2DModel": FLUX2,
+    "Flux3Transformer2DModel": FLUX3,
     "QwenImageTransformer2DModel": QWEN,
     "ZImageTransformer2DModel": Z_IMAGE,
     "PixArtTransformer2DModel": PIXART,
