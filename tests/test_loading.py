@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import toys
+from adhere.drawing import draw
 from adhere.loading import (
     SCHEDULERS,
     hash_weights,
@@ -15,9 +16,10 @@ from adhere.loading import (
     scheduler_from_recipe,
     scheduler_named,
     scheduler_recipe,
+    variant_of,
 )
 from adhere.recipe import ModelRecipe, SchedulerRecipe
-from doors import copied, saved
+from doors import PROMPT, copied, saved
 
 
 def test_a_folder_becomes_a_pipeline():
@@ -214,3 +216,20 @@ def test_a_recipe_names_no_class_of_its_choice():
         scheduler_from_recipe(
             SchedulerRecipe("DDIMScheduler", {"beta_schedule": "steep"}), toys.scheduler()
         )
+
+
+def test_a_folder_with_weights_of_one_variant_is_loaded(tmp_path):
+    folder = tmp_path / "half"
+    toys.sd().save_pretrained(folder, variant="fp16")
+    assert variant_of(folder) == "fp16"
+    drawing = draw(PROMPT, model=folder, steps=2)
+    assert drawing.images[0].size == (32, 32)
+
+
+def test_several_variants_are_named(tmp_path):
+    folder = tmp_path / "mixed"
+    toys.sd().save_pretrained(folder, variant="fp16")
+    weights = next((folder / "unet").glob("*.safetensors"))
+    weights.rename(weights.with_name(weights.name.replace("fp16", "ema")))
+    with pytest.raises(ValueError, match="several variants .ema, fp16."):
+        load(folder)

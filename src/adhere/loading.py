@@ -44,6 +44,8 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 # the class's default is meant for pixels.
 _FOR_LATENTS = {"clip_sample": False, "set_alpha_to_one": False}
 
+# "model.fp16.safetensors", "model.fp16-00001-of-00002.safetensors".
+_VARIANT = re.compile(r"^[^.]+\.([\w-]+?)(?:-\d{5}-of-\d{5})?\.safetensors$")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -78,7 +80,7 @@ def load(
     check_folder(folder)
     place = device_named(device)
     kind = dtype or ("float16" if place.type == "cuda" and name != MINI else "float32")
-    pipe = _read(folder, kind)
+    pipe = _read(folder, kind, variant_of(folder))
     return Loaded(pipe.to(place), ModelRecipe(name, revision, hash_weights(folder)))
 
 
@@ -297,7 +299,27 @@ def _check_tensors(file: Path) -> None:
         ) from error
 
 
-def _read(folder: Path, dtype: str) -> DiffusionPipeline:
+def variant_of(folder: Path) -> str | None:
+    """The variant of weights that a folder has instead of plain ones, such as "fp16".
+
+    Raises:
+        ValueError: there are several.
+    """
+    found: set[str] = set()
+    for component in _components(folder):
+        names = [file.name for file in (folder / component).glob("*.safetensors")]
+        variants = [match[1] for name in names if (match := _VARIANT.search(name))]
+        if names and len(variants) == len(names):
+            found |= set(variants)
+    if len(found) > 1:
+        raise ValueError(
+            f"{str(folder)!r} has weights of several variants ({', '.join(sorted(found))}) and "
+            "no plain ones. Keep the files of one variant, or save the pipeline without one."
+        )
+    return next(iter(found), None)
+
+
+def _read(folder: Path, dtype: str, variant: str | None = None) -> DiffusionPipeline:
     import torch
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
@@ -305,6 +327,7 @@ def _read(folder: Path, dtype: str) -> DiffusionPipeline:
         return DiffusionPipeline.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
+            variant=variant,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
