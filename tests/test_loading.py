@@ -2,6 +2,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -233,3 +235,10 @@ def test_several_variants_are_named(tmp_path):
     weights.rename(weights.with_name(weights.name.replace("fp16", "ema")))
     with pytest.raises(ValueError, match="several variants .ema, fp16."):
         load(folder)
+
+
+def test_loading_says_nothing():
+    code = "import adhere; print(adhere.draw('a cat and a frog', steps=1).images[0].size)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "(128, 128)\n"
+    assert done.stderr == ""

@@ -11,7 +11,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -319,19 +320,43 @@ def variant_of(folder: Path) -> str | None:
     return next(iter(found), None)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Inside the block, libraries show errors alone, and no bars of files on this machine."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    former = [
+        (logging, logging.get_verbosity(), logging.is_progress_bar_enabled())
+        for logging in (of_diffusers, of_transformers)
+    ]
+    try:
+        for logging, _, _ in former:
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
+        yield
+    finally:
+        for logging, verbosity, has_bars in former:
+            logging.set_verbosity(verbosity)
+            if has_bars:
+                logging.enable_progress_bar()
+
+
 def _read(folder: Path, dtype: str, variant: str | None = None) -> DiffusionPipeline:
     import torch
-    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     try:
-        return DiffusionPipeline.from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            variant=variant,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
+        with _quietly():
+            from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+            return DiffusionPipeline.from_pretrained(
+                folder,
+                dtype=getattr(torch, dtype),
+                variant=variant,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
     # Files of strangers fail in as many ways as there are classes that read them.
     except Exception as error:
         raise ValueError(
