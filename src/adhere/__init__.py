@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from adhere.methods.base import LayerContext as LayerContext
     from adhere.methods.base import ScheduledMethod as ScheduledMethod
     from adhere.methods.divide_and_bind import DivideAndBind as DivideAndBind
+    from adhere.methods.emergent_layout import EmergentLayout as EmergentLayout
     from adhere.methods.objective import Objective as Objective
     from adhere.methods.reading import Reading as Reading
     from adhere.methods.schedule import Schedule as Schedule
@@ -55,6 +56,7 @@ _HOMES = {
     "Attribute": "subjects",
     "DivideAndBind": "methods.divide_and_bind",
     "Drawing": "drawing",
+    "EmergentLayout": "methods.emergent_layout",
     "LatentMethod": "methods.base",
     "LayerContext": "methods.base",
     "METHODS": "methods",
