@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from adhere.evaluation.plan import Condition, Plan, Unit, plan_from_json
-from adhere.evaluation.prompts import PromptSet
+from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
 from adhere.evaluation.store import Store, failed
 from adhere.methods import AttendAndExcite
 from adhere.picture import read_recipe
@@ -100,9 +100,22 @@ def test_a_plan_comes_back_from_its_file():
     assert plan_from_json(PLAN.to_json()).conditions[1].built() == (AttendAndExcite(),)
 
 
+def test_a_plan_keeps_relations_and_older_plans_keep_their_fingerprints():
+    joined = Prompt(
+        "a", "a cat on a car", (Wanted("cat"), Wanted("car")), relations=(Joined("on", 0, 1),)
+    )
+    plan = replace(PLAN, sets=(PromptSet("joined", "here", (joined,)),))
+    assert plan_from_json(plan.to_json()) == plan
+    apart = replace(plan, sets=(PromptSet("joined", "here", (replace(joined, relations=()),)),))
+    assert plan.fingerprint != apart.fingerprint
+    assert "relations" not in apart.to_json()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (lambda d: d["sets"][0]["prompts"][0].update(relations=[{"kind": "on"}]), "no plan"),
+        (lambda d: d["sets"][0]["prompts"][0].update(relations=[[0]]), "no plan"),
         (lambda d: d.update(steps=51), "changed by hand"),
         (lambda d: d.update(schema=2), "schema 2"),
         (lambda d: d.pop("seeds"), "keys"),

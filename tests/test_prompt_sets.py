@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adhere.evaluation.prompts import PROMPT_SETS, Prompt, Wanted, describe, prompt_set
+from adhere.evaluation.prompts import PROMPT_SETS, Joined, Prompt, Wanted, describe, prompt_set
 from adhere.evaluation.sets import divide_and_bind, geneval, own, words
 from adhere.evaluation.sets.draws import Draws
 from adhere.evaluation.sets.rows import COLUMNS
@@ -64,6 +64,10 @@ PINNED = {
     "geneval-color-attr": (
         100,
         "bd9b468a1f8f365268d13138b4e710bbd542a7b46890b4130664c1171b77bcb7",
+    ),
+    "relations": (
+        90,
+        "a30593a3fdd99f9fe124272b2c15ebde2123c2a63d2950228b7a49ccdeeffea5",
     ),
 }
 SEEDS = (2512, 7559, 4749, 857, 6818, 9253, 6071, 1937, 5835, 8099, 1905, 8448) + (
@@ -231,6 +235,39 @@ def test_several_objects_are_three_in_all_with_their_right_plurals():
     assert "two mice" in said and "two benches" in said and "glasses" not in said
     assert Counter(p.wanted[0].count for p in prompts) == {1: 15, 2: 15}
     assert set(Counter(w.subject for p in prompts for w in p.wanted).values()) == {2, 3}
+
+
+def test_relations_are_drawn_by_the_world_and_said_in_its_captions():
+    prompts = prompt_set("relations").prompts
+    verbs = {"worn": " wearing ", "on": " on ", "in": " in ", "held": " holding "}
+    asked = []
+    for p in prompts:
+        (joined,) = p.relations
+        thing, base = p.wanted[joined.thing], p.wanted[joined.base]
+        asked.append((joined.kind, thing.subject, base.subject))
+        pairing = world.PAIRINGS[joined.kind]
+        assert thing.subject in pairing.things and base.subject in pairing.bases
+        first, second = p.text.split(verbs[joined.kind])
+        assert first.endswith(p.wanted[0].phrase) and second.endswith(p.wanted[1].phrase)
+        assert p.tag == joined.kind
+    assert Counter(p.tag for p in prompts) == {"worn": 30, "on": 24, "in": 24, "held": 12}
+    assert len(set(asked)) == 90 and len({*asked} & world.held_out_relations()) == 21
+    assert sum(any(w.colour for w in p.wanted) for p in prompts) == 45
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Joined("under", 0, 1), "Got 'under' as a relation"),
+        (lambda: Joined("on", 1, 1), "two of the prompt's subjects"),
+        (lambda: Joined("on", -1, 1), "two of the prompt's subjects"),
+        (lambda: Joined("on", "0", 1), "two of the prompt's subjects"),
+        (lambda: Prompt("a", "a cat", (Wanted("cat"),), relations=(Joined("on", 0, 1),)), "has 1"),
+    ],
+)
+def test_a_relation_of_nothing_is_refused(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
 
 
 ANIMALS = {*words.ANIMALS, "panda", "zebra", "gorilla", "penguin"}

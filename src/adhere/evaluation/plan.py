@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
+from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
 from adhere.methods import METHODS, Method
 from adhere.names import unknown
 from adhere.parameters import methods_of, recipes_of
@@ -257,6 +257,8 @@ class Plan:
                 # Runs of other prompts keep the fingerprint that they have.
                 if prompt["geneval"] is None:
                     del prompt["geneval"]
+                if not prompt["relations"]:
+                    del prompt["relations"]
         return json.loads(json.dumps(data, allow_nan=False))
 
     def differences(self, other: Plan) -> list[str]:
@@ -330,7 +332,13 @@ def _set(data: Mapping[str, Any]) -> PromptSet:
 
 
 def _prompt(data: Mapping[str, Any]) -> Prompt:
-    prompt = Prompt(**{**data, "wanted": tuple(_wanted(w) for w in data["wanted"])})
+    prompt = Prompt(
+        **{
+            **data,
+            "wanted": tuple(_wanted(w) for w in data["wanted"]),
+            "relations": tuple(Joined(**r) for r in data.get("relations", ())),
+        }
+    )
     if not isinstance(prompt.text, str):
         raise ValueError("a prompt is no text")
     if prompt.geneval is not None:

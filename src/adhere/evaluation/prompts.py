@@ -11,11 +11,13 @@ from adhere.evaluation.sets import divide_and_bind, geneval
 from adhere.evaluation.sets.attend_and_excite import attend_and_excite
 from adhere.evaluation.sets.dvmp import dvmp
 from adhere.evaluation.sets.own import READERS, own
-from adhere.evaluation.sets.prompt import Prompt, PromptSet, Wanted
+from adhere.evaluation.sets.prompt import Joined, Prompt, PromptSet, Wanted
+from adhere.evaluation.sets.relations import relations
 from adhere.names import unknown
 
 __all__ = [
-    "PROMPT_SETS", "Prompt", "PromptSet", "Wanted", "attend_and_excite", "describe", "prompt_set",
+    "PROMPT_SETS", "Joined", "Prompt", "PromptSet", "Wanted", "attend_and_excite", "describe",
+    "prompt_set",
 ]  # fmt: skip
 
 PROMPT_SETS: Mapping[str, Callable[[], PromptSet]] = MappingProxyType(
@@ -31,6 +33,7 @@ PROMPT_SETS: Mapping[str, Callable[[], PromptSet]] = MappingProxyType(
         "geneval-two-object": geneval.two_object,
         "geneval-colors": geneval.colors,
         "geneval-color-attr": geneval.color_attr,
+        "relations": relations,
     }
 )
 _WIDEST = 80

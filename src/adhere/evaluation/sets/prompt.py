@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 LONGEST_NAME = 64
+RELATIONS = ("worn", "on", "in", "held")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -37,6 +38,37 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """Two wanted subjects of which one is joined to the other, as the prompt asks.
+
+    Attributes:
+        kind: "worn", "on", "in" or "held".
+        thing: the place, among the wanted subjects, of what is worn, stands on, lies in or is
+            held.
+        base: the place of what wears, carries, contains or holds it.
+
+    Raises:
+        ValueError: another kind, or two places that are the same or no places.
+    """
+
+    kind: str
+    thing: int
+    base: int
+
+    def __post_init__(self) -> None:
+        places = (self.thing, self.base)
+        if self.kind not in RELATIONS:
+            raise ValueError(
+                f"Got {self.kind!r} as a relation; expected one of {', '.join(RELATIONS)}."
+            )
+        if not all(type(place) is int and place >= 0 for place in places) or len({*places}) == 1:
+            raise ValueError(
+                f"Got {self.thing!r} and {self.base!r} as the subjects of a relation; expected "
+                "the places of two of the prompt's subjects, from 0."
+            )
+
+
+@dataclass(frozen=True)
 class Prompt:
     """A prompt and what its picture should hold.
 
@@ -47,6 +79,10 @@ class Prompt:
         scene: the words for place or time that follow the subjects, or None.
         tag: the kind of the prompt in its source, such as GenEval's "two_object", or None.
         geneval: what GenEval's own file says of it, as JSON text, or None.
+        relations: which of the wanted subjects must be joined, and how.
+
+    Raises:
+        ValueError: a relation between subjects that are not wanted.
     """
 
     id: str
@@ -55,6 +91,15 @@ class Prompt:
     scene: str | None = None
     tag: str | None = None
     geneval: str | None = None
+    relations: tuple[Joined, ...] = ()
+
+    def __post_init__(self) -> None:
+        for relation in self.relations:
+            if max(relation.thing, relation.base) >= len(self.wanted):
+                raise ValueError(
+                    f"The prompt {self.text!r} has {len(self.wanted)} subjects and a relation "
+                    f"between the places {relation.thing} and {relation.base}; count from 0."
+                )
 
 
 @dataclass(frozen=True)
