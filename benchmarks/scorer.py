@@ -36,6 +36,7 @@ def figures(weights: Path | None, trained: Path | None, count: int) -> None:
     judge = scorer.load(weights)
     sets = {
         "drawn scenes": stage.scenes(HELD_OUT_SEED, count),
+        "joined scenes": stage.joined(HELD_OUT_SEED, count),
         "degraded specimens": stage.hard(HELD_OUT_SEED, count),
     }
     if trained is not None:

@@ -29,7 +29,7 @@ import scorer_toys as toys
 from adhere.cli import main
 from adhere.evaluation.export import export, tifa_result
 from adhere.evaluation.plan import Plan
-from adhere.evaluation.prompts import PROMPT_SETS, Prompt, PromptSet, Wanted, prompt_set
+from adhere.evaluation.prompts import PROMPT_SETS, Joined, Prompt, PromptSet, Wanted, prompt_set
 from adhere.evaluation.scorers import SCORERS, cache, scorer
 from adhere.evaluation.scorers import clip as clip_module
 from adhere.evaluation.scorers.mini import MiniScorer, compared
@@ -44,7 +44,7 @@ from adhere.evaluation.scorers.questions import (
 from adhere.evaluation.scorers.tifa import SentenceEncoder, result, shares
 from adhere.evaluation.scorers.weights import find
 from adhere.evaluation.store import Store, drawn, failed
-from adhere.mini import world
+from adhere.mini import joined, world
 from adhere.mini.scorer import SHIPPED, Finding, Sighting
 
 
@@ -107,7 +107,7 @@ NO, YES = 0.0, 1.0
 )
 def test_what_was_seen_against_what_was_wanted(wanted, there, expected):
     values = compared(seen(*there), prompt(*wanted, text="words"))
-    assert tuple(values.values()) == expected
+    assert tuple(values.values()) == (*expected, None)
 
 
 def test_the_metrics_are_those_that_are_given():
@@ -131,12 +131,76 @@ def test_the_mini_scorer_sees_a_drawn_scene():
     both, shuffled = judge.judge([picture] * 2, [wanted, prompt(FROG, CAR)], [None] * 2)
     assert both.values == {
         "all-present": 1, "share-present": 1, "right-colour": 1, "right-colour-where-present": 1,
-        "right-count": 1, "mixture": 0, "exact": 1,
+        "right-count": 1, "mixture": 0, "exact": 1, "relation-kept": None,
     }  # fmt: skip
     assert sorted(both.details["found"]) == ["blue car", "cat"]
     assert shuffled.values["all-present"] == 0
     assert shuffled.values["share-present"] == 0.5
     assert shuffled.values["right-colour"] == 0
+
+
+WORN = (Joined("worn", 1, 0),)
+
+
+def boxed(subject: str, *box: float, other: str | None = None) -> Finding:
+    return Finding(subject, None, box, 0.9, other)
+
+
+@pytest.mark.parametrize(
+    ("there", "kept"),
+    [
+        # The crown stands on the lion, beside it, below it, far above it.
+        ([boxed("lion", 30, 40, 90, 110), boxed("crown", 44, 18, 78, 50)], YES),
+        ([boxed("lion", 10, 40, 60, 110), boxed("crown", 75, 30, 115, 70)], NO),
+        ([boxed("lion", 30, 10, 90, 70), boxed("crown", 44, 76, 78, 106)], NO),
+        ([boxed("lion", 30, 70, 90, 126), boxed("crown", 44, 0, 78, 30)], NO),
+        # One of two lions is enough.
+        (
+            [
+                boxed("lion", 0, 80, 40, 120),
+                boxed("lion", 30, 40, 90, 110),
+                boxed("crown", 44, 18, 78, 50),
+            ],
+            YES,
+        ),
+        ([boxed("lion", 30, 40, 90, 110), boxed("crown", 44, 18, 78, 50, other="bow")], NO),
+        ([boxed("lion", 30, 40, 90, 110)], NO),
+        ([], NO),
+    ],
+)
+def test_a_relation_is_judged_by_boxes(there, kept):
+    wanted = Prompt("p", "words", (Wanted("lion"), Wanted("crown")), relations=WORN)
+    assert compared(Sighting(tuple(there)), wanted)["relation-kept"] == kept
+
+
+def test_a_relation_that_the_world_does_not_draw_is_not_judged():
+    wanted = Prompt("p", "words", (Wanted("lion"), Wanted("car")), relations=WORN)
+    assert compared(seen("lion", "red car"), wanted)["relation-kept"] is None
+    assert MiniScorer().judge_failed(wanted).values["relation-kept"] is None
+    crowned = Prompt("p", "words", (Wanted("lion"), Wanted("crown")), relations=WORN)
+    assert MiniScorer().judge_failed(crowned).values["relation-kept"] == 0
+
+
+def test_every_relation_of_the_world_can_be_judged():
+    for kind, pairing in world.PAIRINGS.items():
+        for thing in pairing.things:
+            assert all(joined.knows(kind, thing, base) for base in pairing.bases)
+    with pytest.raises(ValueError, match="does not know the relation 'under'"):
+        joined.is_joined("under", ("cat", (0, 0, 1, 1)), ("car", (0, 0, 1, 1)))
+    with pytest.raises(ValueError, match="cannot judge whether a cat is in a car"):
+        joined.is_joined("in", ("cat", (0, 0, 1, 1)), ("car", (0, 0, 1, 1)))
+
+
+def test_boxes_that_lie_as_on_the_drawn_scene_are_joined():
+    random = np.random.default_rng(5)
+    for relation in (("worn", "crown", "bear"), ("on", "bird", "car"), ("in", "frog", "bowl")):
+        scene = world.random_scene(random, relation=relation)
+        base, thing = world.boxes(scene)
+        kind, first, second = relation
+        assert joined.is_joined(kind, (first, thing), (second, base))
+        left, top, right, bottom = thing
+        away = (left, top + 64, right, bottom + 64)
+        assert not joined.is_joined(kind, (first, away), (second, base))
 
 
 def test_a_failed_picture_is_a_miss_but_no_statement_about_mixtures():
@@ -145,6 +209,7 @@ def test_a_failed_picture_is_a_miss_but_no_statement_about_mixtures():
     assert values == {
         "all-present": 0, "share-present": 0, "right-colour": 0,
         "right-colour-where-present": None, "right-count": 0, "mixture": None, "exact": 0,
+        "relation-kept": None,
     }  # fmt: skip
     assert judge.judge_failed(prompt(CAT)).values["right-colour"] is None
 

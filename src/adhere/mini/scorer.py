@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adhere.mini.detector import GRID, SIZE, STRIDE, Detector, Prediction
+from adhere.mini.world.relations import PAIRINGS
 from adhere.mini.world.sprites import DATA
 from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SUBJECTS
 
@@ -30,8 +31,15 @@ SHIPPED = DATA / "scorer.safetensors"
 FORMAT = "adhere scorer 1"
 # Candidates below this are never looked at; thresholds lie above it.
 FLOOR = 0.1
-# Two boxes that share more than this part of their union hold the same thing.
+# Two boxes that share more than this part of their union hold the same thing, unless one of the
+# two can be joined to the other, as glasses to a face.
 SAME_THING = 0.5
+_CAN_BE_JOINED = frozenset(
+    frozenset((SUBJECTS.index(thing), SUBJECTS.index(base)))
+    for pairing in PAIRINGS.values()
+    for thing in pairing.things
+    for base in pairing.bases
+)
 
 Picture = Image.Image | NDArray
 Box = tuple[float, float, float, float]
@@ -119,9 +127,16 @@ class Sighting:
         Raises:
             ValueError: the scorer does not know the subject.
         """
+        return tuple(f.colour for f in self.of(subject) if f.colour is not None)
+
+    def of(self, subject: str) -> tuple[Finding, ...]:
+        """The things that are this subject, mixtures left out.
+
+        Raises:
+            ValueError: the scorer does not know the subject.
+        """
         _check(subject)
-        found = (f for f in self.findings if f.subject == subject and not f.is_mixture)
-        return tuple(f.colour for f in found if f.colour is not None)
+        return tuple(f for f in self.findings if f.subject == subject and not f.is_mixture)
 
 
 class Candidate(NamedTuple):
@@ -149,7 +164,7 @@ def candidates(prediction: Prediction) -> list[list[Candidate]]:
     """The peaks of each picture, the most certain first, one for each thing.
 
     A peak is a cell that no neighbour exceeds. Of peaks whose boxes hold the same thing the
-    strongest stays, whatever their subjects.
+    strongest stays, whatever their subjects, but for two of which one can be joined to the other.
     """
     probabilities = prediction.centres.sigmoid()
     around = F.max_pool2d(probabilities, 3, stride=1, padding=1)
@@ -167,7 +182,11 @@ def candidates(prediction: Prediction) -> list[list[Candidate]]:
     for b, subject, row, column in index.tolist():
         left, top, right, bottom = edges[b, row, column].tolist()
         box = (left, top, right, bottom)
-        if any(_shared(box, kept.box) > SAME_THING for kept in found[b]):
+        if any(
+            _shared(box, kept.box) > SAME_THING
+            and frozenset((subject, kept.subject)) not in _CAN_BE_JOINED
+            for kept in found[b]
+        ):
             continue
         others = around[b, :, row, column].clone()
         others[subject] = -1

@@ -16,6 +16,7 @@ from adhere.evaluation.scorers.presence import (
     present_and_counted,
 )
 from adhere.evaluation.sets.prompt import Prompt, Wanted
+from adhere.mini import joined
 from adhere.mini import scorer as judge
 from adhere.mini.scorer import Sighting
 from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SUBJECTS
@@ -39,6 +40,13 @@ METRICS = (
         "All wanted subjects are seen in their colours and numbers, and no mixture.",
         0.0,
     ),
+    Metric(
+        "relation-kept",
+        "binding",
+        True,
+        "Subjects that must be joined (worn, on, in, held) are seen, and joined by their boxes.",
+        0.0,
+    ),
 )
 
 
@@ -47,7 +55,9 @@ class MiniScorer(Scorer):
 
     It knows the 24 subjects and 11 colours of that model's world, and colours of objects alone.
     What it cannot judge is None: everything for a prompt with an unknown subject, colours for one
-    with an unknown colour or a coloured animal. Attributes ("wooden") are not looked at.
+    with an unknown colour or a coloured animal. Attributes ("wooden") are not looked at. Relations
+    are judged by how the boxes of the two lie to each other (`adhere.mini.joined`); one that the
+    world does not draw is not judged.
 
     Args:
         model: the file of the detector's weights; None takes those that ship with the package.
@@ -68,6 +78,7 @@ class MiniScorer(Scorer):
             "precision": "float32",
             "threshold": repr(self._scorer.threshold),
             "mixture threshold": repr(self._scorer.mixture_threshold),
+            "relations": f"boxes, sha256:{hashlib.sha256(joined.LIMITS.read_bytes()).hexdigest()}",
             "scale": "yes or no: 1 or 0",
         }
 
@@ -112,6 +123,7 @@ def compared(seen: Sighting, prompt: Prompt) -> Values:
     if not wanted:
         return values
     values.update(present_and_counted(wanted, seen.counts))
+    values["relation-kept"] = _kept(seen, prompt)
     coloured = [w for w in wanted if w.colour is not None]
     if not all(w.subject in OBJECTS and w.colour in COLOURS for w in coloured):
         return values
@@ -128,6 +140,17 @@ def compared(seen: Sighting, prompt: Prompt) -> Values:
     if seen_at_all:
         values["right-colour-where-present"] = sum(seen_at_all) / len(seen_at_all)
     return values
+
+
+def _kept(seen: Sighting, prompt: Prompt) -> float | None:
+    """Whether every wanted relation is seen; None where none is wanted, or one is unknown."""
+    asked = [
+        (r.kind, prompt.wanted[r.thing].subject, prompt.wanted[r.base].subject)
+        for r in prompt.relations
+    ]
+    if not asked or not all(joined.knows(*one) for one in asked):
+        return None
+    return float(all(joined.is_seen(seen, *one) for one in asked))
 
 
 def _are_coloured(seen: Sighting, one: Wanted, wanted: Sequence[Wanted]) -> bool:

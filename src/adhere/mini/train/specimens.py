@@ -8,6 +8,7 @@ The rules, by which a picture is also labelled by eye:
 * A ghost (under a quarter of its opacity), a remnant (under a quarter of it seen), a blob,
   a molten thing and a jumble of tiles are nothing. What lies between these and the plainly
   seen is not learnt from.
+* What wears, carries or contains another thing is present also where half of it is covered.
 """
 
 from dataclasses import dataclass, replace
@@ -21,8 +22,9 @@ from torch import Tensor
 
 from adhere.mini.train import degrade
 from adhere.mini.world.backgrounds import background
-from adhere.mini.world.mix import BACKGROUND_KINDS, PAINTED
-from adhere.mini.world.scene import Thing, paste, placed
+from adhere.mini.world.mix import BACKGROUND_KINDS, PAINTED, RELATION_KINDS, random_scene
+from adhere.mini.world.relations import PAIRINGS
+from adhere.mini.world.scene import Relation, Thing, below_rim, paste, placed
 from adhere.mini.world.sprites import STYLES
 from adhere.mini.world.vocabulary import ANIMALS, COLOURS, OBJECTS, SCENES, SUBJECTS
 
@@ -30,6 +32,8 @@ SIZE = 128
 # The most things in a specimen.
 MOST = 4
 COUNTS = (0.06, 0.32, 0.38, 0.18, 0.06)
+# Chance of two things being joined as in the world's scenes, and of a third beside them.
+JOINED, BESIDE = 0.5, 0.3
 SIZES = {1: (0.32, 0.95), 2: (0.30, 0.60), 3: (0.27, 0.45), 4: (0.26, 0.40)}
 KINDS = {
     "plain": 0.58, "mixture": 0.15, "two styles": 0.04, "two colours": 0.03,
@@ -146,6 +150,21 @@ def _things(random: np.random.Generator) -> list[Thing]:
     ]
 
 
+def relation_of_any(random: np.random.Generator) -> tuple[str, str, str]:
+    """A (relation, thing, base), those that are held out of the mix too."""
+    kind = str(random.choice(list(RELATION_KINDS), p=list(RELATION_KINDS.values())))
+    pairing = PAIRINGS[kind]
+    return kind, str(random.choice(pairing.things)), str(random.choice(pairing.bases))
+
+
+def _joined(random: np.random.Generator) -> tuple[list[Thing], tuple[Relation, ...]]:
+    """Two joined things of any subjects, now and then with another beside them."""
+    relation = relation_of_any(random)
+    others = [str(random.choice([s for s in SUBJECTS if s not in relation]))]
+    scene = random_scene(random, others if random.random() < BESIDE else [], relation)
+    return list(scene.things), scene.relations
+
+
 def _paint(random: np.random.Generator, subject: str) -> str | None:
     if subject not in OBJECTS or random.random() > PAINTED:
         return None
@@ -231,8 +250,14 @@ def _one_hot(colour: str | None) -> np.ndarray:
     return np.array([name == colour for name in _COLOURS], np.float32)
 
 
-def _stand(random: np.random.Generator, thing: Thing, kind: str, canvas: np.ndarray) -> _Standing:
-    """Paste a thing that went wrong in a certain way."""
+def _stand(
+    random: np.random.Generator,
+    thing: Thing,
+    kind: str,
+    canvas: np.ndarray,
+    container: Thing | None = None,
+) -> _Standing:
+    """Paste a thing that went wrong in a certain way, without what a container hides of it."""
     layer, left, top = _layer(thing)
     whole, other, colours, certain, seen = layer[..., 3].sum(), thing, thing.colour, True, True
     target = _one_hot(colours)
@@ -272,6 +297,10 @@ def _stand(random: np.random.Generator, thing: Thing, kind: str, canvas: np.ndar
         whole = layer[..., 3].sum()
     grown = (len(layer) - placed_side(thing)) // 2
     left, top = left - grown, top - grown
+    if container is not None:
+        before = max(layer[..., 3].sum(), 1.0)
+        layer[..., 3][below_rim(container, SIZE, layer.shape[:2], left, top)] = 0
+        whole *= layer[..., 3].sum() / before
     paste(canvas, layer, left, top)
     cover = np.zeros((SIZE, SIZE), np.float32)
     x0, y0 = max(left, 0), max(top, 0)
@@ -305,15 +334,19 @@ def specimen(random: np.random.Generator) -> tuple[np.ndarray, list[Label]]:
     if random.random() < 0.12:
         _clutter(random, canvas)
     standing: list[_Standing] = []
-    for thing in _things(random):
+    things, relations = _joined(random) if random.random() < JOINED else (_things(random), ())
+    containers = {r.thing: things[r.base] for r in relations if r.kind == "in"}
+    bases = {r.base for r in relations}
+    for number, thing in enumerate(things):
         kind = str(random.choice(list(KINDS), p=list(KINDS.values())))
-        new = _stand(random, thing, kind, canvas)
+        new = _stand(random, thing, kind, canvas, containers.get(number))
         for before in standing:
             before.cover *= 1 - new.cover
         standing.append(new)
     labels = []
-    for one in standing:
+    for number, one in enumerate(standing):
         seen = one.cover.sum() / max(one.whole, 1e-6)
+        enough = 0.35 if number in bases else 0.55
         if seen > 0.25:
-            labels.append(replace(one.label, certain=one.label.certain and seen > 0.55))
+            labels.append(replace(one.label, certain=one.label.certain and seen > enough))
     return canvas.round().clip(0, 255).astype(np.uint8), labels

@@ -151,8 +151,16 @@ def paste(canvas: np.ndarray, layer: np.ndarray, left: int, top: int) -> None:
     canvas[y0:y1, x0:x1] += alpha * (part[..., :3] - canvas[y0:y1, x0:x1])
 
 
-def _below_rim(base: Thing, size: int, shape: tuple[int, int], left: int, top: int) -> np.ndarray:
-    """Which pixels of a layer lie below the edge of a container, bool (height, width)."""
+def below_rim(base: Thing, size: int, shape: tuple[int, int], left: int, top: int) -> np.ndarray:
+    """Which pixels of a layer lie below the edge of a container, bool (height, width).
+
+    Args:
+        base: the container.
+        size: side of the picture in pixels.
+        shape: height and width of the layer.
+        left: column of the layer's left edge in the picture.
+        top: row of its upper edge.
+    """
     side = max(1, round(base.size * size))
     x0, y0 = round(base.x * size - side / 2), round(base.y * size - side / 2)
     across = (np.arange(shape[1]) + 0.5 + left - x0) / side
@@ -168,7 +176,7 @@ def layers(scene: Scene, size: int) -> list[tuple[np.ndarray, int, int]]:
         if relation.kind == "in":
             layer, left, top = found[relation.thing]
             base = scene.things[relation.base]
-            hidden = _below_rim(base, size, layer.shape[:2], left, top)
+            hidden = below_rim(base, size, layer.shape[:2], left, top)
             alpha = np.where(hidden, 0, layer[..., 3])[..., None]
             found[relation.thing] = np.concatenate([layer[..., :3], alpha], -1), left, top
     return found
