@@ -88,7 +88,9 @@ def fitted(scorer: Scorer, made: list[Example]) -> tuple[Limits, float]:
         halves[number // len(SORTS) % 2].append(one)
 
     def harmonic(slack: float) -> float:
-        total = _told(halves[1], _ranges(halves[0], slack))["all"]
+        ranges = _ranges(halves[0], slack)
+        known = [one for one in halves[1] if key(*one[0].relation) in ranges]
+        total = _told(known, ranges)["all"]
         precision, recall = total["precision"], total["recall_where_found"]
         return 2 * precision * recall / max(precision + recall, 1e-9)
 
