@@ -20,8 +20,11 @@ adhere train --folder "$folder" --dial "$dial"
 python -m adhere.mini.train.assemble "$folder/pipeline" src/adhere/mini/weights
 cp "$folder/scorer-weights.safetensors" src/adhere/mini/data/scorer.unfinished
 mv src/adhere/mini/data/scorer.unfinished src/adhere/mini/data/scorer.safetensors
+python benchmarks/relations.py fit
 
 # 4. The figures, by the commands that the card states; the card is written by hand from them.
 python -m adhere.mini.gates --steps 25 --methods attend-and-excite --out "$folder/figures.json"
 python benchmarks/scorer.py figures --count 1000
 python benchmarks/scorer.py agreement benchmarks/labelled benchmarks/labelled/labels.jsonl
+python benchmarks/relations.py figures
+python benchmarks/relations.py agreement benchmarks/related benchmarks/related/labels.jsonl
