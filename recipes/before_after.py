@@ -36,7 +36,7 @@ def main() -> None:
     make_sheet(
         rows,
         rows=[(prompt,) for prompt in PROMPTS],
-        columns=[f"{way} {seed}" for way in ("baseline, seed", "nursed, seed") for seed in SEEDS],
+        columns=[f"{way} {seed}" for way in ("baseline", "nursed") for seed in SEEDS],
         title="The bundled model, baseline on the left, nursed on the right, on the same seeds",
         cell=128,
     ).save(PICTURE, optimize=True)

@@ -141,10 +141,11 @@ def test_a_batch_equals_its_samples_one_by_one(kind):
         assert trace.weakest(sample) == pytest.approx(alone.weakest(), rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# The first scheduler of a toy is the one that every other test runs.
+@pytest.mark.parametrize("kind", [k for k in KINDS if len(FAMILIES[k].schedulers) > 1])
 def test_every_scheduler_of_the_family(kind):
     toy = FAMILIES[kind]
-    for name in toy.schedulers:
+    for name in toy.schedulers[1:]:
         pipe = with_scheduler(toy.build(), name)
         expected = plain(toy, pipe)
         latents, trace = nursed(toy, pipe, always(step_size=NOTHING))
