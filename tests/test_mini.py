@@ -72,7 +72,7 @@ def test_the_model_states_what_suits_it(pipe):
 
 
 def test_by_name_the_bundled_model_gets_its_own_numbers():
-    drawing = adhere.draw("a cat and a frog", steps=2)
+    drawing = adhere.draw("a cat and a frog", method="attend-and-excite", steps=2)
     assert drawing.trace.methods == (mini.tuned("attend-and-excite"),)
     assert method_named("attend-and-excite", model="other") == adhere.AttendAndExcite()
     assert method_named("attend-and-excite", official=True, model="mini") == (

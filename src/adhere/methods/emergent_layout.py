@@ -55,7 +55,8 @@ class EmergentLayout(AttentionMethod):
     ("a lion with a crown") the place may touch the other's, which covers both.
 
     Attributes:
-        stop: fraction of the loop at which the bound is released.
+        start: fraction of the loop at which the bound begins, the second step at the earliest.
+        stop: fraction of the loop at which it is released.
         read_until: fraction of the loop until which places are read again.
         distance: of two places, times the square root of the number of phrases, in sides of the
             image.
@@ -65,6 +66,7 @@ class EmergentLayout(AttentionMethod):
         floor: factor of a phrase's attention outside its place.
     """
 
+    start: float = 0.0
     stop: float = 1.0
     read_until: float = 0.25
     distance: float = 0.7
@@ -77,7 +79,7 @@ class EmergentLayout(AttentionMethod):
 
     def __post_init__(self) -> None:
         fit(self, EmergentLayout)
-        check_window(0.0, self.stop)
+        check_window(self.start, self.stop)
         check_window(0.0, self.read_until)
         for name in ("distance", "radius", "blur", "floor"):
             value = getattr(self, name)
@@ -92,7 +94,7 @@ class EmergentLayout(AttentionMethod):
 
     def is_active(self, step: Step) -> bool:
         """From the second step on: the first one shows where things will stand."""
-        return step.index > 0 and step.within(0.0, self.stop)
+        return step.index > 0 and step.within(self.start, self.stop)
 
     def reads(self, step: Step) -> bool:
         """At the first step, and while places are read again."""
