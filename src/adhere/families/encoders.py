@@ -8,6 +8,7 @@ from typing import Any
 
 from adhere.errors import UnsupportedPipeline
 from adhere.families.columns import Encoder
+from adhere.subjects.tokenizing import encode
 
 # Tokens at the beginning of Qwen's templates whose states are not kept.
 _DROPPED = 34
@@ -131,7 +132,7 @@ def sana(pipe: Any) -> tuple[Encoder, ...]:
             "tokenizer",
             tokenizer,
             render=lambda prompt: instruction + prompt,
-            dropped=len(tokenizer.encode(instruction)) - 2,
+            dropped=len(encode(tokenizer, instruction)[0]) - 2,
             lowers=True,
         ),
     )
@@ -149,7 +150,7 @@ def krea(pipe: Any) -> tuple[Encoder, ...]:
             tokenizer,
             render=lambda prompt: prefix + prompt + suffix,
             dropped=_DROPPED,
-            tail=len(tokenizer(suffix)["input_ids"]),
+            tail=len(encode(tokenizer, suffix)[0]),
         ),
     )
 

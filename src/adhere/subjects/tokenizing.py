@@ -1,6 +1,8 @@
 """Where the characters of a prompt lie among the tokens of a tokenizer."""
 
+import threading
 import unicodedata
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -114,6 +116,32 @@ def tokenizer_of(tokenizer_or_pipeline: Any) -> Any:  # noqa: ANN401
     return next((one for one in found if one is not None), tokenizer_or_pipeline)
 
 
+_COPIES: weakref.WeakKeyDictionary[Any, tuple[int, Any]] = weakref.WeakKeyDictionary()
+_COPIES_LOCK = threading.Lock()
+
+
+def encode(tokenizer: Any, text: str) -> tuple[list[int], list[int], list[Span] | None]:  # noqa: ANN401
+    """Token ids, which of them are special, and their characters where the tokenizer reports them.
+
+    Of a fast tokenizer a copy is asked: a call sets its padding and its truncation, so that a
+    pipeline in another thread would be given a text without padding.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        encoded = tokenizer(text, truncation=False, return_special_tokens_mask=True, verbose=False)
+        return encoded["input_ids"], encoded["special_tokens_mask"], None
+    with _COPIES_LOCK:
+        words, backend = _COPIES.get(tokenizer, (-1, None))
+        if words != len(tokenizer):
+            backend = type(tokenizer.backend_tokenizer).from_str(
+                tokenizer.backend_tokenizer.to_str()
+            )
+            backend.no_padding()
+            backend.no_truncation()
+            _COPIES[tokenizer] = len(tokenizer), backend
+    found = backend.encode(text)
+    return found.ids, found.special_tokens_mask, [(int(a), int(b)) for a, b in found.offsets]
+
+
 def _write_out(tokenizer: Any, text: str) -> str:  # noqa: ANN401
     """The text with each textual-inversion word followed by its further vectors.
 
@@ -165,21 +193,13 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
     check_prompt(prompt)
     tokenizer = tokenizer_of(tokenizer)
     text = _write_out(tokenizer, unicodedata.normalize("NFC", prompt))
-    reports = bool(getattr(tokenizer, "is_fast", False))
-    encoded = tokenizer(
-        text,
-        truncation=False,
-        return_offsets_mapping=reports,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
-    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    ids, special, offsets = encode(tokenizer, text)
     opening = next((i for i, is_special in enumerate(special) if not is_special), len(ids))
     closing = next((i for i, is_special in enumerate(special[::-1]) if not is_special), 0)
     inner = slice(opening, len(ids) - closing)
     pieces = [tokenizer.decode([i]).strip() for i in ids]
-    if reports:
-        spans = [(int(a), int(b)) for a, b in encoded["offset_mapping"][inner]]
+    if offsets is not None:
+        spans = offsets[inner]
     else:
         spans = _align(text, pieces[inner])
     limit = min(int(tokenizer.model_max_length), 1_000_000)
