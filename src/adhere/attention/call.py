@@ -205,9 +205,10 @@ def _length(keys: slice, count: int) -> int:
     return len(range(count)[keys])
 
 
-def _parts(queries: int, scores_a_query: int) -> list[slice]:
+def query_parts(query: Tensor, key: Tensor) -> list[slice]:
     """Slices of the queries of which each has few enough scores to be held at once."""
-    each = max(1, _MOST_SCORES // max(scores_a_query, 1))
+    queries = query.shape[2]
+    each = max(1, _MOST_SCORES // max(query.shape[0] * query.shape[1] * key.shape[2], 1))
     return [slice(start, min(start + each, queries)) for start in range(0, queries, each)]
 
 
@@ -233,7 +234,7 @@ class _MeanProbabilities(torch.autograd.Function):
         return torch.cat(
             [
                 _probabilities(query, key, mask, bias, factor, keys, part)[..., keys].mean(1)
-                for part in _parts(query.shape[2], _scores_a_query(query, key))
+                for part in query_parts(query, key)
             ],
             1,
         )
@@ -244,7 +245,7 @@ class _MeanProbabilities(torch.autograd.Function):
         precision = torch.promote_types(query.dtype, torch.float32)
         of_query = torch.empty_like(query) if ctx.needs_input_grad[0] else None
         of_key = torch.zeros(key.shape, dtype=precision, device=key.device)
-        for part in _parts(query.shape[2], _scores_a_query(query, key)):
+        for part in query_parts(query, key):
             all_keys = _probabilities(query, key, mask, bias, ctx.factor, ctx.keys, part)
             chosen = all_keys[..., ctx.keys]
             of_chosen = chosen * (slope[:, part] / query.shape[1]).unsqueeze(1)
@@ -256,10 +257,6 @@ class _MeanProbabilities(torch.autograd.Function):
             if ctx.needs_input_grad[1]:
                 of_key += of_scores.transpose(-1, -2) @ query[:, :, part].to(precision)
         return of_query, of_key.to(key.dtype) if ctx.needs_input_grad[1] else None, *(None,) * 4
-
-
-def _scores_a_query(query: Tensor, key: Tensor) -> int:
-    return query.shape[0] * query.shape[1] * key.shape[2]
 
 
 def _probabilities(

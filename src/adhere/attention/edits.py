@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adhere.attention.call import AttentionCall, Region, scaled_scores, uncast
+from adhere.attention.call import AttentionCall, Region, query_parts, scaled_scores, uncast
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,8 @@ def _rest(
     """Attention to the other keys alone, and the logarithm of their summed exponentials."""
     half = None if mask is None else mask.to(query.dtype)
     result = F.scaled_dot_product_attention(query, key, value, attn_mask=half, scale=call.scale)
-    each = max(1, 2**26 // max(query.shape[0] * query.shape[1] * key.shape[2], 1))
     sums = []
-    for start in range(0, query.shape[2], each):
-        part = slice(start, start + each)
+    for part in query_parts(query, key):
         own = mask[:, :, part] if mask is not None and mask.shape[2] > 1 else mask
         sums.append(scaled_scores(query[:, :, part], key, own, call.factor).logsumexp(-1))
     return result, torch.cat(sums, 2)

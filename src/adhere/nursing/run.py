@@ -186,14 +186,14 @@ class Run:
     ) -> None:
         """Tap the real call's layers: edits act, and what is watched is read after them."""
         family, factor = self.family, self.family.objective_factor()
+        everything = {layer.name: layer for layer in family.layers()}
         edited = {
-            layer.name
-            for layer in family.layers()
-            if any(self.editors[i].all_layers or layer.factor == factor for i in active)
+            name
+            for name, layer in everything.items()
+            if any(self._acts_on(i, layer, factor) for i in active)
         }
         reader = None if watcher is None else context.reader(watcher)
         watched = {layer.name for layer in reader.layers} if reader is not None else set()
-        everything = {layer.name: layer for layer in family.layers()}
         asked = set(everything) if asks else set()
         needed = [layer for name, layer in everything.items() if name in edited | watched | asked]
         if not needed:
@@ -207,7 +207,7 @@ class Run:
             region = family.region(opened, call)
             here = [i for i in active if self._acts_on(i, everything[name], factor)]
             edits = [
-                self._layer_edit(i, everything[name], step, call, opened, context)
+                self._layer_edit(i, everything[name], factor, step, call, opened, context)
                 for i in here
                 if name in edited
             ]
@@ -249,6 +249,7 @@ class Run:
         self,
         index: int,
         layer: Layer,
+        factor: int,
         step: Step,
         call: AttentionCall,
         opened: Opened,
@@ -269,7 +270,7 @@ class Run:
             shared=self.shared[index],
             readings=self.readings,
             relations=[one.relations for one in context.placed],
-            is_objective=layer.factor == self.family.objective_factor(),
+            is_objective=layer.factor == factor,
         )
         bias = method.bias(given)
         if bias is not None:
