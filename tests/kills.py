@@ -2,7 +2,8 @@
 
 The heavy imports happen once; each run is a fork of this process. FOLDER/calm is drawn without a
 disturbance, FOLDER/killed-0 with so many SIGKILLs at random moments, FOLDER/killed-1 with those
-that are left where it was done before, and so on.
+that are left where it was done before, and so on. A kill comes a random moment after a random
+number of rows.
 """
 
 import json
@@ -57,33 +58,39 @@ def begun(loaded, folder):
         os._exit(code)
 
 
+def count_rows(folder):
+    """How many rows of a run are on disk."""
+    manifest = folder / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+
+
 def main():
     """Prints for each killed run how many rows each kill left."""
     # Forks share no pool of threads.
     torch.set_num_threads(1)
     home, kills, chance = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
     loaded = load("mini")
-    started = time.monotonic()
     calm = begun(loaded, home / "calm")
-    manifest = home / "calm" / "manifest.jsonl"
-    while not manifest.exists() or not manifest.stat().st_size:
+    while not count_rows(home / "calm"):
         time.sleep(0.01)
-    first = time.monotonic() - started
+    started = time.monotonic()
     assert os.waitpid(calm, 0)[1] == 0
-    whole = time.monotonic() - started
+    total = count_rows(home / "calm")
+    seconds = (time.monotonic() - started) / total
     # A run that is done before all kills are spent is followed by another one.
     runs: list[list[int]] = [[]]
     while sum(map(len, runs)) < kills:
         folder = home / f"killed-{len(runs) - 1}"
+        rows = min(count_rows(folder) + chance.randint(0, 2), total - 1)
         child = begun(loaded, folder)
-        # More of them while it draws than before it does.
-        time.sleep(chance.uniform(first / 2, first + (whole - first) / 5))
+        while count_rows(folder) < rows:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 2 * seconds))
         os.kill(child, signal.SIGKILL)
         if os.waitpid(child, 0)[1] != signal.SIGKILL:
             runs.append([])
             continue
-        manifest = folder / "manifest.jsonl"
-        runs[-1].append(manifest.read_bytes().count(b"\n") if manifest.exists() else 0)
+        runs[-1].append(count_rows(folder))
     assert os.waitpid(begun(loaded, folder), 0)[1] == 0
     print(json.dumps(runs))
 
