@@ -22,6 +22,7 @@ from adhere.loading import (
 )
 from adhere.recipe import ModelRecipe, SchedulerRecipe
 from doors import PROMPT, copied, saved
+from hub import hub
 
 
 def test_a_folder_becomes_a_pipeline():
@@ -242,3 +243,60 @@ def test_loading_says_nothing():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "(128, 128)\n"
     assert done.stderr == ""
+
+
+def test_the_hash_is_kept_until_a_file_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = copied(tmp_path)
+    files = list(folder.glob("*/*.safetensors"))
+    for file in files:
+        os.utime(file, (1e9, 1e9))
+    first = hash_weights(folder)
+    assert len(list((tmp_path / "cache").rglob("weights/*"))) == 1
+    data = bytearray(files[0].read_bytes())
+    data[-1] ^= 1
+    files[0].write_bytes(data)
+    os.utime(files[0], (1e9, 1e9))
+    assert hash_weights(folder) == first, "the same size and time: no byte is read"
+    os.utime(files[0], (1e9, 1e9 + 1))
+    assert hash_weights(folder) != first
+    next((tmp_path / "cache").rglob("weights/*")).write_text("no hash")
+    assert hash_weights(folder) != first
+
+
+def test_only_the_weights_that_are_read_are_hashed(tmp_path):
+    folder = copied(tmp_path)
+    plain = hash_weights(folder)
+    weights = next((folder / "unet").glob("*.safetensors"))
+    shutil.copy(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    assert hash_weights(folder) == plain
+    assert variant_of(folder) is None
+    assert variant_of(folder, "fp16") == "fp16"
+    assert hash_weights(folder, "fp16") != plain
+
+
+@pytest.mark.slow
+def test_the_hub_is_asked_for_weights_of_half_the_size(tmp_path):
+    both = tmp_path / "both"
+    toys.sd().save_pretrained(both)
+    toys.sd().save_pretrained(both, variant="fp16")
+    code = """
+import pathlib, os
+from adhere.loading import load
+for name, dtype in [("a/both", "float16"), ("a/both", "float32"), ("a/plain", "float16")]:
+    loaded = load(name, dtype=dtype, device="cpu")
+    home = pathlib.Path(os.environ["HF_HOME"])
+    files = home.rglob("models--" + name.replace("/", "--") + "/snapshots/*/unet/*.safetensors")
+    print(str(loaded.pipe.unet.dtype), *sorted(file.name for file in files))
+"""
+    with hub({"a/both": both, "a/plain": saved()}) as address:
+        environment = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+        )
+    plain, half = (f"diffusion_pytorch_model{v}.safetensors" for v in ("", ".fp16"))
+    assert done.stdout.splitlines() == [
+        f"torch.float16 {half}",
+        f"torch.float32 {half} {plain}",
+        f"torch.float16 {plain}",
+    ], done.stderr

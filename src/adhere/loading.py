@@ -5,9 +5,7 @@ Weights are read from safetensors only, and no code that comes with a model is r
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import math
 import os
 import re
@@ -17,6 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adhere.model_folder import (
+    check_folder,
+    components,
+    first_line,
+    hash_weights,
+    variant_of,
+)
 from adhere.names import unknown
 from adhere.recipe import ModelRecipe, SchedulerRecipe
 
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 
 MINI = "mini"
 DTYPES = ("float32", "bfloat16", "float16")
+# Weights of half the size, which repositories keep beside those of full size under this name.
+_VARIANTS = {"float16": "fp16", "bfloat16": "bf16"}
 
 SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "ddim": ("DDIMScheduler", {}),
@@ -45,9 +52,6 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 # the class's default is meant for pixels.
 _FOR_LATENTS = {"clip_sample": False, "set_alpha_to_one": False}
 
-# "model.fp16.safetensors", "model.fp16-00001-of-00002.safetensors".
-_VARIANT = re.compile(r"^[^.]+\.([\w-]+?)(?:-\d{5}-of-\d{5})?\.safetensors$")
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -77,16 +81,22 @@ def load(
     name = os.fspath(model)
     if dtype is not None and dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
-    folder, revision = find_folder(name)
-    check_folder(folder)
     place = device_named(device)
     kind = dtype or ("float16" if place.type == "cuda" and name != MINI else "float32")
-    pipe = _read(folder, kind, variant_of(folder))
-    return Loaded(pipe.to(place), ModelRecipe(name, revision, hash_weights(folder)))
+    preferred = _VARIANTS.get(kind)
+    folder, revision = find_folder(name, preferred)
+    check_folder(folder)
+    variant = variant_of(folder, preferred)
+    pipe = _read(folder, kind, variant)
+    return Loaded(pipe.to(place), ModelRecipe(name, revision, hash_weights(folder, variant)))
 
 
-def find_folder(name: str) -> tuple[Path, str | None]:
+def find_folder(name: str, variant: str | None = None) -> tuple[Path, str | None]:
     """The folder of a model, fetched from the hub where need be, and its revision there.
+
+    Args:
+        name: see `load`.
+        variant: of the weights to fetch, where the hub has it.
 
     Raises:
         ValueError: there is no such model.
@@ -106,7 +116,7 @@ def find_folder(name: str) -> tuple[Path, str | None]:
         )
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
         raise unknown("model", name, [MINI, "a folder", "an id on the hub such as owner/name"])
-    return _fetch(name)
+    return _fetch(name, variant)
 
 
 def local_folder(name: str) -> Path | None:
@@ -118,43 +128,6 @@ def local_folder(name: str) -> Path | None:
     path = Path(name).expanduser()
     # An empty name would be the folder that we are in.
     return path if name and path.is_dir() else None
-
-
-def check_folder(folder: Path) -> None:
-    """Makes sure that a folder is a pipeline with safetensors weights that are not broken.
-
-    Raises:
-        ValueError: it is not; the message names the file.
-    """
-    components = _components(folder)
-    for name in components:
-        place = folder / name
-        if not place.is_dir():
-            raise ValueError(
-                f"{str(folder)!r} lacks the folder {name!r} that its model_index.json names; "
-                "copy or save the pipeline again."
-            )
-        tensors = sorted(place.glob("*.safetensors"))
-        pickles = sorted(p for p in place.iterdir() if p.suffix in _PICKLES)
-        if pickles and not tensors:
-            raise ValueError(
-                f"{name}/{pickles[0].name} in {str(folder)!r} is a pickle, which can run code "
-                "when it is read; adhere reads safetensors only. Convert it with "
-                "pipe.save_pretrained(folder, safe_serialization=True) where you trust it."
-            )
-        for file in tensors:
-            _check_tensors(file)
-
-
-def hash_weights(folder: Path) -> str:
-    """SHA-256 over the names and contents of a pipeline's weight files, as hexadecimal."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*/*.safetensors")):
-        digest.update(f"{file.parent.name}/{file.name}\0{file.stat().st_size}\0".encode())
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def device_named(name: str | None) -> torch.device:
@@ -184,7 +157,7 @@ def load_tokenizer(model: str | os.PathLike[str] = MINI) -> Any:  # noqa: ANN401
     from transformers import AutoTokenizer
 
     folder, _ = find_folder(os.fspath(model))
-    _components(folder)
+    components(folder)
     # A relative path that is no folder would be taken for an id on the hub.
     place = folder.resolve() / "tokenizer"
     if not place.is_dir():
@@ -196,7 +169,7 @@ def load_tokenizer(model: str | os.PathLike[str] = MINI) -> Any:  # noqa: ANN401
         return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{os.fspath(model)!r} has no tokenizer that can be read: {_first_line(error)}"
+            f"{os.fspath(model)!r} has no tokenizer that can be read: {first_line(error)}"
         ) from error
 
 
@@ -251,78 +224,13 @@ def scheduler_from_recipe(recipe: SchedulerRecipe, own: Any) -> Any:  # noqa: AN
         return kind.from_config(dict(recipe.config))
     except (TypeError, ValueError, NotImplementedError, ArithmeticError, RuntimeError) as error:
         raise ValueError(
-            f"{recipe.name} does not take the recipe's settings: {_first_line(error)}"
+            f"{recipe.name} does not take the recipe's settings: {first_line(error)}"
         ) from error
-
-
-def _components(folder: Path) -> list[str]:
-    """Names of the folders that a pipeline consists of."""
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise ValueError(
-            f"{str(folder)!r} is no pipeline: it has no model_index.json. Expected a folder in "
-            "diffusers' layout, as pipe.save_pretrained(folder) writes it."
-        )
-    try:
-        listed = json.loads(index.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        listed = None
-    if not isinstance(listed, dict) or not isinstance(listed.get("_class_name"), str):
-        raise ValueError(
-            f"model_index.json in {str(folder)!r} is broken, or names a pipeline with code of "
-            "its own, which adhere does not run; save the pipeline again with a class of "
-            "diffusers."
-        )
-    found = []
-    for name, entry in listed.items():
-        if name.startswith("_") or not isinstance(entry, list) or len(entry) != 2:
-            continue
-        if all(part is None for part in entry):
-            continue
-        if Path(name).name != name or not all(isinstance(part, str) for part in entry):
-            raise ValueError(
-                f"model_index.json in {str(folder)!r} names no component by {name!r}."
-            )
-        found.append(name)
-    return found
-
-
-def _check_tensors(file: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{file.parent.name}/{file.name} in {str(file.parent.parent)!r} is broken "
-            f"({_first_line(error)}); copy or download it again."
-        ) from error
-
-
-def variant_of(folder: Path) -> str | None:
-    """The variant of weights that a folder has instead of plain ones, such as "fp16".
-
-    Raises:
-        ValueError: there are several.
-    """
-    found: set[str] = set()
-    for component in _components(folder):
-        names = [file.name for file in (folder / component).glob("*.safetensors")]
-        variants = [match[1] for name in names if (match := _VARIANT.search(name))]
-        if names and len(variants) == len(names):
-            found |= set(variants)
-    if len(found) > 1:
-        raise ValueError(
-            f"{str(folder)!r} has weights of several variants ({', '.join(sorted(found))}) and "
-            "no plain ones. Keep the files of one variant, or save the pipeline without one."
-        )
-    return next(iter(found), None)
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Inside the block, libraries show errors alone, and no bars of files on this machine."""
+def _quietly(bars: bool = False) -> Iterator[None]:
+    """Inside the block, libraries show errors alone, and bars only where they are asked for."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 
@@ -333,7 +241,8 @@ def _quietly() -> Iterator[None]:
     try:
         for logging, _, _ in former:
             logging.set_verbosity_error()
-            logging.disable_progress_bar()
+            if not bars:
+                logging.disable_progress_bar()
         yield
     finally:
         for logging, verbosity, has_bars in former:
@@ -360,30 +269,42 @@ def _read(folder: Path, dtype: str, variant: str | None = None) -> DiffusionPipe
     # Files of strangers fail in as many ways as there are classes that read them.
     except Exception as error:
         raise ValueError(
-            f"{str(folder)!r} could not be loaded as a pipeline: {_first_line(error)}"
+            f"{str(folder)!r} could not be loaded as a pipeline: {first_line(error)}"
         ) from error
 
 
-def _fetch(name: str) -> tuple[Path, str | None]:
+def _fetch(name: str, variant: str | None) -> tuple[Path, str | None]:
     """A model of the hub in the local cache."""
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     identity, _, revision = name.partition("@")
-    try:
+
+    def download(variant: str | None) -> Path:
         folder = DiffusionPipeline.download(
             identity,
             revision=revision or None,
+            variant=variant,
             use_safetensors=True,
             trust_remote_code=False,
         )
+        return Path(folder)
+
+    try:
+        with _quietly(bars=True):
+            try:
+                folder = download(variant)
+            except ValueError as error:
+                if variant is None or f"variant={variant}" not in str(error):
+                    raise
+                folder = download(None)
     # Whatever the network, the hub or its client raise, the model is not here.
     except Exception as error:
         raise ValueError(
             f"{name!r} is no folder here, and the hub did not give it "
-            f"({type(error.__cause__ or error).__name__}: {_first_line(error)}) Check the "
+            f"({type(error.__cause__ or error).__name__}: {first_line(error)}) Check the "
             "spelling and the network, or give a folder."
         ) from error
-    return Path(folder), Path(folder).name
+    return folder, folder.name
 
 
 def _plain(value: object) -> object:
@@ -392,8 +313,3 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return value.tolist() if hasattr(value, "tolist") else str(value)  # type: ignore[attr-defined]
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".")[:300] + "."
