@@ -11,7 +11,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
@@ -33,7 +33,6 @@ _NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 _NURSED_LOCK = threading.Lock()
 
 
-@contextmanager
 def nurse(
     pipe: Any,
     method: Method | Sequence[Method],
@@ -41,7 +40,7 @@ def nurse(
     prompt: str | Sequence[str] | None = None,
     subjects: Sequence[Any] | None = None,
     boxes: Mapping[str, Sequence[float]] | None = None,
-) -> Iterator[Trace]:
+) -> AbstractContextManager[Trace]:
     """Nurse every call of a pipeline inside the block, and leave it as it was.
 
     A pipeline that shares the denoiser but not the scheduler is left alone, also in another
@@ -60,8 +59,8 @@ def nurse(
         boxes: places of subjects by their name, each (left, top, right, bottom) in fractions of
             the image.
 
-    Yields:
-        The trace, which fills while the pipeline runs.
+    Returns:
+        A context manager that gives the trace, which fills while the pipeline runs.
 
     Raises:
         UnsupportedPipeline: the pipeline, or a switch that is on in it, cannot be nursed; or it
@@ -72,6 +71,29 @@ def nurse(
         NonFiniteLoss: while sampling, when latents or loss become NaN or infinite.
         ValueError: an empty prompt; no method, or an object that is not a method; several methods
             that move latents; a box outside the image.
+    """
+    return nursed(pipe, method, prompt, subjects, boxes)
+
+
+@contextmanager
+def nursed(
+    pipe: Any,
+    method: Method | Sequence[Method],
+    prompt: str | Sequence[str] | None,
+    subjects: Sequence[Any] | None,
+    boxes: Mapping[str, Sequence[float]] | None,
+    has_timesteps: bool = False,
+) -> Iterator[Trace]:
+    """What `nurse` opens.
+
+    Args:
+        pipe: see `nurse`, as are those that follow.
+        method: what nurses.
+        prompt: what is drawn.
+        subjects: of the prompt.
+        boxes: of subjects.
+        has_timesteps: whether this thread has set the scheduler's timesteps already, so that the
+            loop begins with the denoiser's next call.
     """
     family = family_of(pipe)
     methods = checked(method)
@@ -85,6 +107,8 @@ def nurse(
             family.chosen(one.layers)
     warn_of_late_thresholds(methods)
     block = _Block(family, methods, prompts)
+    if has_timesteps:
+        block.thread = threading.get_ident()
     scheduler = pipe.scheduler
     with _NURSED_LOCK:
         if family.denoiser in _NURSED or "step" in vars(scheduler):
