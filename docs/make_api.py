@@ -33,9 +33,19 @@ MODULES = (
     (
         "adhere.methods.base",
         "What a method is made of.",
-        ("Method", "check_window", "check_steps", "check_positions", "expect"),
+        ("Method",),
     ),
-    ("adhere.methods.schedule", "Places in the sampling loop.", ("step_index", "last_before")),
+    (
+        "adhere.methods.registry",
+        "Methods by name.",
+        ("make", "with_parameters", "parameters_of", "MethodRecipe"),
+    ),
+    ("adhere.typed", "Typed values.", ("typed", "schema", "value_of", "text_of")),
+    (
+        "adhere.methods.schedule",
+        "Places in the sampling loop.",
+        ("step_index", "last_before", "check_window", "check_positions"),
+    ),
     ("adhere.methods.weighted_sum", "Methods that add up.", ("WeightedSum",)),
     ("adhere.attention.columns", "What the text's columns stand for.", ("Columns",)),
     (

@@ -321,11 +321,11 @@ def test_without_names_every_condition_and_set_has_a_view_of_its_own(tmp_path):
 
 def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
     store = run(tmp_path)
-    with pytest.raises(ValueError, match="unknown condition 'atend': did you mean 'attend'"):
+    with pytest.raises(ValueError, match="Unknown condition 'atend': did you mean 'attend'"):
         export(store, "tifa", tmp_path / "view", condition="atend")
-    with pytest.raises(ValueError, match="unknown prompt set 'other'"):
+    with pytest.raises(ValueError, match="Unknown prompt set 'other'"):
         export(store, "tifa", tmp_path / "view", condition="none", prompts="other")
-    with pytest.raises(ValueError, match="unknown layout 'geneva': did you mean 'geneval'"):
+    with pytest.raises(ValueError, match="Unknown layout 'geneva': did you mean 'geneval'"):
         export(store, "geneva", tmp_path / "view")
     with pytest.raises(ValueError, match=r"more than one condition \(none, attend\).*name it"):
         tifa_result(store)

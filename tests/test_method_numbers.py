@@ -12,6 +12,7 @@ from adhere.methods import METHODS, AttendAndExcite, AttentionRegulation, Divide
 from adhere.methods.objective import Objective
 from adhere.methods.token_reweighting import TokenReweighting
 from adhere.methods.watch import Watch
+from adhere.typed import NonNegative, typed
 
 WINDOWED = [*METHODS.values(), partial(Objective, len), Watch]
 
@@ -20,10 +21,14 @@ WINDOWED = [*METHODS.values(), partial(Objective, len), Watch]
 def test_a_window_lies_in_the_loop(method):
     for start, stop in ((0, 0), (0, 1), (0.5, 0.5), (1, 1)):
         method(start=start, stop=stop)
-    for start, stop in ((-0.1, 1.0), (0.0, 1.1), (0.6, 0.5)):
-        with pytest.raises(ValueError, match=f"got start {start} and stop {stop}, expected 0 <="):
+    for start, stop, message in (
+        (-0.1, 1.0, "`start` must be .* got -0.1"),
+        (0.0, 1.1, "`stop` must be .* got 1.1"),
+        (0.6, 0.5, "`start` must be <= `stop`, got start 0.6 and stop 0.5"),
+    ):
+        with pytest.raises(ValueError, match=message):
             method(start=start, stop=stop)
-    with pytest.raises(ValueError, match="got stop nan, expected a finite number"):
+    with pytest.raises(ValueError, match="`stop` must be a finite number, got nan"):
         method(stop=float("nan"))
 
 
@@ -71,7 +76,7 @@ def test_a_window_lies_in_the_loop(method):
     ],
 )
 def test_a_number_out_of_range_is_named(method, name, value):
-    with pytest.raises(ValueError, match=f"got {name} .*, expected "):
+    with pytest.raises(ValueError, match=rf"^`{name}(\[\d\])?` must be .*, got "):
         method(**{name: value})
 
 
@@ -82,7 +87,7 @@ PAIRS += [(DivideAndBind, "binding_weights")]
 @pytest.mark.parametrize(("method", "name"), PAIRS)
 def test_turns_are_named_by_fractions_of_the_loop(method, name):
     for wrong in (((0, 0.05), (10, 0.5)), ((-0.1, 0.5),)):
-        with pytest.raises(ValueError, match=f"got {name} .*fractions of the loop, not steps"):
+        with pytest.raises(ValueError, match=f"`{name}` .*fractions of the loop .*not at steps"):
             method(**{name: wrong})
     # Beyond `stop` nothing is refined; the authors' code takes such ones too.
     assert getattr(method(**{name: ((0.9, 0.5), (1, 1))}), name) == ((0.9, 0.5), (1.0, 1.0))
@@ -93,7 +98,7 @@ def test_turns_are_named_by_fractions_of_the_loop(method, name):
     "wrong", [{0.0: 0.05}, (0.0, 0.05), None, 0.5, ((0.0,),), ((0.0, "x"),), ((0.0, np.nan),)]
 )
 def test_pairs_are_pairs_of_numbers(method, name, wrong):
-    with pytest.raises(ValueError, match=f"got {name} .*, expected pairs such as"):
+    with pytest.raises(ValueError, match=f"^`{name}.* \\(for example "):
         method(**{name: wrong})
 
 
@@ -106,9 +111,22 @@ def test_numbers_of_other_kinds_become_pythons_own():
     assert kinds == (float, int, tuple)
 
 
-def test_a_subclass_has_fields_of_its_own_kinds():
+def test_a_subclass_checks_its_own_fields_too():
+    @typed
+    class Own(AttendAndExcite):
+        weight: NonNegative = 1.0
+
+    assert Own(step_size=3, weight=2) == Own(3.0, weight=2.0)
+    for name in ("step_size", "weight"):
+        with pytest.raises(ValueError, match=f"^`{name}` must be >= 0, got -1"):
+            Own(**{name: -1})
+    with pytest.raises(ValueError, match="Unknown parameter 'wieght': did you mean 'weight'"):
+        Own(wieght=1.0)
+
+
+def test_a_plain_subclass_of_a_method_may_be_a_dataclass_of_any_fields():
     @dataclass(frozen=True)
     class Own(AttendAndExcite):
         noted: NoSuchName = None  # noqa: F821  # type: ignore[name-defined]
 
-    assert Own(step_size=3).step_size == 3.0
+    assert Own(step_size=3.0).step_size == 3.0

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.methods import METHODS
-from adhere.parameters import parameters_of
+from adhere.methods import METHODS, parameters_of
 from adhere.recipe import (
     LONGEST_RECIPE,
     MethodRecipe,

@@ -224,7 +224,7 @@ def test_the_mini_scorer_names_its_weights(tmp_path):
 
 
 def test_an_unknown_scorer_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="unknown scorer 'minni': did you mean 'mini'"):
+    with pytest.raises(ValueError, match="Unknown scorer 'minni': did you mean 'mini'"):
         scorer("minni")
     assert "mini" in SCORERS
 
@@ -984,7 +984,7 @@ def test_a_model_that_is_nowhere_is_told_in_a_line(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match="'nobody/nothing' is no folder here, and the hub"):
         scorer("clip", "nobody/nothing")
-    with pytest.raises(ValueError, match="unknown model"):
+    with pytest.raises(ValueError, match="Unknown model"):
         scorer("clip", "../nothing/there")
     with pytest.raises(ValueError, match="takes no model"):
         scorer("pixels", "any/model")

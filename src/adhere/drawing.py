@@ -28,9 +28,10 @@ from adhere.loading import (
 )
 from adhere.methods import Method
 from adhere.methods.base import checked
+from adhere.methods.registry import methods_of, recipes_of
 from adhere.nursing import nurse
 from adhere.nursing.trace import Trace
-from adhere.parameters import method_named, methods_of, recipes_of
+from adhere.parameters import method_named
 from adhere.picture import save_picture
 from adhere.recipe import ModelRecipe, Recipe
 from adhere.request import (

@@ -1,7 +1,10 @@
-"""The exceptions that `adhere` raises by name.
+"""The exceptions that `adhere` raises by name, and the message for an unknown name.
 
-Every message says what was got, what was expected and what to do, in one or two sentences.
+Every message says what is wrong, what was given and what to do, in one line.
 """
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class AdhereError(Exception):
@@ -26,3 +29,23 @@ class AlreadyNursed(AdhereError):
 
 class NonFiniteLoss(AdhereError):
     """The loss, its gradient or the latents became NaN or infinite."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, or None where none is like it."""
+    return next(iter(get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)), None)
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, also: Iterable[str] = ()) -> ValueError:
+    """The error for a name that is not known, with the nearest known one; to be raised.
+
+    Args:
+        what: it should name, such as "method".
+        name: what was given.
+        known: what is available.
+        also: other names that may have been meant, too many to list.
+    """
+    there = list(known)
+    near = nearest(name, [*there, *also])
+    hint = f"did you mean {near!r}? " if near else ""
+    return ValueError(f"Unknown {what} {name!r}: {hint}Available: {', '.join(there)}.")

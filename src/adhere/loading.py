@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adhere.errors import unknown
 from adhere.model_folder import (
     check_folder,
     components,
@@ -22,7 +23,6 @@ from adhere.model_folder import (
     hash_weights,
     variant_of,
 )
-from adhere.names import unknown
 from adhere.recipe import ModelRecipe, SchedulerRecipe
 
 if TYPE_CHECKING:

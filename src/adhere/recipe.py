@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from adhere.methods.registry import MethodRecipe
 from adhere.subjects import Attribute, Subject
 
 SCHEMA = 1
@@ -32,14 +33,6 @@ _SAMPLERS = {
     "PNDMScheduler": "PLMS",
     "UniPCMultistepScheduler": "UniPC",
 }
-
-
-@dataclass(frozen=True)
-class MethodRecipe:
-    """A method's name and all its numbers, as JSON has them."""
-
-    name: str
-    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

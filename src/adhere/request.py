@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from adhere.recipe import LARGEST_BATCH, LARGEST_SEED, LONGEST_TEXT
-from adhere.texts import check_prompt, check_text
+from adhere.subjects.text import check_prompt, check_text
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline

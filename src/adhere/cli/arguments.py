@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from adhere import __version__
 from adhere.cli.values import count, folder, names, scale, seeds, size, subjects
-from adhere.names import nearest
+from adhere.errors import nearest
 
 _WITH_METHOD = ("draw", "maps")
 _OPTION = re.compile(r"(--[a-z][a-z0-9._-]*)(?:=(.*))?", re.DOTALL)

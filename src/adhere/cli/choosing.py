@@ -8,10 +8,10 @@ from dataclasses import fields
 from typing import Any
 
 from adhere.drawing import DEFAULT_METHOD
+from adhere.errors import unknown
 from adhere.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
-from adhere.methods import Method
-from adhere.names import unknown
-from adhere.parameters import method_named, with_parameters
+from adhere.methods import Method, with_parameters
+from adhere.parameters import method_named
 
 BATCH_SIZE = 4
 STEPS = 50

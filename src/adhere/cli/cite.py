@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from adhere.citation import cite
+from adhere.errors import unknown
 from adhere.methods import METHODS
-from adhere.names import unknown
 
 
 def run(arguments: argparse.Namespace) -> None:

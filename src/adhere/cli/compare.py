@@ -23,7 +23,7 @@ from adhere.picture import (
 )
 from adhere.sheet import Label, make_sheet
 from adhere.subjects import find_subjects
-from adhere.texts import check_prompt
+from adhere.subjects.text import check_prompt
 
 FOLDER = "sheets"
 

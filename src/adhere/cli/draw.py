@@ -12,7 +12,7 @@ from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw, redraw
 from adhere.nursing.trace import Trace
 from adhere.picture import check_writable, read_pixels, read_recipe
-from adhere.texts import check_prompt
+from adhere.subjects.text import check_prompt
 
 FOLDER = "pictures"
 

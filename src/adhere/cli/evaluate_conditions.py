@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import fields
 from functools import partial
 
+from adhere.errors import unknown
 from adhere.evaluation.plan import PLAIN, Condition
-from adhere.methods import METHODS, LatentMethod, Method
-from adhere.names import unknown
-from adhere.parameters import method_named, stated_numbers, with_parameters
+from adhere.methods import METHODS, LatentMethod, Method, with_parameters
+from adhere.parameters import method_named, stated_numbers
 from adhere.picture import slug
-from adhere.values import read
 
 _WHOSE = ("official", "stated")
 _NUMBERS = re.compile(r"[-+.\d][-+.:\deE]*")
@@ -92,9 +92,12 @@ def _term(text: str) -> tuple[float | None, Method]:
     if not is_weighed:
         return None, method
     try:
-        return float(read(weight, float)), method  # type: ignore[arg-type]
-    except ValueError as error:
-        raise ValueError(f"Got {weight!r} times {method.name}; give {error}.") from None
+        number = float(weight)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"Got {weight!r} times {method.name}; give a finite number.")
+    return number, method
 
 
 def _weighed(weight: float | None, method: Method) -> Method:

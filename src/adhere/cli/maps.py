@@ -17,7 +17,7 @@ from adhere.methods.watch import Watch
 from adhere.picture import check_writable, png, save_bytes, sheet_chunks, slug
 from adhere.sheet import Label, heat, make_sheet, over
 from adhere.subjects import Attribute, Subject
-from adhere.texts import check_prompt
+from adhere.subjects.text import check_prompt
 
 FOLDER = "sheets"
 _MOMENTS = 6

@@ -10,7 +10,8 @@ from textwrap import fill
 
 from adhere.loading import MINI
 from adhere.methods import METHODS, LatentMethod
-from adhere.parameters import said, stated_numbers
+from adhere.parameters import stated_numbers
+from adhere.typed import text_of
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _options(values: Mapping[str, object]) -> str:
     """Parameters with their values, as options in lines."""
     # A no-break space, taken out below, keeps an option and its value on one line.
-    words = [f"--{k.replace('_', '-')}\N{NO-BREAK SPACE}{said(v)}" for k, v in values.items()]
+    words = [f"--{k.replace('_', '-')}\N{NO-BREAK SPACE}{text_of(v)}" for k, v in values.items()]
     lines = fill(
         " ".join(words),
         95,

@@ -7,7 +7,7 @@ import argparse
 from adhere.cli.printing import printable
 from adhere.loading import MINI, load_tokenizer
 from adhere.subjects import find_subjects, tokens
-from adhere.texts import check_prompt
+from adhere.subjects.text import check_prompt
 
 
 def run(arguments: argparse.Namespace) -> None:

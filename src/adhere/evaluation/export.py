@@ -27,13 +27,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from adhere.errors import unknown
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
 from adhere.evaluation.scorers.tifa import result
 from adhere.evaluation.sets.official import metadata
 from adhere.evaluation.store import Row, Store
-from adhere.names import unknown
 
 _LONGEST_NAME = 255
 

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from adhere.errors import unknown
 from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
 from adhere.methods import METHODS, Method
-from adhere.names import unknown
-from adhere.parameters import methods_of, recipes_of
+from adhere.methods.registry import methods_of, recipes_of
 from adhere.recipe import (
     LARGEST_SEED,
     MethodRecipe,

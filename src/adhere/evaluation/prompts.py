@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from adhere.errors import unknown
 from adhere.evaluation.sets import divide_and_bind, geneval
 from adhere.evaluation.sets.attend_and_excite import attend_and_excite
 from adhere.evaluation.sets.dvmp import dvmp
 from adhere.evaluation.sets.own import READERS, own
 from adhere.evaluation.sets.prompt import Joined, Prompt, PromptSet, Wanted
 from adhere.evaluation.sets.relations import relations
-from adhere.names import unknown
 
 __all__ = [
     "PROMPT_SETS", "Joined", "Prompt", "PromptSet", "Wanted", "attend_and_excite", "describe",

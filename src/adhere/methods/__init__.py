@@ -4,25 +4,10 @@ A method is found by its file alone: every class in this folder that has a name,
 `official` and a default for every parameter is registered.
 """
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
-from pkgutil import iter_modules
-from types import MappingProxyType
-
 from adhere.methods.base import AttentionMethod, LatentMethod, Method, ScheduledMethod
 from adhere.methods.reading import Reading
+from adhere.methods.registry import METHODS, MethodRecipe, make, parameters_of, with_parameters
 from adhere.methods.schedule import Schedule, Step
-
-
-def _found() -> Iterator[type[Method]]:
-    for module in iter_modules(__path__):
-        for kind in vars(import_module(f"{__name__}.{module.name}")).values():
-            is_own = isinstance(kind, type) and kind.__module__ == f"{__name__}.{module.name}"
-            if is_own and issubclass(kind, Method) and hasattr(kind, "official"):
-                yield kind
-
-
-METHODS: Mapping[str, type[Method]] = MappingProxyType({kind.name: kind for kind in _found()})
 
 globals().update({kind.__name__: kind for kind in METHODS.values()})
 
@@ -31,8 +16,12 @@ __all__ = [
     "AttentionMethod",
     "LatentMethod",
     "Method",
+    "MethodRecipe",
     "Reading",
     "Schedule",
     "ScheduledMethod",
     "Step",
+    "make",
+    "parameters_of",
+    "with_parameters",
 ]

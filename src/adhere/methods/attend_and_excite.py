@@ -7,8 +7,6 @@ https://arxiv.org/abs/2301.13826
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -18,10 +16,10 @@ from adhere.methods.base import ScheduledMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs
 from adhere.subjects.subject import Subject
-from adhere.values import fit
+from adhere.typed import typed
 
 
-@dataclass(frozen=True)
+@typed
 class AttendAndExcite(ScheduledMethod):
     """Raises the highest attention of the most neglected subject.
 
@@ -54,10 +52,6 @@ class AttendAndExcite(ScheduledMethod):
   year    = {2023},
   note    = {arXiv:2301.13826}
 }"""  # noqa: E501
-
-    def __post_init__(self) -> None:
-        fit(self, AttendAndExcite)
-        super().__post_init__()
 
     @classmethod
     def official(cls) -> AttendAndExcite:

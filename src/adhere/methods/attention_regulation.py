@@ -11,22 +11,21 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from adhere.attention.columns import Columns
-from adhere.methods.base import AttentionMethod, LayerContext, check_window, expect
+from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.regulation import Goal, fold, make_bumps, regulate
-from adhere.methods.schedule import Step
+from adhere.methods.schedule import Step, check_window
 from adhere.subjects.subject import Subject
-from adhere.values import fit
+from adhere.typed import Count, Fraction, NonNegative, PositiveCount, typed
 
 Targets = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
+@typed
 class AttentionRegulation(AttentionMethod):
     """Adds to the subjects' scores the sum of Gaussian bumps that serves them best.
 
@@ -61,25 +60,25 @@ class AttentionRegulation(AttentionMethod):
         sample; `official()` does the first three.
     """
 
-    start: float = 0.0
-    stop: float = 0.5
+    start: NonNegative = 0.0
+    stop: NonNegative = 0.5
     in_steps: bool = False
-    iterations: int = 20
-    rate: float = 100.0
-    quantile: float = 0.9
-    peak: float = 0.9
-    share: float = 0.2
-    peak_weight: float = 1.0
-    share_weight: float = 80.0
-    size_weight: float = 0.09
-    memory: float = 0.25
-    decay: float = 0.99
+    iterations: PositiveCount = 20
+    rate: NonNegative = 100.0
+    quantile: Fraction = 0.9
+    peak: Fraction = 0.9
+    share: Fraction = 0.2
+    peak_weight: NonNegative = 1.0
+    share_weight: NonNegative = 80.0
+    size_weight: NonNegative = 0.09
+    memory: Fraction = 0.25
+    decay: Fraction = 0.99
     keeps_specials: bool = True
     renormalises: bool = False
     joins_pieces: bool = True
     remembers_start: bool = False
     rounds_to_half: bool = False
-    seed: int | None = 0
+    seed: Count | None = 0
 
     name = "attention-regulation"
     paper = "Attention Regulation, arXiv 2403.06381"
@@ -91,15 +90,7 @@ class AttentionRegulation(AttentionMethod):
 }"""  # noqa: E501
 
     def __post_init__(self) -> None:
-        fit(self, AttentionRegulation)
         check_window(self.start, self.stop, self.in_steps)
-        for name in ("quantile", "peak", "share", "memory", "decay"):
-            value = getattr(self, name)
-            expect(0 <= value <= 1, f"{name} {value}", "one in 0…1")
-        for name in ("rate", "peak_weight", "share_weight", "size_weight"):
-            value = getattr(self, name)
-            expect(value >= 0, f"{name} {value}", "at least 0")
-        expect(self.iterations >= 1, f"iterations {self.iterations}", "at least 1")
 
     @classmethod
     def official(cls) -> AttentionRegulation:

@@ -6,10 +6,9 @@ sees (T, and one more where attention has other keys too).
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import torch
@@ -17,9 +16,9 @@ from torch import Tensor
 
 from adhere.attention.columns import Columns
 from adhere.methods.reading import Reading, Subjects
-from adhere.methods.schedule import Pairs, Schedule, Step
+from adhere.methods.schedule import Schedule, Step
 from adhere.subjects.relations import Relation
-from adhere.values import fit
+from adhere.typed import Positive, typed
 
 # From latents (B, ...) that may require a gradient, what a pass over them sees.
 Read = Callable[[Tensor], Reading]
@@ -148,65 +147,23 @@ class LatentMethod(Method):
     __rmul__ = __mul__
 
 
-@dataclass(frozen=True)
-class ScheduledMethod(LatentMethod):
-    """A latent method with the numbers that the papers share.
+@typed
+class ScheduledMethod(LatentMethod, Schedule):
+    """A latent method with the numbers that the papers share: those of a `Schedule`, and these.
 
     Attributes:
-        step_size: factor of the gradient at the first step.
-        step_range: (first, last) of the linear ramp whose square root scales `step_size`.
-        start: where nursing begins, a fraction of the loop or a number of steps.
-        stop: where it ends.
-        in_steps: whether `start`, `stop` and `refine_at` count steps; else they are fractions of
-            the loop.
-        refine_at: pairs (where in the loop, threshold to be reached there).
-        max_refinements: updates that a threshold may cost.
         temperature: of the softmax over tokens; None reads raw probabilities, which is what
             joint attention wants.
         layers: which layers are read, see `LatentMethod`.
-        updates_on_exit: whether the pass that finds its threshold reached is followed by an
-            update.
-        nurses_repeats: whether latents also move at scheduler calls that ignore the sample they
-            are given, see `Schedule`.
     """
 
-    step_size: float = 20.0
-    step_range: tuple[float, float] = (1.0, 0.5)
-    start: float = 0.0
-    stop: float = 0.5
-    in_steps: bool = False
-    refine_at: Pairs = ()
-    max_refinements: int = 20
-    temperature: float | None = 0.01
+    temperature: Positive | None = 0.01
     layers: str = "default"
-    updates_on_exit: bool = False
-    nurses_repeats: bool = False
-
-    def __post_init__(self) -> None:
-        fit(self, ScheduledMethod)
-        check_steps(self.step_size, self.step_range)
-        check_window(self.start, self.stop, self.in_steps)
-        check_positions("refine_at", self.refine_at, self.in_steps)
-        hot = self.temperature
-        expect(hot is None or hot > 0, f"temperature {hot}", "a number above 0, or none")
-        count = self.max_refinements
-        expect(count >= 0, f"max_refinements {count}", "at least 0")
 
     @property
     def schedule(self) -> Schedule:
         """The numbers of when and how far."""
-        return Schedule(
-            self.step_size,
-            self.step_range,
-            self.start,
-            self.stop,
-            self.in_steps,
-            self.refine_at,
-            self.max_refinements,
-            None,
-            self.updates_on_exit,
-            self.nurses_repeats,
-        )
+        return Schedule(**{one.name: getattr(self, one.name) for one in fields(Schedule)})
 
     def maps(self, reading: Reading) -> Tensor:
         """Attention after this method's softmax, smoothed, (B, H, W, T)."""
@@ -289,59 +246,6 @@ class AttentionMethod(Method):
         raise NotImplementedError(f"{type(self).__name__} gives neither bias nor probabilities.")
 
 
-def expect(holds: bool, got: str, expected: str) -> None:
-    """Refuse a number of a method that is out of range.
-
-    Raises:
-        ValueError: the condition does not hold.
-    """
-    if not holds:
-        raise ValueError(f"got {got}, expected {expected}.")
-
-
-def check_window(start: float, stop: float, in_steps: bool = False) -> None:
-    """Refuse a window outside the loop.
-
-    Raises:
-        ValueError: not 0 <= start <= stop, or beyond 1 where fractions count.
-    """
-    got = f"start {start} and stop {stop}"
-    if in_steps:
-        holds = 0 <= start <= stop and start == int(start) and stop == int(stop)
-        expect(holds, got, "whole numbers of steps, 0 <= start <= stop")
-    else:
-        expect(0 <= start <= stop <= 1, got, "0 <= start <= stop <= 1")
-
-
-def check_steps(step_size: float, step_range: tuple[float, float]) -> None:
-    """Refuse a step size below 0, or a ramp whose square root does not exist.
-
-    Raises:
-        ValueError: a number is below 0.
-    """
-    expect(step_size >= 0, f"step_size {step_size}", "at least 0")
-    expect(min(step_range) >= 0, f"step_range {step_range}", "two numbers of at least 0")
-
-
-def check_positions(name: str, pairs: Pairs, in_steps: bool = False) -> None:
-    """Refuse pairs whose first number is no place in the loop.
-
-    Raises:
-        ValueError: a first number is outside 0...1, or, where steps count, below 0 or broken.
-    """
-    for at, _ in pairs:
-        if in_steps:
-            whole = at >= 0 and at == int(at)
-            expect(whole, f"{name} at {at:g}", "whole numbers of steps in each pair")
-        else:
-            expect(
-                0 <= at <= 1,
-                f"{name} at {at:g}",
-                "fractions of the loop, not steps: 0 <= fraction <= 1 in each pair (or set "
-                "in_steps)",
-            )
-
-
 def checked(given: Any) -> tuple[Method, ...]:
     """One method or several as a tuple.
 
@@ -357,8 +261,3 @@ def checked(given: Any) -> tuple[Method, ...]:
             f"Got {got}; give an instance such as adhere.AttendAndExcite(), or a list of them."
         )
     return methods
-
-
-def finite(weights: Sequence[float]) -> bool:
-    """Whether all numbers are finite."""
-    return all(map(math.isfinite, weights))

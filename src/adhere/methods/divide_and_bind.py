@@ -9,7 +9,6 @@ Shapes: B samples, H x W the grid of the maps, T tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,17 +16,17 @@ from torch import Tensor
 
 from adhere.attention.maps import Pieces
 from adhere.methods import losses
-from adhere.methods.base import ScheduledMethod, check_positions, expect
+from adhere.methods.base import ScheduledMethod
 from adhere.methods.reading import Reading, Subjects
-from adhere.methods.schedule import Pairs, Schedule, last_before
+from adhere.methods.schedule import Pairs, check_positions, last_before
 from adhere.subjects.subject import Subject
-from adhere.values import fit
+from adhere.typed import Count, typed
 
 Variation = Literal["mean", "sum", "last-row"]
 Divergence = Literal["clipped", "normalised"]
 
 
-@dataclass(frozen=True)
+@typed
 class DivideAndBind(ScheduledMethod):
     """Raises the total variation of the weakest subject, and binds attributes to their subjects.
 
@@ -60,8 +59,8 @@ class DivideAndBind(ScheduledMethod):
     """
 
     refine_at: Pairs = ((0.0, 0.025), (0.2, 0.1), (0.4, 0.15))
-    max_refinements: int = 50
-    max_refinements_first: int = 100
+    max_refinements: Count = 50
+    max_refinements_first: Count | None = 100
     binding: bool = True
     binding_weights: Pairs = ((0.0, 1.0), (0.2, 5.0), (0.4, 10.0))
     variation: Variation = "mean"
@@ -80,11 +79,8 @@ class DivideAndBind(ScheduledMethod):
 }"""
 
     def __post_init__(self) -> None:
-        fit(self, DivideAndBind)
         super().__post_init__()
         check_positions("binding_weights", self.binding_weights, self.in_steps)
-        count = self.max_refinements_first
-        expect(count >= 0, f"max_refinements_first {count}", "at least 0")
 
     @classmethod
     def official(cls, *, binding: bool = True) -> DivideAndBind:
@@ -124,11 +120,6 @@ class DivideAndBind(ScheduledMethod):
             divergence="normalised",
             binds_all=True,
         )
-
-    @property
-    def schedule(self) -> Schedule:
-        """More refinements at the first step."""
-        return replace(super().schedule, max_refinements_first=self.max_refinements_first)
 
     def reads_finer(self, subjects: Subjects) -> bool:
         """Whether there are attributes to bind, which are read from finer resolutions."""

@@ -14,17 +14,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Gt, Le
 from torch import Tensor
 from torch.nn import functional as F
 
-from adhere.methods.base import AttentionMethod, LayerContext, check_window, expect
+from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.reading import Reading, Subjects
-from adhere.methods.schedule import Step
+from adhere.methods.schedule import Step, check_window
 from adhere.subjects.relations import Relation
 from adhere.subjects.subject import Subject
-from adhere.values import fit
+from adhere.typed import Fraction, Positive, typed
 
 # Places are chosen on a grid of about so many cells a side, whatever the model's.
 _CELLS = 16
@@ -47,7 +49,7 @@ class Phrase:
     host: int | None = None
 
 
-@dataclass(frozen=True)
+@typed
 class EmergentLayout(AttentionMethod):
     """Binds each subject and its attributes to a place that the model's first maps show.
 
@@ -66,26 +68,19 @@ class EmergentLayout(AttentionMethod):
         floor: factor of a phrase's attention outside its place.
     """
 
-    start: float = 0.0
-    stop: float = 1.0
-    read_until: float = 0.25
-    distance: float = 0.7
-    radius: float = 0.6
-    joined: float = 0.25
-    blur: float = 0.125
-    floor: float = 1e-4
+    start: Fraction = 0.0
+    stop: Fraction = 1.0
+    read_until: Fraction = 0.25
+    distance: Positive = 0.7
+    radius: Positive = 0.6
+    joined: Fraction = 0.25
+    blur: Positive = 0.125
+    floor: Annotated[float, Gt(0), Le(1)] = 1e-4
 
     name = "emergent-layout"
 
     def __post_init__(self) -> None:
-        fit(self, EmergentLayout)
         check_window(self.start, self.stop)
-        check_window(0.0, self.read_until)
-        for name in ("distance", "radius", "blur", "floor"):
-            value = getattr(self, name)
-            expect(value > 0, f"{name} {value}", "a number above 0")
-        expect(self.floor <= 1, f"floor {self.floor}", "at most 1")
-        expect(0 <= self.joined <= 1, f"joined {self.joined}", "a number from 0 to 1")
 
     @classmethod
     def official(cls) -> EmergentLayout:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from adhere.methods.base import LatentMethod, check_steps, check_window, expect
+from adhere.methods.base import LatentMethod
 from adhere.methods.reading import Reading
-from adhere.methods.schedule import Schedule
-from adhere.values import fit
+from adhere.methods.schedule import Schedule, check_window
+from adhere.typed import Fraction, NonNegative, typed
 
 
-@dataclass(frozen=True)
+@typed
 class Objective(LatentMethod):
     """Minimises any function of the attention of one pass.
 
@@ -33,18 +32,15 @@ class Objective(LatentMethod):
     """
 
     function: Callable[[Reading], Tensor]
-    step_size: float = 20.0
-    step_range: tuple[float, float] = (1.0, 0.5)
-    start: float = 0.0
-    stop: float = 0.5
+    step_size: NonNegative = 20.0
+    step_range: tuple[NonNegative, NonNegative] = (1.0, 0.5)
+    start: Fraction = 0.0
+    stop: Fraction = 0.5
     layers: str = "default"
 
     name = "objective"
 
     def __post_init__(self) -> None:
-        fit(self, Objective)
-        expect(callable(self.function), f"function {self.function!r}", "a function of a reading")
-        check_steps(self.step_size, self.step_range)
         check_window(self.start, self.stop)
 
     @property

@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-Pairs = tuple[tuple[float, float], ...]
+from pydantic import Field
+
+from adhere.typed import Count, NonNegative, typed
+
+Pairs = Annotated[tuple[tuple[float, float], ...], Field(examples=[((0.0, 0.05), (0.2, 0.5))])]
+"""(where in the loop, value) of each pair."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def step_index(position: float, count: int, in_steps: bool = False) -> int:
     return int(position) if in_steps else math.floor(position * count + 1e-9)
 
 
-@dataclass(frozen=True)
+@typed
 class Schedule:
     """When latents move, how far, and what must be reached before the loop goes on.
 
@@ -68,16 +74,20 @@ class Schedule:
             predicted noise alone.
     """
 
-    step_size: float = 20.0
-    step_range: tuple[float, float] = (1.0, 0.5)
-    start: float = 0.0
-    stop: float = 0.5
+    step_size: NonNegative = 20.0
+    step_range: tuple[NonNegative, NonNegative] = (1.0, 0.5)
+    start: NonNegative = 0.0
+    stop: NonNegative = 0.5
     in_steps: bool = False
     refine_at: Pairs = ()
-    max_refinements: int = 20
-    max_refinements_first: int | None = None
+    max_refinements: Count = 20
+    max_refinements_first: Count | None = None
     updates_on_exit: bool = False
     nurses_repeats: bool = False
+
+    def __post_init__(self) -> None:
+        check_window(self.start, self.stop, self.in_steps)
+        check_positions("refine_at", self.refine_at, self.in_steps)
 
     def step_size_at(self, step: Step) -> float:
         """The factor of the gradient at a step; 0 outside the window.
@@ -116,3 +126,31 @@ def last_before(pairs: Sequence[tuple[float, float]], step: Step, in_steps: bool
         (at, value) for at, value in pairs if step_index(at, step.count, in_steps) <= step.index
     ]
     return max(begun)[1] if begun else None
+
+
+def check_window(start: float, stop: float, in_steps: bool = False) -> None:
+    """Refuse a window outside the loop.
+
+    Raises:
+        ValueError: not 0 <= start <= stop, or beyond 1 where fractions count.
+    """
+    if not start <= stop:
+        raise ValueError(f"`start` must be <= `stop`, got start {start:g} and stop {stop:g}.")
+    check_positions("start", ((start, 0),), in_steps)
+    check_positions("stop", ((stop, 0),), in_steps)
+
+
+def check_positions(name: str, pairs: Pairs, in_steps: bool = False) -> None:
+    """Refuse pairs whose first number is no place in the loop.
+
+    Raises:
+        ValueError: a first number is outside 0...1, or, where steps count, below 0 or broken.
+    """
+    for at, _ in pairs:
+        if in_steps and (at < 0 or at != int(at)):
+            raise ValueError(f"`{name}` must be at whole numbers of steps, got {at:g}.")
+        if not in_steps and not 0 <= at <= 1:
+            raise ValueError(
+                f"`{name}` must be at fractions of the loop (0 to 1), not at steps, got {at:g}. "
+                "Divide by the number of steps, or set in_steps=True."
+            )

@@ -9,22 +9,21 @@ Shapes: B samples, A heads, N pixels, T tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adhere.methods.base import AttentionMethod, LayerContext, check_window, expect
-from adhere.methods.schedule import Step
+from adhere.methods.base import AttentionMethod, LayerContext
+from adhere.methods.schedule import Step, check_window
 from adhere.subjects.subject import Subject
-from adhere.values import fit
+from adhere.typed import Fraction, NonNegative, Positive, typed
 
 Mode = Literal["row", "words", "hard", "none"]
 
 
-@dataclass(frozen=True)
+@typed
 class TokenReweighting(AttentionMethod):
     """Multiplies the attention of each token by a weight, in all cross-attention.
 
@@ -45,25 +44,20 @@ class TokenReweighting(AttentionMethod):
         stop: fraction of the loop at which it ends.
     """
 
-    alpha: float = 1.5
-    beta: float = 0.5
-    specials: float = 1.0
+    alpha: Positive = 1.5
+    beta: NonNegative = 0.5
+    specials: NonNegative = 1.0
     mode: Mode = "row"
     with_attributes: bool = False
-    start: float = 0.0
-    stop: float = 1.0
+    start: Fraction = 0.0
+    stop: Fraction = 1.0
 
     name = "token-reweighting"
     paper = ""
     bibtex = ""
 
     def __post_init__(self) -> None:
-        fit(self, TokenReweighting)
         check_window(self.start, self.stop)
-        expect(self.alpha > 0, f"alpha {self.alpha}", "one above 0")
-        for name in ("beta", "specials"):
-            value = getattr(self, name)
-            expect(value >= 0, f"{name} {value}", "at least 0")
 
     @classmethod
     def literal(cls) -> TokenReweighting:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from adhere.methods.base import LatentMethod, check_window
+from adhere.methods.base import LatentMethod
 from adhere.methods.reading import Reading
-from adhere.methods.schedule import Schedule, Step
-from adhere.values import fit
+from adhere.methods.schedule import Schedule, Step, check_window
+from adhere.typed import Fraction, Positive, typed
 
 
-@dataclass(frozen=True)
+@typed
 class Watch(LatentMethod):
     """Reads the attention maps of the pipeline's own pass, after any edits beside it.
 
@@ -23,15 +21,14 @@ class Watch(LatentMethod):
         layers: which layers are read, see `LatentMethod`.
     """
 
-    start: float = 0.0
-    stop: float = 1.0
-    temperature: float | None = 0.01
+    start: Fraction = 0.0
+    stop: Fraction = 1.0
+    temperature: Positive | None = 0.01
     layers: str = "default"
 
     name = "watch"
 
     def __post_init__(self) -> None:
-        fit(self, Watch)
         check_window(self.start, self.stop)
 
     @property

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from adhere.methods.base import LatentMethod, Read, expect, finite
+from adhere.methods.base import LatentMethod, Read
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Schedule, Step
+from adhere.typed import typed
 
 
 def terms_of(method: LatentMethod) -> tuple[tuple[float, LatentMethod], ...]:
@@ -18,7 +18,7 @@ def terms_of(method: LatentMethod) -> tuple[tuple[float, LatentMethod], ...]:
     return method.terms if isinstance(method, WeightedSum) else ((1.0, method),)
 
 
-@dataclass(frozen=True)
+@typed
 class WeightedSum(LatentMethod):
     """The weighted sum of several losses.
 
@@ -33,10 +33,6 @@ class WeightedSum(LatentMethod):
     name: ClassVar[str] = "weighted-sum"
     terms: tuple[tuple[float, LatentMethod], ...]
     own_schedule: Schedule | None = None
-
-    def __post_init__(self) -> None:
-        weights = [weight for weight, _ in self.terms]
-        expect(finite(weights), f"weights {weights}", "finite numbers")
 
     @property
     def leader(self) -> LatentMethod:

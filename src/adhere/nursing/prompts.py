@@ -12,8 +12,8 @@ from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families import Family, Opened, Placed, place, same
 from adhere.methods.base import Method
 from adhere.subjects import Subject, find_subjects
+from adhere.subjects.text import check_prompt
 from adhere.subjects.tokenizing import tokenize
-from adhere.texts import check_prompt
 
 Box = tuple[float, float, float, float]
 # The pipelines' arguments that hold the prompt, one for each text encoder.

@@ -9,8 +9,8 @@ from adhere.errors import SubjectNotFound
 from adhere.subjects.phrase import Phrase
 from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
+from adhere.subjects.text import check_text
 from adhere.subjects.tokenizing import Tokens
-from adhere.texts import check_text
 
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
 # Where a word begins or ends; a name that does so with a mark, "<toy>", may stand beside a letter.

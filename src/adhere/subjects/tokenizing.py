@@ -11,7 +11,7 @@ from typing import Any
 from adhere.errors import SubjectNotFound
 from adhere.subjects.markup import without_markup
 from adhere.subjects.reading import Span
-from adhere.texts import check_prompt
+from adhere.subjects.text import check_prompt
 
 _QUOTES = str.maketrans('"“”', "   ")
 # What a tokenizer gives for a token that is a part of a character.

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from adhere.evaluation.plan import PLAIN, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet
 from adhere.loading import SCHEDULERS
-from adhere.parameters import WEIGHT, method_named, parameters_of, said
+from adhere.methods.registry import WEIGHT, make, parameters_of
 from adhere.recipe import MethodRecipe
+from adhere.typed import text_of
 
 # How `adhere.evaluation.sets.own` begins the source of a file.
 OWN_SOURCE = "the file "
@@ -54,7 +55,7 @@ def _condition(condition: Condition) -> str:
     head = names if condition.name == names else f"{condition.name}={names}"
     is_one = len(condition.methods) == 1
     changed = [
-        f"{name if is_one else f'{method.name}.{name}'}={said(value)}"
+        f"{name if is_one else f'{method.name}.{name}'}={text_of(value)}"
         for method in condition.methods
         for name, value in _changed(method)
     ]
@@ -63,13 +64,13 @@ def _condition(condition: Condition) -> str:
 
 def _term(method: MethodRecipe) -> str:
     weight = method.parameters.get(WEIGHT)
-    return method.name if weight is None else f"{said(weight)}*{method.name}"
+    return method.name if weight is None else f"{text_of(weight)}*{method.name}"
 
 
 def _changed(method: MethodRecipe) -> list[tuple[str, object]]:
     """The parameters that are not at their default; all, where the method is not known here."""
     try:
-        usual = parameters_of(method_named(method.name))
+        usual = parameters_of(make(method.name))
     except ValueError:
         usual = {}
     usual[WEIGHT] = method.parameters.get(WEIGHT)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from adhere.errors import unknown
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
-from adhere.names import unknown
 
 __all__ = ["SCORERS", "Judgement", "Metric", "Scorer", "scorer"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from adhere.errors import unknown
 from adhere.evaluation.sets import official as geneval
-from adhere.names import unknown
 
 LONGEST_PROMPT = 2_000
 MOST_SUBJECTS = 20
