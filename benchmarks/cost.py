@@ -53,9 +53,8 @@ def unet(channels: int = 320, text: int = 768) -> Any:
 def parts(channels: int) -> dict[str, Any]:
     """A pipeline's parts around such a U-Net; the text encoder is small, for it hardly counts."""
     from diffusers import AutoencoderKL, DDIMScheduler
+    from training.text import build_tokenizer
     from transformers import CLIPTextConfig, CLIPTextModel
-
-    from adhere.mini.train.text import build_tokenizer
 
     torch.manual_seed(0)
     tokenizer = build_tokenizer()
@@ -139,7 +138,7 @@ def operations() -> dict[str, Operations]:
     method = AttendAndExcite()
     family = UNetFamily(Pipe())
     subjects = (Subject("cat", (2,)), Subject("frog", (5,)))
-    from adhere.mini.train.text import build_tokenizer
+    from training.text import build_tokenizer
 
     words = build_tokenizer()
     placed = place([Encoder("tokenizer", words, pads=True)], {"prompt": PROMPT}, subjects, 77)

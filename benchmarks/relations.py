@@ -23,14 +23,14 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img impo
 )
 from PIL import Image
 from tqdm import tqdm
+from training.scorer import joining, judging
+from training.world.mix import random_scene
+from training.world.scene import draw as drawn
 
 from adhere.evaluation.prompts import prompt_set
 from adhere.files import write_whole
 from adhere.loading import load
 from adhere.mini import joined, scorer
-from adhere.mini.train import joining, judging
-from adhere.mini.world.mix import random_scene
-from adhere.mini.world.scene import draw as drawn
 
 HELD_OUT_SEED = 20_261_125
 # Share of the noise schedule that a drawn scene's image goes through, in turn.

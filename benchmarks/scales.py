@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from adhere import losses, mini
-from adhere.mini import gates
+from training import gates
 
 TIMESTEPS = (961, 801, 601)
 NOUNS = [2, 5]

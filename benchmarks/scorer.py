@@ -13,13 +13,12 @@ from pathlib import Path
 
 import torch
 from tqdm import tqdm
+from training.scorer import judging, sets
 
 import adhere
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.loading import load
 from adhere.mini import scorer
-from adhere.mini.train import judging
-from adhere.mini.train import scorer as stage
 
 # Apart from every seed of the recipe, whose own numbers train and calibrate.
 HELD_OUT_SEED = 20_261_121
@@ -34,16 +33,16 @@ def _line(figures: dict) -> str:
 
 def figures(weights: Path | None, trained: Path | None, count: int) -> None:
     judge = scorer.load(weights)
-    sets = {
-        "drawn scenes": stage.scenes(HELD_OUT_SEED, count),
-        "joined scenes": stage.joined(HELD_OUT_SEED, count),
-        "degraded specimens": stage.hard(HELD_OUT_SEED, count),
+    examples = {
+        "drawn scenes": sets.scenes(HELD_OUT_SEED, count),
+        "joined scenes": sets.joined(HELD_OUT_SEED, count),
+        "degraded specimens": sets.hard(HELD_OUT_SEED, count),
     }
     if trained is not None:
-        from adhere.mini.train.dial import TrainingRecipe
-        from adhere.mini.train.recipe import trained_autoencoder
+        from training.dial import TrainingRecipe
+        from training.recipe import trained_autoencoder
 
-        pool = stage.decoded(
+        pool = sets.decoded(
             trained / "scorer-held-out",
             trained_autoencoder(TrainingRecipe(), trained),
             min(count, 1000),
@@ -52,9 +51,9 @@ def figures(weights: Path | None, trained: Path | None, count: int) -> None:
             torch.device("cpu"),
             bar=False,
         )
-        sets["decoded specimens"] = stage.as_set(pool)
+        examples["decoded specimens"] = sets.as_set(pool)
     print(f"thresholds: finding {judge.threshold}, mixture {judge.mixture_threshold}")
-    for name, (pictures, labels) in sets.items():
+    for name, (pictures, labels) in examples.items():
         start = time.perf_counter()
         judged = judging.figures(judge, pictures, labels)
         rate = len(pictures) / (time.perf_counter() - start)

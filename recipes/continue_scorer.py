@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from training.dial import TrainingRecipe
+from training.scorer import stage
 
 from adhere import mini
 from adhere.mini import scorer
-from adhere.mini.train import scorer as stage
-from adhere.mini.train.dial import TrainingRecipe
 
 
 def main() -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import resvg_py
 from PIL import Image
+from training.world.sprites import digest
 
-from adhere.mini.world.sprites import digest
-from adhere.mini.world.vocabulary import SUBJECTS
+from adhere.mini.vocabulary import SUBJECTS
 
 CELL = 96
-DATA = Path(__file__).parents[1] / "src/adhere/mini/data"
+DATA = Path(__file__).parents[1] / "training/artwork"
 
 STYLES = {
     "noto": {"package": "noto", "author": "Google Inc.", "work": "Noto Emoji"},

@@ -12,8 +12,8 @@ from tqdm import tqdm
 import adhere
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.loading import Loaded, load
-from adhere.mini import world
 from adhere.sheet import make_sheet
+from training import world
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
 SEEDS = (0, 1)

@@ -14,16 +14,16 @@ fi
 python recipes/make_sprites.py runs/artwork/node_modules/@iconify-json
 
 # 2. Autoencoder, denoiser, scorer, each with progress, figures and picture sheets in the folder.
-adhere train --folder "$folder" --dial "$dial"
+python -m training mini --folder "$folder" --dial "$dial"
 
 # 3. Into the package, whole or not at all; the card and methods.json stay as they are.
-python -m adhere.mini.train.assemble "$folder/pipeline" src/adhere/mini/weights
+python -m training.assemble "$folder/pipeline" src/adhere/mini/weights
 cp "$folder/scorer-weights.safetensors" src/adhere/mini/data/scorer.unfinished
 mv src/adhere/mini/data/scorer.unfinished src/adhere/mini/data/scorer.safetensors
 python benchmarks/relations.py fit
 
 # 4. The figures, by the commands that the card states; the card is written by hand from them.
-python -m adhere.mini.gates --steps 25 --methods attend-and-excite --out "$folder/figures.json"
+python -m training gates --steps 25 --methods attend-and-excite --out "$folder/figures.json"
 python benchmarks/scorer.py figures --count 1000
 python benchmarks/scorer.py agreement benchmarks/labelled benchmarks/labelled/labels.jsonl
 python benchmarks/relations.py figures

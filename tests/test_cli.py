@@ -343,7 +343,7 @@ MISTAKES = {
     "option for value": (["draw", PROMPT, "--out", "--plain"], "--out: expected one argument"),
     "switch with value": (["draw", PROMPT, "--plain=3"], "--plain"),
     "no folder": (["draw", PROMPT, "--out", ""], "--out is empty"),
-    "nowhere to train": (["train", "--folder", ""], "the name is empty"),
+    "train": (["train", "--folder", "x"], "run `python -m training mini --folder runs/mini`"),
     "nowhere to run": (["evaluate", "run", "", "--sets", "dvmp"], "the name is empty"),
     "no model": (["draw", PROMPT, "--model="], "--model is empty"),
     "a long folder": (["draw", PROMPT, "--out", "n" * 300], "Nothing can be written to 'nnn"),
@@ -384,10 +384,6 @@ MISTAKES = {
     "compare a subject that is not there": (
         ["compare", PROMPT, "--subjects", "dog", "--steps", "2"],
         "'dog' is not in the prompt",
-    ),
-    "train on what is not there": (
-        ["train", "--folder", "x", "--device", "foo"],
-        "unknown device",
     ),
     "again with more": (["draw", "--again", "x.png", "--steps", "3"], "leave out --steps"),
     "again nothing": (["draw", "--again", "x.png"], "'x.png': No such file"),

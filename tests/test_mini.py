@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 import adhere
 from adhere import mini
 from adhere.evaluation.prompts import attend_and_excite
-from adhere.mini import gates, scorer
+from adhere.mini import scorer
 from adhere.parameters import method_named
+from training import gates
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 from safetensors import safe_open
+from training.text import build_tokenizer
 
 import author_toys
 import toys
@@ -15,7 +16,6 @@ from adhere.methods.attention_regulation import AttentionRegulation
 from adhere.methods.base import LayerContext
 from adhere.methods.divide_and_bind import DivideAndBind
 from adhere.methods.schedule import Step
-from adhere.mini.train.text import build_tokenizer
 from adhere.nursing import nurse
 from method_maps import clip_columns, made, read, subject
 

@@ -15,8 +15,8 @@ from adhere.evaluation.sets import divide_and_bind, geneval, own, words
 from adhere.evaluation.sets.draws import Draws
 from adhere.evaluation.sets.rows import COLUMNS
 from adhere.loading import load_tokenizer
-from adhere.mini import world
 from adhere.subjects import find_subjects, parse
+from training import world
 
 PAGE = Path(__file__).parents[1] / "docs" / "prompt-sets.md"
 # A set that changes is another set: give it another name, and leave these.
@@ -168,7 +168,7 @@ def test_the_words_are_those_of_the_world():
     assert words.ANIMALS == tuple(world.ANIMALS)
     assert words.OBJECTS == tuple(world.OBJECTS)
     assert words.COLOURS == tuple(world.COLOURS)
-    from adhere.mini.world.vocabulary import SCENES
+    from adhere.mini.vocabulary import SCENES
 
     assert set(words.SCENES) == set(SCENES.values())
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from training.world import ANIMALS, COLOURS, OBJECTS
 
 from adhere.evaluation.prompts import (
     PROMPT_SETS,
@@ -13,7 +14,6 @@ from adhere.evaluation.prompts import (
     attend_and_excite,
     prompt_set,
 )
-from adhere.mini.world import ANIMALS, COLOURS, OBJECTS
 
 PAIR = PromptSet(
     "pair",

@@ -44,8 +44,9 @@ from adhere.evaluation.scorers.questions import (
 from adhere.evaluation.scorers.tifa import SentenceEncoder, result, shares
 from adhere.evaluation.scorers.weights import find
 from adhere.evaluation.store import Store, drawn, failed
-from adhere.mini import joined, world
+from adhere.mini import joined
 from adhere.mini.scorer import SHIPPED, Finding, Sighting
+from training import world
 
 
 def prompt(*wanted: Wanted, text: str = "", scene: str | None = None) -> Prompt:

@@ -9,13 +9,13 @@ from importlib.resources import files
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from training.world.captions import TEMPLATES, phrase
 from transformers import CLIPTokenizer, PreTrainedTokenizer
 
 import toys
 from adhere.errors import SubjectNotFound
-from adhere.mini.world.captions import TEMPLATES, phrase
-from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SCENES
-from adhere.mini.world.vocabulary import SUBJECTS as WORLD
+from adhere.mini.vocabulary import COLOURS, OBJECTS, SCENES
+from adhere.mini.vocabulary import SUBJECTS as WORLD
 from adhere.subjects import Attribute, Subject, find_subjects, parse, tokens
 from adhere.subjects.finding import noun_phrases
 from adhere.subjects.lexicon import lexicon

@@ -1,5 +1,7 @@
-"""Train the bundled models on: resumable at any moment.
+"""Train the bundled models: resumable at any moment.
 
+python -m training mini             # the U-Net, autoencoder and scorer from nothing
+python -m training gates            # what the bundled models can do, measured
 python -m training joint            # goes on from its checkpoint, without an end
 python -m training unet
 python -m training joint --decay 800    # a finished model from a copy of the checkpoint
@@ -8,14 +10,16 @@ python -m training joint --assemble     # the pipeline of the averaged weights s
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import torch
 from PIL import Image
 
-from adhere.mini.train import checkpoint, loop
-from adhere.mini.train.assemble import assemble
-from training import data
+from training import checkpoint, data, loop
+from training.assemble import assemble
 from training.joint_stage import JointStage
 from training.stable import Stable, decay
 from training.state import begin, export
@@ -39,14 +43,19 @@ def fill_with_averages(stage: Stable, path: Path) -> None:
             module.load_state_dict(own)
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Parse, and train, decay or assemble."""
+    if argv[:1] in (["mini"], ["gates"]):
+        # Each has options of its own.
+        room = "training.recipe" if argv[0] == "mini" else "training.gates"
+        import_module(room).main(argv[1:])
+        return
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", choices=("joint", "unet"), help="which model")
+    parser.add_argument("stage", choices=("joint", "unet"), help="which model to train on")
     parser.add_argument(
         "--root",
         type=Path,
@@ -63,7 +72,7 @@ def main() -> None:
     parser.add_argument(
         "--scenes", type=int, default=data.SCENES, help="distinct ones (default %(default)s)"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     folder = options.root / (options.name or options.stage)
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device(options.device)
@@ -99,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from adhere.mini.train.latents import cached, scene
-from adhere.mini.world.sprites import fingerprint
 from training.joint_pipeline import autoencoder
+from training.latents import cached, scene
+from training.world.sprites import fingerprint
 
 SCENES = 49_152
 

@@ -8,11 +8,9 @@ from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from adhere.mini.train import checkpoint
-from adhere.mini.train.assemble import assemble
-from adhere.mini.train.denoiser import Captioned
-from adhere.mini.train.precision import autocast
-from training import judge
+from training import checkpoint, judge
+from training.assemble import assemble
+from training.denoiser import Captioned
 from training.joint import (
     ZEROS,
     ZEROS_SHARES,
@@ -23,6 +21,7 @@ from training.joint import (
     initial_words,
 )
 from training.joint_pipeline import autoencoder, pipeline
+from training.precision import autocast
 from training.stable import Stable
 from training.words import kept_tokenizer
 

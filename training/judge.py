@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adhere.mini import gates, world
 from adhere.mini.scorer import shipped
-from adhere.mini.train.autoencoder import SIZE, to_model
+from training import gates, world
+from training.autoencoder import SIZE, to_model
 
 if TYPE_CHECKING:
     from training.joint_stage import JointStage

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from adhere.mini.train import checkpoint, loop
+from training import checkpoint, loop
 
 ENDLESS = 10_000_000
 

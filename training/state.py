@@ -6,8 +6,8 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from adhere.mini.train import checkpoint
-from adhere.mini.train.assemble import replaced
+from training import checkpoint
+from training.assemble import replaced
 from training.stable import Stable
 
 PREFIX = "average."

@@ -8,13 +8,12 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
 from adhere import mini
-from adhere.mini.train import checkpoint
-from adhere.mini.train.assemble import assemble
-from adhere.mini.train.denoiser import DenoiserStage, scheduler
-from adhere.mini.train.dial import TrainingRecipe
-from adhere.mini.train.text import LENGTH, build_text_encoder
-from training import judge
+from training import checkpoint, judge
+from training.assemble import assemble
+from training.denoiser import DenoiserStage, scheduler
+from training.dial import TrainingRecipe
 from training.stable import Stable
+from training.text import LENGTH, build_text_encoder
 from training.words import kept_tokenizer, shared_rows
 
 

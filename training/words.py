@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from adhere.mini.train.assemble import replaced
-from adhere.mini.train.text import build_tokenizer
+from training.assemble import replaced
+from training.text import build_tokenizer
 
 # Words that a later mix may use, so that a training that has begun can go on with it.
 RESERVED = (

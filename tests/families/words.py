@@ -7,6 +7,7 @@ from functools import cache
 
 from tokenizers import Tokenizer, decoders, models, processors
 from tokenizers.pre_tokenizers import ByteLevel
+from training.text import vocabulary
 from transformers import (
     CLIPTokenizer,
     GemmaTokenizer,
@@ -14,8 +15,6 @@ from transformers import (
     Qwen2Tokenizer,
     T5Tokenizer,
 )
-
-from adhere.mini.train.text import vocabulary
 
 # The words of the templates that Qwen-Image, FLUX.2, Lumina-2 and Sana put around a prompt.
 TEMPLATES = """

@@ -15,6 +15,11 @@ from adhere.cli.arguments import parse
 from adhere.cli.printing import printable
 from adhere.errors import AdhereError
 
+# Former commands, and what to run instead.
+_MOVED = {
+    "train": "the training is no part of the package any more: in a copy of the repository, run "
+    "`python -m training mini --folder runs/mini`",
+}
 _PACKAGE = str(Path(__file__).parent.parent)
 
 
@@ -31,8 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A terminal that knows fewer characters than a prompt is told them by their numbers.
         with suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in _MOVED:
+        return _tell(_MOVED[words[0]], 2)
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
+        arguments = parse(words)
     except SystemExit as end:
         return int(end.code or 0)
     try:

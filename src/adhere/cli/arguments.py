@@ -63,18 +63,6 @@ Show where the attention of each subject is: over the picture, and step by step.
 """
 
 
-_TRAIN = """\
-Train the bundled model from nothing. Stopped at any moment and started again, it goes on.
-
-  adhere train --folder runs/mini                     all stages
-  adhere train --folder runs/mini --stages denoiser   one of them
-  adhere train --folder runs/tiny --dial 1 --length 0.1
-
-Each stage leaves a checkpoint, a log of figures and picture sheets in the folder; the second one
-leaves a pipeline, which --model takes.
-"""
-
-
 _EVALUATE = """\
 Compare methods on sets of prompts: pictures, scores and a report, stopped and resumed at will.
 
@@ -183,7 +171,6 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         ("methods", "list methods and their parameters", "List methods and their parameters."),
         ("cite", "print the BibTeX of methods", "Print the BibTeX of methods."),
         ("evaluate", "compare methods on sets of prompts", _EVALUATE),
-        ("train", "train the bundled model anew", _TRAIN),
     ):
         verbs[verb] = commands.add_parser(
             verb,
@@ -211,7 +198,6 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         "same; goes with --model, --device and --out only",
     )
     verbs["cite"].add_argument("names", metavar="METHOD", nargs="*", help="which (all)")
-    _add_training(verbs["train"])
     verbs |= _add_evaluation(verbs["evaluate"])
     for verb in verbs.values():
         verb.add_argument("--debug", action="store_true", help="show tracebacks and all warnings")
@@ -271,17 +257,6 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
     add("set", metavar="SET", nargs="?", help="a set or a file")
     add("--tifa", action="store_true", help="print its questions in TIFA's own format")
     return made
-
-
-def _add_training(verb: _Parser) -> None:
-    add = verb.add_argument
-    add("--folder", type=folder, default="runs/mini", help="of checkpoints (runs/mini)")
-    add("--stages", action=_Once, help="autoencoder, denoiser, scorer; by commas (all, in order)")
-    add("--dial", type=int, default=2, help="size of every network, 1 to 8 (2)")
-    add("--length", type=float, default=1.0, help="factor on all step counts (1)")
-    add("--seed", type=int, default=0, help="of weights, scenes and noise (0)")
-    add("--device", action=_Once, help="cpu or cuda (a GPU where there is one)")
-    add("--workers", type=int, default=0, help="processes that draw scenes (0)")
 
 
 def _add_method(verb: _Parser) -> None:

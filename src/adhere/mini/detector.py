@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adhere.mini.world.vocabulary import COLOURS, SUBJECTS
+from adhere.mini.vocabulary import COLOURS, SUBJECTS
 
 SIZE, STRIDE = 128, 8
 GRID = SIZE // STRIDE

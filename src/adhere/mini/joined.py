@@ -9,13 +9,13 @@ do not tell what is in front, or what only lies where a joined thing would.
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from adhere.mini.scorer import Box, Sighting
-from adhere.mini.world.scene import RELATIONS
-from adhere.mini.world.sprites import DATA
+from adhere.mini.vocabulary import RELATIONS
 
-LIMITS = DATA / "relations.json"
+LIMITS = Path(__file__).parent / "data" / "relations.json"
 FROM_THE_SIDE = ("bird", "elephant", "horse", "turtle")
 
 

@@ -23,11 +23,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adhere.mini.detector import GRID, SIZE, STRIDE, Detector, Prediction
-from adhere.mini.world.relations import PAIRINGS
-from adhere.mini.world.sprites import DATA
-from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SUBJECTS
+from adhere.mini.vocabulary import COLOURS, OBJECTS, PAIRINGS, SUBJECTS
 
-SHIPPED = DATA / "scorer.safetensors"
+SHIPPED = Path(__file__).parent / "data" / "scorer.safetensors"
 FORMAT = "adhere scorer 1"
 # Candidates below this are never looked at; thresholds lie above it.
 FLOOR = 0.1

@@ -19,7 +19,7 @@ from adhere.evaluation.sets.prompt import Prompt, Wanted
 from adhere.mini import joined
 from adhere.mini import scorer as judge
 from adhere.mini.scorer import Sighting
-from adhere.mini.world.vocabulary import COLOURS, OBJECTS, SUBJECTS
+from adhere.mini.vocabulary import COLOURS, OBJECTS, SUBJECTS
 
 METRICS = (
     ALL_PRESENT,

@@ -14,7 +14,7 @@ def relations() -> PromptSet:
     Half of the objects have a colour. 30 ask for something worn, 24 for something on a bench, a
     chair or a car, 24 for something in a bowl, a suitcase or a backpack, 12 for a held balloon;
     the tag says which. In 21 of them the two are among those that the bundled model never saw
-    joined in training (`adhere.mini.world.held_out_relations`).
+    joined in training (`training.world.held_out_relations`).
     """
     file = files("adhere.evaluation") / "data" / "relations.json"
     prompts = []

@@ -1,1 +1,0 @@
-"""The bundled model's recipe: tokenizer, autoencoder, denoiser, scorer, one stage a file."""
