@@ -27,9 +27,9 @@ from training.scorer import joining, judging
 from training.world.mix import random_scene
 from training.world.scene import draw as drawn
 
+from adhere.drawing.loading import load
 from adhere.evaluation.prompts import prompt_set
 from adhere.files import write_whole
-from adhere.loading import load
 from adhere.mini import joined, scorer
 
 HELD_OUT_SEED = 20_261_125

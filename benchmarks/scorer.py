@@ -16,8 +16,8 @@ from tqdm import tqdm
 from training.scorer import judging, sets
 
 import adhere
+from adhere.drawing.loading import load
 from adhere.evaluation.prompts import attend_and_excite
-from adhere.loading import load
 from adhere.mini import scorer
 
 # Apart from every seed of the recipe, whose own numbers train and calibrate.

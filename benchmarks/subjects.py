@@ -40,7 +40,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from adhere.loading import MINI, load_tokenizer
+from adhere.drawing.loading import MINI, load_tokenizer
 from adhere.subjects import find_relations, find_subjects, parse
 from adhere.subjects.language import foreign_words
 from adhere.subjects.markup import without_markup

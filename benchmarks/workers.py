@@ -19,12 +19,12 @@ from pathlib import Path
 
 import torch
 
+from adhere.drawing.loading import load
 from adhere.evaluation.cluster import draw_on_cluster
 from adhere.evaluation.plan import Plan
 from adhere.evaluation.prompts import prompt_set
 from adhere.evaluation.run import Progress, plan_run
 from adhere.evaluation.store import Store
-from adhere.loading import load
 
 
 def pictures_a_second(plan: Plan, workers: int, folder: Path) -> float:

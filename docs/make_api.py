@@ -80,7 +80,7 @@ def render() -> str:
     for module_name, purpose, names in MODULES:
         module = import_module(module_name)
         parts.append(f"## `{module_name}`\n\n{purpose}\n")
-        chosen = names or [name for name in module.__all__ if name != "__version__"]
+        chosen = names or [n for n in module.__all__ if not inspect.ismodule(getattr(module, n))]
         parts += [_entry(name, getattr(module, name)) for name in chosen]
     return "\n".join(parts)
 

@@ -8,8 +8,8 @@ Nothing is chosen: five prompts, seeds 0 to 3, the bundled model, `adhere.draw` 
 from pathlib import Path
 
 import adhere
-from adhere.loading import load
-from adhere.sheet import make_sheet
+from adhere.drawing.loading import load
+from adhere.figures.sheet import make_sheet
 
 PICTURE = Path(__file__).parents[1] / "docs/pictures/before-after.png"
 SEEDS = range(4)

@@ -10,9 +10,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 import adhere
+from adhere.drawing.loading import Loaded, load
 from adhere.evaluation.prompts import attend_and_excite
-from adhere.loading import Loaded, load
-from adhere.sheet import make_sheet
+from adhere.figures.sheet import make_sheet
 from training import world
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"

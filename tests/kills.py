@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
+from adhere.drawing.loading import load
 from adhere.evaluation.plan import Condition
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.run import draw_run, plan_run
 from adhere.evaluation.store import Store
-from adhere.loading import load
 from adhere.methods import AttendAndExcite, TokenReweighting
 
 PROMPTS = PromptSet(

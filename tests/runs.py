@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from adhere.drawing.recipe import SchedulerRecipe
 from adhere.evaluation.plan import Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.store import Measurement, Store, drawn
 from adhere.methods import AttendAndExcite, TokenReweighting
-from adhere.recipe import SchedulerRecipe
 
 PAIRS = PromptSet(
     "pairs",

@@ -20,19 +20,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from adhere.cli import main
 from adhere.cli.evaluate_conditions import conditions
 from adhere.drawing import draw
+from adhere.drawing.loading import load
+from adhere.drawing.png import read_recipe
+from adhere.drawing.stated import method_named
 from adhere.evaluation.plan import Condition
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.run import Pace, affordable, draw_run, plan_run
 from adhere.evaluation.store import Store
-from adhere.loading import load
 from adhere.methods import (
     AttendAndExcite,
     AttentionRegulation,
     DivideAndBind,
     TokenReweighting,
 )
-from adhere.parameters import method_named
-from adhere.picture import read_recipe
 from doors import saved
 from runs import PAIRS, files, fill, small
 

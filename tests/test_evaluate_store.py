@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from adhere.drawing.png import read_recipe
+from adhere.drawing.recipe import SchedulerRecipe
 from adhere.evaluation.plan import Condition, Plan, Unit, plan_from_json
 from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
 from adhere.evaluation.store import Store, failed
 from adhere.methods import AttendAndExcite
-from adhere.picture import read_recipe
-from adhere.recipe import SchedulerRecipe
 from runs import CROWD, PAIRS, PLAN, files, fill, filled, outcomes, small
 
 CHANGES = {

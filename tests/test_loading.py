@@ -10,7 +10,7 @@ import torch
 
 import toys
 from adhere.drawing import draw
-from adhere.loading import (
+from adhere.drawing.loading import (
     SCHEDULERS,
     hash_weights,
     load,
@@ -20,7 +20,7 @@ from adhere.loading import (
     scheduler_recipe,
     variant_of,
 )
-from adhere.recipe import ModelRecipe, SchedulerRecipe
+from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
 from doors import PROMPT, copied, saved
 from hub import hub
 
@@ -282,7 +282,7 @@ def test_the_hub_is_asked_for_weights_of_half_the_size(tmp_path):
     toys.sd().save_pretrained(both, variant="fp16")
     code = """
 import pathlib, os
-from adhere.loading import load
+from adhere.drawing.loading import load
 for name, dtype in [("a/both", "float16"), ("a/both", "float32"), ("a/plain", "float16")]:
     loaded = load(name, dtype=dtype, device="cpu")
     home = pathlib.Path(os.environ["HF_HOME"])

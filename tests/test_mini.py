@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 import adhere
 from adhere import mini
+from adhere.drawing.stated import method_named
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.mini import scorer
-from adhere.parameters import method_named
 from training import gates
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from adhere.picture import check_writable, png, read_recipe, save_bytes, save_picture, slug
+from adhere.drawing.png import check_writable, png, read_recipe, save_bytes, save_picture, slug
 from test_recipe import RECIPE
 
 PICTURE = Image.new("RGB", (8, 8), (200, 30, 30))

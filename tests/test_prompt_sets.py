@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from adhere.drawing.loading import load_tokenizer
 from adhere.evaluation.prompts import PROMPT_SETS, Joined, Prompt, Wanted, describe, prompt_set
 from adhere.evaluation.sets import divide_and_bind, geneval, own, words
 from adhere.evaluation.sets.draws import Draws
 from adhere.evaluation.sets.rows import COLUMNS
-from adhere.loading import load_tokenizer
 from adhere.subjects import find_subjects, parse
 from training import world
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adhere.methods import METHODS, parameters_of
-from adhere.recipe import (
+from adhere.drawing.recipe import (
     LONGEST_RECIPE,
     MethodRecipe,
     ModelRecipe,
@@ -14,6 +13,7 @@ from adhere.recipe import (
     SchedulerRecipe,
     from_json,
 )
+from adhere.methods import METHODS, parameters_of
 from adhere.subjects import Attribute, Subject
 
 RECIPE = Recipe(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from adhere.sheet import _legible, heat, make_sheet, over
+from adhere.figures.sheet import _legible, heat, make_sheet, over
 
 RED = Image.new("RGB", (64, 32), (255, 0, 0))
 

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from adhere.drawing.loading import MINI, load_tokenizer
 from adhere.errors import SubjectNotFound
-from adhere.loading import MINI, load_tokenizer
 from adhere.subjects import find_subjects, parse
 from adhere.subjects.lexicon import english, lexicon
 from adhere.subjects.markup import without_markup

@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 import adhere
 from adhere import mini
+from adhere.drawing.loading import device_named
+from adhere.drawing.stated import method_named
 from adhere.evaluation.prompts import Prompt, attend_and_excite
-from adhere.loading import device_named
 from adhere.methods import Method
 from adhere.mini.scorer import Scorer, Sighting, shipped
-from adhere.parameters import method_named
 from training import world
 
 # Scenes of the gates are numbered far from those of the training.

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from adhere.loading import device_named
+from adhere.drawing.loading import device_named
 from training import checkpoint, loop
 from training.assemble import assemble
 from training.autoencoder import AutoencoderStage

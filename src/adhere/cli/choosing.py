@@ -8,10 +8,10 @@ from dataclasses import fields
 from typing import Any
 
 from adhere.drawing import DEFAULT_METHOD
+from adhere.drawing.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
+from adhere.drawing.stated import method_named
 from adhere.errors import unknown
-from adhere.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
 from adhere.methods import Method, with_parameters
-from adhere.parameters import method_named
 
 BATCH_SIZE = 4
 STEPS = 50
@@ -46,7 +46,7 @@ def chosen_model(arguments: argparse.Namespace) -> Loaded:
     """The model asked for, loaded.
 
     Raises:
-        ValueError: see `adhere.loading.load`; or an unknown scheduler, before loading.
+        ValueError: see `adhere.drawing.loading.load`; or an unknown scheduler, before loading.
     """
     if arguments.scheduler is not None and arguments.scheduler not in SCHEDULERS:
         raise unknown("scheduler", arguments.scheduler, SCHEDULERS)

@@ -10,10 +10,8 @@ from pathlib import Path
 from adhere.cli.choosing import check_once, chosen_model, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw
-from adhere.loading import MINI
-from adhere.methods import METHODS, Method
-from adhere.parameters import method_named, stated_numbers
-from adhere.picture import (
+from adhere.drawing.loading import MINI
+from adhere.drawing.png import (
     SHEET_CHUNK,
     check_writable,
     png,
@@ -21,7 +19,9 @@ from adhere.picture import (
     sheet_chunks,
     slug,
 )
-from adhere.sheet import Label, make_sheet
+from adhere.drawing.stated import method_named, stated_numbers
+from adhere.figures.sheet import Label, make_sheet
+from adhere.methods import METHODS, Method
 from adhere.subjects import find_subjects
 from adhere.subjects.text import check_prompt
 

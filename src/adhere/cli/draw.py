@@ -10,8 +10,8 @@ import numpy as np
 from adhere.cli.choosing import chosen_methods, chosen_model, hush, sampling
 from adhere.cli.progress import bar, say
 from adhere.drawing import Drawing, draw, redraw
+from adhere.drawing.png import check_writable, read_pixels, read_recipe
 from adhere.nursing.trace import Trace
-from adhere.picture import check_writable, read_pixels, read_recipe
 from adhere.subjects.text import check_prompt
 
 FOLDER = "pictures"

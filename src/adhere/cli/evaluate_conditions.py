@@ -7,11 +7,11 @@ import re
 from dataclasses import fields
 from functools import partial
 
+from adhere.drawing.png import slug
+from adhere.drawing.stated import method_named, stated_numbers
 from adhere.errors import unknown
 from adhere.evaluation.plan import PLAIN, Condition
 from adhere.methods import METHODS, LatentMethod, Method, with_parameters
-from adhere.parameters import method_named, stated_numbers
-from adhere.picture import slug
 
 _WHOSE = ("official", "stated")
 _NUMBERS = re.compile(r"[-+.\d][-+.:\deE]*")
@@ -30,7 +30,7 @@ def conditions(text: str, model: str | None = None) -> tuple[Condition, ...]:
 
     Args:
         text: the words.
-        model: what is to be nursed, see `adhere.parameters.stated_numbers`.
+        model: what is to be nursed, see `adhere.drawing.stated.stated_numbers`.
 
     Raises:
         ValueError: an unknown method or parameter, the same name twice, or a model that states

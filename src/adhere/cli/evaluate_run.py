@@ -18,6 +18,8 @@ from adhere.cli.evaluate_score import (
     score_with,
 )
 from adhere.cli.progress import say
+from adhere.drawing.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
+from adhere.drawing.png import check_writable
 from adhere.errors import unknown
 from adhere.evaluation.cluster import draw_on_cluster, needed_ray
 from adhere.evaluation.plan import Plan
@@ -25,9 +27,7 @@ from adhere.evaluation.prompts import prompt_set
 from adhere.evaluation.report import check_packages
 from adhere.evaluation.run import Progress, draw_run, loaded_for, plan_run
 from adhere.evaluation.store import PLAN, Store
-from adhere.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
 from adhere.methods import METHODS
-from adhere.picture import check_writable
 
 # What makes a run another run; without any of them a run that is there goes on as it was begun.
 _SETTINGS = (

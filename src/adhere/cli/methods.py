@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from textwrap import fill
 
-from adhere.loading import MINI
+from adhere.drawing.loading import MINI
+from adhere.drawing.stated import stated_numbers
 from adhere.methods import METHODS, LatentMethod
-from adhere.parameters import stated_numbers
 from adhere.typed import text_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from adhere.cli.printing import printable
-from adhere.loading import MINI, load_tokenizer
+from adhere.drawing.loading import MINI, load_tokenizer
 from adhere.subjects import find_subjects, tokens
 from adhere.subjects.text import check_prompt
 

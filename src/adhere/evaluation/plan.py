@@ -10,11 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from adhere.errors import unknown
-from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
-from adhere.methods import METHODS, Method
-from adhere.methods.registry import methods_of, recipes_of
-from adhere.recipe import (
+from adhere.drawing.recipe import (
     LARGEST_SEED,
     MethodRecipe,
     ModelRecipe,
@@ -22,6 +18,10 @@ from adhere.recipe import (
     SchedulerRecipe,
     from_json,
 )
+from adhere.errors import unknown
+from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
+from adhere.methods import METHODS, Method
+from adhere.methods.registry import methods_of, recipes_of
 from adhere.subjects import Subject
 
 SCHEMA = 1

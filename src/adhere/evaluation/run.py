@@ -17,14 +17,14 @@ import PIL
 import torch
 
 from adhere.drawing import Drawing, draw, environment
+from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
+from adhere.drawing.recipe import Recipe
 from adhere.errors import NonFiniteLoss, SubjectNotFound
 from adhere.evaluation.operations import FirstCall, Operations, Passes
 from adhere.evaluation.plan import Batch, Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet
 from adhere.evaluation.store import Measurement, Outcome, Store, SubjectsFrom, drawn, failed
-from adhere.loading import Loaded, load, scheduler_from_recipe
 from adhere.methods import LatentMethod
-from adhere.recipe import Recipe
 from adhere.subjects import find_subjects
 
 _WARM_UP_STEPS = 2
@@ -71,7 +71,7 @@ def plan_run(
     """The plan of a run with all that a model decides by itself spelled out.
 
     Args:
-        loaded: the model, see `adhere.loading.load`.
+        loaded: the model, see `adhere.drawing.loading.load`.
         conditions: what is compared; the plain control is added where it is missing.
         sets: what is drawn.
         seeds: the same ones for all.
@@ -79,7 +79,8 @@ def plan_run(
         guidance_scale: None takes the pipeline's.
         negative_prompt: what guidance leads away from.
         size: width and height in pixels; None takes the model's.
-        scheduler: a short name, see `adhere.loading.SCHEDULERS`; None takes the pipeline's.
+        scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`; None takes the
+            pipeline's.
         batch_size: how many seeds are sampled together.
 
     Returns:
@@ -120,7 +121,7 @@ def loaded_for(plan: Plan, device: str | None = None) -> Loaded:
         device: such as "cuda:1"; None takes the plan's kind.
 
     Raises:
-        ValueError: see `adhere.loading.load`.
+        ValueError: see `adhere.drawing.loading.load`.
     """
     name = plan.model
     if plan.revision is not None:

@@ -22,10 +22,10 @@ from typing import Literal, TypeVar
 
 from PIL import Image
 
+from adhere.drawing.png import png
+from adhere.drawing.recipe import Recipe, from_json
 from adhere.evaluation.plan import Batch, Plan, Unit, plan_from_json
 from adhere.files import append_whole, write_whole
-from adhere.picture import png
-from adhere.recipe import Recipe, from_json
 from adhere.subjects import Subject
 
 PLAN, MANIFEST, MEASUREMENTS, LOCK = "plan.json", "manifest.jsonl", "measurements.jsonl", ".lock"

@@ -48,6 +48,6 @@ def tuned(name: str) -> Method:
     Raises:
         ValueError: no such method.
     """
-    from adhere.parameters import method_named
+    from adhere.drawing.stated import method_named
 
     return method_named(name, model="mini")

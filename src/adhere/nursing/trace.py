@@ -20,7 +20,6 @@ from adhere.methods.schedule import Step
 from adhere.subjects import Attribute, Subject
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from PIL.Image import Image
 
 
@@ -204,7 +203,7 @@ class Trace:
         Raises:
             ValueError: nothing was recorded, or the word is no token of the prompt.
         """
-        self._check_recorded()
+        self.check_recorded()
         columns = self._last.columns[sample]
         indices = [column for index in self._indices(word, sample) for column in columns[index]]
         chosen = self.steps if step is None else [self.steps[step]]
@@ -234,33 +233,26 @@ class Trace:
             f"{', '.join(repr(token) for token in tokens[1:-1])}."
         )
 
-    def plot(
+    def sheet(
         self,
-        word: str | int | Subject | Attribute | None = None,
         sample: int = 0,
+        *,
+        words: Sequence[str | int | Subject | Attribute] | None = None,
         image: Image | None = None,
-    ) -> Figure:
-        """A figure of what happened, to be shown or saved.
+    ) -> Image:
+        """Heat maps over the image and over the steps, as an image, RGB.
 
         Args:
-            word: None for the loss and the subjects' peaks over the steps, with heat maps of all
-                subjects; else heat maps of this word, given as to `heat_map`.
-            sample: which picture of the batch.
-            image: the finished picture, laid under the mean heat map of a word.
-
-        Returns:
-            A matplotlib figure (needs the extra `plot`).
+            sample: which image of the batch.
+            words: one row each, given as to `heat_map`; None for the subjects and attributes.
+            image: the finished image, laid under the mean heat maps.
 
         Raises:
-            ValueError: nothing was recorded, or the word is no token of the prompt.
-            ImportError: matplotlib is not installed.
+            ValueError: nothing was recorded, or a word is no token of the prompt.
         """
-        from adhere.plotting import plot_run, plot_word
+        from adhere.figures import trace_sheet
 
-        self._check_recorded()
-        if word is not None:
-            return plot_word(self, word, sample, image)
-        return plot_run(self, sample, self.subjects[sample])
+        return trace_sheet(self, sample, words=words, image=image)
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers, ready for JSON; what is not finite is None. Heat maps are left out."""
@@ -293,25 +285,23 @@ class Trace:
         """Write the trace into a folder, made if need be.
 
         There will be `trace.json` with the numbers, `maps.safetensors` with the heat maps
-        (steps, B, H, W, T), and, where matplotlib is installed, a figure `sample-0.png` for each
-        sample. Those of a trace saved there before are taken away first; each file is written
-        whole or not at all, the numbers last.
+        (steps, B, H, W, T), and a sheet `sample-0.png` for each sample. Those of a trace saved
+        there before are taken away first; each file is written whole or not at all, the numbers
+        last.
 
         Returns:
             The folder.
         """
-        from importlib.util import find_spec
-
         from safetensors.torch import save
 
         files: dict[str, bytes] = {}
         if self.steps:
             maps = torch.stack([record.maps for record in self.steps])
             files["maps.safetensors"] = save({"maps": maps.contiguous()})
-            for sample in range(len(self.prompts) if find_spec("matplotlib") else 0):
-                figure = io.BytesIO()
-                self.plot(sample=sample).savefig(figure, format="png")
-                files[f"sample-{sample}.png"] = figure.getvalue()
+            for sample in range(len(self.prompts)):
+                sheet = io.BytesIO()
+                self.sheet(sample).save(sheet, "PNG")
+                files[f"sample-{sample}.png"] = sheet.getvalue()
         numbers = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         files["trace.json"] = f"{numbers}\n".encode()
         folder = Path(folder)
@@ -323,7 +313,12 @@ class Trace:
             write_whole(folder / name, data)
         return folder
 
-    def _check_recorded(self) -> None:
+    def check_recorded(self) -> None:
+        """Refuses a trace without recorded steps.
+
+        Raises:
+            ValueError: nothing was recorded.
+        """
         if not self.steps:
             raise ValueError(
                 "No attention maps were recorded; run the pipeline inside the nurse block, with "

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from adhere.drawing.loading import SCHEDULERS
+from adhere.drawing.recipe import MethodRecipe
 from adhere.evaluation.plan import PLAIN, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet
-from adhere.loading import SCHEDULERS
 from adhere.methods.registry import WEIGHT, make, parameters_of
-from adhere.recipe import MethodRecipe
 from adhere.typed import text_of
 
 # How `adhere.evaluation.sets.own` begins the source of a file.

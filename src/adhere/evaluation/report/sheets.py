@@ -11,7 +11,7 @@ from PIL import Image
 
 from adhere.evaluation.plan import PLAIN, Unit
 from adhere.evaluation.report.tables import Column, Tables
-from adhere.sheet import Label, make_sheet
+from adhere.figures.sheet import Label, make_sheet
 
 MOST_SEEDS = 4
 MOST_SIDE = 192

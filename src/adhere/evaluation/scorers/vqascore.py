@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from PIL import Image
 
+from adhere.drawing.png import slug
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
 from adhere.evaluation.scorers.weights import best_device, find, read, read_model
 from adhere.evaluation.sets.prompt import Prompt
-from adhere.picture import slug
 
 MODEL = "Salesforce/instructblip-flan-t5-xl"
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from adhere.recipe import Recipe, from_json
+from adhere.drawing.recipe import Recipe, from_json
 
 _CHUNK = "adhere"
 SHEET_CHUNK = "adhere-sheet"

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from adhere.recipe import LARGEST_BATCH, LARGEST_SEED, LONGEST_TEXT
+from adhere.drawing.recipe import LARGEST_BATCH, LARGEST_SEED, LONGEST_TEXT
 from adhere.subjects.text import check_prompt, check_text
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,25 +15,11 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 from PIL import Image
 
-from adhere import __version__
-from adhere.errors import NonFiniteLoss, UnsupportedPipeline
-from adhere.loading import (
-    MINI,
-    Loaded,
-    load,
-    scheduler_from_recipe,
-    scheduler_named,
-    scheduler_recipe,
-)
-from adhere.methods import Method
-from adhere.methods.base import checked
-from adhere.methods.registry import methods_of, recipes_of
-from adhere.nursing import nurse
-from adhere.nursing.trace import Trace
-from adhere.parameters import method_named
-from adhere.picture import save_picture
-from adhere.recipe import ModelRecipe, Recipe
-from adhere.request import (
+from adhere.drawing.environment import environment
+from adhere.drawing.loading import Loaded, load, scheduler_named, scheduler_recipe
+from adhere.drawing.png import save_picture
+from adhere.drawing.recipe import ModelRecipe, Recipe
+from adhere.drawing.request import (
     check_schedule,
     checked_batch_size,
     checked_prompts,
@@ -43,7 +28,14 @@ from adhere.request import (
     checked_size,
     checked_steps,
 )
-from adhere.subjects import Subject, find_subjects, tokens
+from adhere.drawing.stated import method_named
+from adhere.errors import NonFiniteLoss, UnsupportedPipeline
+from adhere.methods import Method
+from adhere.methods.base import checked
+from adhere.methods.registry import recipes_of
+from adhere.nursing import nurse
+from adhere.nursing.trace import Trace
+from adhere.subjects import Subject, find_subjects
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
@@ -102,6 +94,7 @@ def draw(
     model: Model = "mini",
     method: str | Method | Sequence[str | Method] | None = DEFAULT_METHOD,
     subjects: Sequence[str | int | Sequence[str] | Subject] | None = None,
+    boxes: Mapping[str, Sequence[float]] | None = None,
     seeds: int | Sequence[int] = (0,),
     steps: int = 50,
     guidance_scale: float | None = None,
@@ -121,21 +114,23 @@ def draw(
     Args:
         prompt: what to draw.
         former: nothing; a model used to come before the prompt.
-        model: "mini" (bundled), a folder, a hub id, what `adhere.loading.load` gave, or a
+        model: "mini" (bundled), a folder, a hub id, what `adhere.drawing.loading.load` gave, or a
             text-to-image pipeline of yours.
         method: what nurses: the name of a method, with its paper's numbers, or with those that
             the model's folder states in `methods.json`, as that of "mini" does; a method; a list
             of these, of which one may move latents; None for the plain pipeline.
         subjects: what the picture must hold; None finds it, see `adhere.find_subjects`. For a
             plain picture they are checked, and nothing more.
+        boxes: places of subjects by their word, each (left, top, right, bottom) in fractions of
+            the image, from the top left corner; see `adhere.nurse`.
         seeds: one or several, from 0 to 2**63 - 1; each picture has a random generator of its
             own on the CPU, so that it depends on no other one, nor on the device.
         steps: of sampling.
         guidance_scale: of classifier-free guidance; None takes the pipeline's default.
         negative_prompt: what guidance leads away from.
         size: width and height in pixels; None takes the model's.
-        scheduler: a short name, see `adhere.loading.SCHEDULERS`, or a scheduler; None takes the
-            pipeline's.
+        scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`, or a scheduler; None
+            takes the pipeline's.
         dtype: "float32", "bfloat16" or "float16", where the model is loaded here.
         device: where the model is loaded to; None takes a GPU where there is one.
         batch_size: how many pictures are sampled together, at most 64.
@@ -159,7 +154,7 @@ def draw(
     prompt, negative_prompt = checked_prompts(prompt, negative_prompt)
     seeds, steps = checked_seeds(seeds), checked_steps(steps)
     guidance_scale, batch_size = checked_scale(guidance_scale), checked_batch_size(batch_size)
-    loaded = _loaded(model, dtype, device)
+    loaded = loaded_model(model, dtype, device)
     pipe = loaded.pipe
     width, height = checked_size(pipe, size)
     if subjects is not None and not methods:
@@ -190,7 +185,8 @@ def draw(
         )
         for number, batch in enumerate(batches):
             report = _counting(on_step, number, len(batches))
-            done.append(_draw_batch(pipe, replace(shared, batch=batch), methods, subjects, report))
+            recipe = replace(shared, batch=batch)
+            done.append(_draw_batch(pipe, recipe, methods, subjects, boxes, report))
             if on_batch is not None:
                 on_batch(done[-1])
     return Drawing(
@@ -201,84 +197,12 @@ def draw(
     )
 
 
-def redraw(
-    recipe: Recipe,
-    *,
-    model: Model | None = None,
-    device: str | None = None,
-    on_step: OnStep | None = None,
-) -> Drawing:
-    """Draws the picture of a recipe again.
-
-    On the same machine with the same versions it comes out identical, bit for bit. What differs
-    is said by warnings.
-
-    Args:
-        recipe: see `adhere.picture.read_recipe`.
-        model: the model; None takes the recipe's if it is the bundled one or a folder that is
-            here. One of the hub is not fetched on the word of a picture alone.
-        device: None takes the recipe's kind where there is one.
-        on_step: see `draw`.
-
-    Returns:
-        A drawing of the one picture.
-
-    Raises:
-        ValueError: the model is not at hand, or a name in the recipe is not known.
-    """
-    methods = methods_of(recipe.methods)
-    loaded = _model_again(recipe, model, device)
-    pipe = loaded.pipe
-    for difference in _differences(recipe, loaded.source, pipe.device.type):
-        warnings.warn(f"{difference}: the picture may differ.", stacklevel=2)
-    _check_indices(recipe, pipe)
-    batch = draw(
-        recipe.prompt,
-        model=loaded,
-        method=methods or None,
-        subjects=recipe.subjects or None,
-        seeds=recipe.batch,
-        steps=recipe.steps,
-        guidance_scale=recipe.guidance_scale,
-        negative_prompt=recipe.negative_prompt,
-        size=(recipe.width, recipe.height),
-        scheduler=scheduler_from_recipe(recipe.scheduler, pipe.scheduler),
-        batch_size=len(recipe.batch),
-        on_step=on_step,
-    )
-    own = recipe.batch.index(recipe.seed)
-    return replace(
-        batch,
-        images=(batch.images[own],),
-        recipes=(batch.recipes[own],),
-    )
-
-
-def environment(device: str) -> dict[str, str]:
-    """What the last bits of a picture depend on besides: versions, threads, the processor."""
-    import diffusers
-    import torch
-    import transformers
-
-    found = {
-        "adhere": __version__,
-        "diffusers": diffusers.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-    if device == "cpu":
-        # Kernels differ with what the processor can do, and with them the last bits.
-        can = torch.backends.cpu.get_cpu_capability()
-        machine = f"{platform.machine()} {can}"
-        found |= {"threads": str(torch.get_num_threads()), "machine": machine}
-    return found
-
-
 def _draw_batch(
     pipe: DiffusionPipeline,
     recipe: Recipe,
     methods: Sequence[Method],
     subjects: Sequence[Any] | None,
+    boxes: Mapping[str, Sequence[float]] | None,
     on_step: OnStep | None,
 ) -> Drawing:
     import torch
@@ -297,7 +221,9 @@ def _draw_batch(
             )
         negative = {}
     nursing = (
-        nurse(pipe, methods, prompt=recipe.prompt, subjects=subjects) if methods else nullcontext()
+        nurse(pipe, methods, prompt=recipe.prompt, subjects=subjects, boxes=boxes)
+        if methods
+        else nullcontext()
     )
     started = time.perf_counter()
     with _global_generator(recipe.batch[0]), nursing as trace:
@@ -351,7 +277,7 @@ def _methods(
     return checked([method_named(m, model=model) if isinstance(m, str) else m for m in given])
 
 
-def _loaded(model: Model, dtype: str | None = None, device: str | None = None) -> Loaded:
+def loaded_model(model: Model, dtype: str | None = None, device: str | None = None) -> Loaded:
     """The model as a text-to-image pipeline around a U-Net."""
     if isinstance(model, str | os.PathLike):
         loaded = load(model, dtype=dtype, device=device)
@@ -434,47 +360,3 @@ def _counting(on_step: OnStep | None, number: int, batches: int) -> OnStep | Non
     if on_step is None:
         return None
     return lambda done, count: on_step(number * count + done, batches * count)
-
-
-def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loaded:
-    if model is not None and not isinstance(model, str | os.PathLike):
-        return _loaded(model)
-    name = recipe.model.name
-    if model is None and name != MINI and not (name and Path(name).is_dir()):
-        raise ValueError(
-            f"The picture was drawn with the model {name!r}, which is neither the bundled one nor "
-            "a folder here; say which model to load, as with --model."
-        )
-    place = device or ("cpu" if recipe.device == "cpu" else None)
-    return _loaded(name if model is None else model, recipe.dtype, place)
-
-
-def _check_indices(recipe: Recipe, pipe: DiffusionPipeline) -> None:
-    """Refuses subjects that lie outside the prompt."""
-    last = len(tokens(pipe, recipe.prompt)) - 2
-    for subject in recipe.subjects:
-        for part in (subject, *subject.attributes):
-            if not all(1 <= index <= last for index in part.token_indices):
-                raise ValueError(
-                    f"The recipe has {part.text!r} at tokens {list(part.token_indices)}, but "
-                    f"this model's prompt has tokens 1 to {last}; it is of another model, or "
-                    "was not written by adhere."
-                )
-
-
-def _differences(recipe: Recipe, source: ModelRecipe, device: str) -> list[str]:
-    """What is not as it was when the picture was drawn."""
-    found = []
-    was = recipe.model
-    if was.weights is None or source.weights is None:
-        found.append("it is not known whether the model's weights are the same")
-    elif was.weights != source.weights:
-        found.append(f"the weights of {source.name!r} are not those of the picture")
-    if recipe.device != device:
-        found.append(f"drawn on {recipe.device}, now on {device}")
-    now: Mapping[str, str] = environment(device)
-    for name in sorted({*recipe.environment, *now}):
-        before, after = recipe.environment.get(name), now.get(name)
-        if before != after and recipe.device == device:
-            found.append(f"drawn with {name} {before}, now {after}")
-    return found

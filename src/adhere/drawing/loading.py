@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adhere.errors import unknown
-from adhere.model_folder import (
+from adhere.drawing.model_folder import (
     check_folder,
     components,
     first_line,
     hash_weights,
     variant_of,
 )
-from adhere.recipe import ModelRecipe, SchedulerRecipe
+from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
+from adhere.errors import unknown
 
 if TYPE_CHECKING:
     import torch

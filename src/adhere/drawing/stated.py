@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from adhere.loading import local_folder
+from adhere.drawing.loading import local_folder
 from adhere.methods import Method, make
 
 

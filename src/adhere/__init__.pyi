@@ -1,0 +1,37 @@
+from . import methods as methods
+from . import mini as mini
+from .citation import cite as cite
+from .drawing.drawing import Drawing as Drawing
+from .drawing.drawing import draw as draw
+from .drawing.png import read_recipe as read_recipe
+from .drawing.recipe import Recipe as Recipe
+from .drawing.redrawing import redraw as redraw
+from .errors import AdhereError as AdhereError
+from .errors import AlreadyNursed as AlreadyNursed
+from .errors import NoAttentionRecorded as NoAttentionRecorded
+from .errors import NonFiniteLoss as NonFiniteLoss
+from .errors import SubjectNotFound as SubjectNotFound
+from .errors import UnsupportedPipeline as UnsupportedPipeline
+from .methods import METHODS as METHODS
+from .methods.attend_and_excite import AttendAndExcite as AttendAndExcite
+from .methods.attention_regulation import AttentionRegulation as AttentionRegulation
+from .methods.base import AttentionMethod as AttentionMethod
+from .methods.base import LatentMethod as LatentMethod
+from .methods.base import LayerContext as LayerContext
+from .methods.base import ScheduledMethod as ScheduledMethod
+from .methods.divide_and_bind import DivideAndBind as DivideAndBind
+from .methods.emergent_layout import EmergentLayout as EmergentLayout
+from .methods.objective import Objective as Objective
+from .methods.reading import Reading as Reading
+from .methods.schedule import Schedule as Schedule
+from .methods.schedule import Step as Step
+from .methods.token_reweighting import TokenReweighting as TokenReweighting
+from .methods.watch import Watch as Watch
+from .nursing import nurse as nurse
+from .nursing.trace import Trace as Trace
+from .subjects import Attribute as Attribute
+from .subjects import Subject as Subject
+from .subjects import find_subjects as find_subjects
+from .subjects import tokens as tokens
+
+__version__: str

@@ -1,0 +1,9 @@
+from .drawing import DEFAULT_METHOD as DEFAULT_METHOD
+from .drawing import Drawing as Drawing
+from .drawing import Model as Model
+from .drawing import OnStep as OnStep
+from .drawing import draw as draw
+from .environment import environment as environment
+from .png import read_recipe as read_recipe
+from .recipe import Recipe as Recipe
+from .redrawing import redraw as redraw
