@@ -23,6 +23,7 @@ Make text-to-image models draw everything that the prompt asks for.
   adhere tokens "a cat and a frog"               tokens, and the subjects found
   adhere maps "a cat and a frog"                 where each subject's attention is
   adhere methods                                 the methods and their parameters
+  adhere app                                     all of this in a browser
   adhere evaluate run RUN --sets SET             methods x prompts x seeds, scored, as a report
 
 The bundled model needs no download. For another, give --model a folder in diffusers' layout or
@@ -62,6 +63,13 @@ Show where the attention of each subject is: over the picture, and step by step.
   adhere maps "a cat and a frog" --plain
 """
 
+
+_APP = """\
+Serve a page on which to draw, correct subjects and compare, until Ctrl-C.
+
+  adhere app
+  adhere app --model stable-diffusion-v1-5/stable-diffusion-v1-5 --port 8000
+"""
 
 _EVALUATE = """\
 Compare methods on sets of prompts: pictures, scores and a report, stopped and resumed at will.
@@ -171,6 +179,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         ("methods", "list methods and their parameters", "List methods and their parameters."),
         ("cite", "print the BibTeX of methods", "Print the BibTeX of methods."),
         ("evaluate", "compare methods on sets of prompts", _EVALUATE),
+        ("app", "serve a page on which to draw", _APP),
     ):
         verbs[verb] = commands.add_parser(
             verb,
@@ -198,10 +207,19 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         "same; goes with --model, --device and --out only",
     )
     verbs["cite"].add_argument("names", metavar="METHOD", nargs="*", help="which (all)")
+    _add_page(verbs["app"])
     verbs |= _add_evaluation(verbs["evaluate"])
     for verb in verbs.values():
         verb.add_argument("--debug", action="store_true", help="show tracebacks and all warnings")
     return parser, verbs
+
+
+def _add_page(page: _Parser) -> None:
+    _add_model(page)
+    page.add_argument("--host", action=_Once, metavar="NAME", help="address (127.0.0.1)")
+    page.add_argument("--port", action=_Once, type=count, metavar="N", help="its port (7860)")
+    page.add_argument("--dtype", action=_Once, metavar="TYPE", help="float32, bfloat16 or float16")
+    page.add_argument("--device", action=_Once, metavar="NAME", help="cpu, cuda, cuda:1, mps")
 
 
 def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:

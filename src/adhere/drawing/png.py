@@ -38,8 +38,12 @@ def save_picture(picture: Image.Image, recipe: Recipe, folder: str | os.PathLike
     Returns:
         The file, see `save_bytes`.
     """
-    chunks = {"parameters": recipe.parameters_text(), _CHUNK: recipe.to_json()}
-    return save_bytes(png(picture, chunks), folder, file_stem(recipe), ".png")
+    return save_bytes(picture_png(picture, recipe), folder, file_stem(recipe), ".png")
+
+
+def picture_png(picture: Image.Image, recipe: Recipe) -> bytes:
+    """A picture with its recipe as the bytes of a PNG, see `save_picture`."""
+    return png(picture, {"parameters": recipe.parameters_text(), _CHUNK: recipe.to_json()})
 
 
 def sheet_chunks(description: str, recipes: Sequence[Recipe]) -> dict[str, str]:

@@ -1,0 +1,79 @@
+"""The lines of Python and of a shell that draw what the page drew."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adhere import Subject, SubjectNotFound, find_subjects
+from adhere.drawing.loading import MINI, Loaded
+from adhere.typed import text_of
+
+
+def lines(
+    loaded: Loaded, method: str, changed: Mapping[str, object], asked: Mapping[str, Any]
+) -> dict[str, str]:
+    """The lines by language.
+
+    Args:
+        loaded: the model.
+        method: name of the method.
+        changed: its parameters that are not those that the model states.
+        asked: arguments of `adhere.draw`; those that are None are left out.
+    """
+    options = {**asked, "subjects": named(loaded.pipe, asked["prompt"], asked["subjects"])}
+    prompt = options.pop("prompt")
+    options["model"] = None if loaded.source.name == MINI else loaded.source.name
+    given = {name: value for name, value in options.items() if value is not None}
+    return {
+        "Python": python_line(prompt, method, changed, given),
+        "Shell": shell_line(prompt, method, changed, given),
+    }
+
+
+def python_line(
+    prompt: str, method: str, parameters: Mapping[str, object], options: Mapping[str, Any]
+) -> str:
+    """A call of `adhere.draw`."""
+    made = f"adhere.methods.make({method!r}, {dict(parameters)!r})" if parameters else repr(method)
+    given = "".join(f", {k}={v!r}" for k, v in options.items())
+    for name in ("Subject(", "Attribute("):
+        given = given.replace(name, f"adhere.{name}")
+    return f"adhere.draw({prompt!r}, method={made}{given}).save('pictures')"
+
+
+def shell_line(
+    prompt: str, method: str, parameters: Mapping[str, object], options: Mapping[str, Any]
+) -> str:
+    """A command `adhere draw`."""
+    words = {"method": method, **{k: text_of(v) for k, v in parameters.items()}}
+    for name, value in options.items():
+        if name == "subjects":
+            names = [one if isinstance(one, tuple) else (one,) for one in value]
+            parts = [part for one in names for part in one]
+            if not all(isinstance(p, str) and p.replace(" ", "").isalpha() for p in parts):
+                return "# A shell cannot name these subjects. Use the line of Python."
+            words[name] = ",".join(":".join(one) for one in names)
+        else:
+            words[name] = "x".join(map(str, value)) if name == "size" else text_of(value)
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
+    return shlex.join(["adhere", "draw", *given, "--", prompt])
+
+
+def named(pipe: Any, prompt: str, subjects: Sequence[Subject]) -> list[Any] | None:  # noqa: ANN401
+    """How subjects are named: None where they are found anyway, else by words if words suffice."""
+    if _found(pipe, prompt, None) == tuple(subjects):
+        return None
+    names = [
+        (*(a.text for a in one.attributes), one.text) if one.attributes else one.text
+        for one in subjects
+    ]
+    return names if _found(pipe, prompt, names) == tuple(subjects) else list(subjects)
+
+
+def _found(pipe: Any, prompt: str, names: Any) -> tuple[Subject, ...] | None:  # noqa: ANN401
+    try:
+        return find_subjects(pipe, prompt, names)
+    except SubjectNotFound:
+        return None

@@ -1,0 +1,64 @@
+"""The page as a server of its own, which speaks to nobody else and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+
+from adhere.drawing.loading import MINI, load
+
+LARGEST_FILE = "20mb"
+
+
+def serve(
+    model: str = MINI,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+) -> None:
+    """Serves the page until it is interrupted or terminated.
+
+    Args:
+        model: "mini", a folder, or an id on the hub, see `adhere.drawing.loading.load`.
+        host: address to listen at, "0.0.0.0" for other machines too; None takes Gradio's
+            environment variable `GRADIO_SERVER_NAME`, else 127.0.0.1.
+        port: of the address; None takes `GRADIO_SERVER_PORT`, else the first free one from 7860.
+        dtype: of the model's weights, see `adhere.drawing.loading.load`.
+        device: of the model, see `adhere.drawing.loading.load`.
+
+    Raises:
+        ValueError: gradio is not installed, or there is no such model.
+        OSError: the address is not free.
+    """
+    if threading.current_thread() is threading.main_thread():
+        # So that the temporary folder is deleted then too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="adhere-app-") as folder:
+        # Gradio reads both when it is imported.
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            from adhere.app.page import LOOK, make_page
+        except ImportError as error:
+            raise ValueError(
+                f"The page needs gradio ({error}); install it with pip install 'adhere[app]'."
+            ) from error
+        make_page(load(model, dtype=dtype, device=device)).launch(
+            **LOOK,
+            server_name=host,
+            server_port=port,
+            share=False,
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            max_file_size=LARGEST_FILE,
+            state_session_capacity=1_000,
+        )
