@@ -1,0 +1,233 @@
+"""Edits of attention inside ComfyUI's models, by the override that they all call.
+
+Shapes: R rows of a call, B of them conditional, A heads, N image queries, T text columns, C
+channels of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adhere.attention.call import AttentionCall, Region
+from adhere.attention.edits import LayerEdit, attend
+from adhere.errors import UnsupportedPipeline
+from adhere.families import Placed, batched
+from adhere.integrations.comfyui.prompts import COLUMNS
+from adhere.methods.base import AttentionMethod, LayerContext
+from adhere.methods.schedule import Step
+
+# Objectives read the resolution at which Stable Diffusion 1 and SDXL are a quarter of the latents.
+_OBJECTIVE_FACTOR = 4
+_OVERRIDE = "optimized_attention_override"
+
+
+@dataclass
+class Editor:
+    """What one node does to the attention of a model.
+
+    Attributes:
+        method: that edits.
+        prompt: of the positive conditioning.
+        strength: 0 leaves attention as it is, 1 edits it as the method says.
+        objective: the resolution that objectives read.
+        timestep: from a sigma to the timestep.
+        former: the override that was there before, which is called in turn.
+    """
+
+    method: AttentionMethod
+    prompt: Placed
+    strength: float
+    objective: int
+    timestep: Callable[[Tensor], Tensor]
+    former: Callable | None = None
+    _next: tuple | None = None
+    _sigmas: Tensor | None = None
+    _index: int = 0
+    _memories: dict[str, dict] = field(default_factory=dict)
+    _shared: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Any, method: AttentionMethod, prompt: Placed, strength: float) -> Editor:
+        """An editor for one of ComfyUI's models.
+
+        Raises:
+            UnsupportedPipeline: the model is no U-Net, or the method reads a pass of its own.
+        """
+        denoiser = model.get_model_object("diffusion_model")
+        if type(denoiser).__name__ != "UNetModel":
+            raise UnsupportedPipeline(
+                f"The model is a {type(denoiser).__name__}, and the node knows U-Nets. Use a "
+                "checkpoint of Stable Diffusion 1, 2 or SDXL."
+            )
+        if type(method).reads is not AttentionMethod.reads:
+            raise UnsupportedPipeline(
+                f"{method.name} reads the model's attention before it edits, which this node does "
+                "not give. Choose another method."
+            )
+        deepest = 2 ** (len(denoiser.channel_mult) - 1)
+        sampling = model.get_model_object("model_sampling")
+        objective = min(_OBJECTIVE_FACTOR, deepest)
+        return cls(method, prompt, strength, objective, sampling.timestep)
+
+    def put_into(self, model: Any) -> Any:
+        """A copy of the model whose attention is edited; at strength 0 the model itself."""
+        if not self.strength or not self.method.edits([self.prompt.placed]):
+            return model
+        changed = model.clone()
+        options = changed.model_options["transformer_options"]
+        self.former = options.get(_OVERRIDE)
+        options[_OVERRIDE] = self
+        changed.set_model_attn2_patch(self.before_text)
+        return changed
+
+    def before_text(self, query: Tensor, key: Tensor, value: Tensor, options: dict) -> tuple:
+        """Called before each cross-attention, which is the next attention call of its block."""
+        self._next = _place(options)
+        return query, key, value
+
+    def __call__(self, func: Callable, *args: Any, **keywords: Any) -> Tensor:
+        """One attention call, of which the conditional rows are edited.
+
+        Args:
+            func: ComfyUI's own attention.
+            args: query (R, N, A * C) or (R, A, N, C), key, value, heads, and perhaps a mask.
+            keywords: further arguments.
+        """
+        options = keywords.get("transformer_options") or {}
+        is_text = self._next is not None and self._next == _place(options)
+        self._next = None
+        if is_text:
+            return self._edited(func, options, *args, **keywords)
+        return self._proceed(func, *args, **keywords)
+
+    def _proceed(self, func: Callable, *args: Any, **keywords: Any) -> Tensor:
+        if self.former is not None:
+            return self.former(func, *args, **keywords)
+        return func(*args, **keywords)
+
+    def _edited(
+        self,
+        func: Callable,
+        options: dict,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        heads: int,
+        mask: Tensor | None = None,
+        **keywords: Any,
+    ) -> Tensor:
+        step = self._step(options)
+        rows = self._conditional(options, len(query))
+        is_split = keywords.get("skip_reshape", False)
+        pixels = query.shape[2 if is_split else 1]
+        context = self._context(options, step, rows, pixels, heads, query.device)
+        acts = context is not None and (self.method.all_layers or context.is_objective)
+        if context is None or not acts or not self.method.is_active(step):
+            return self._proceed(func, query, key, value, heads, mask=mask, **keywords)
+        columns = key.shape[2 if is_split else 1]
+        if columns != COLUMNS:
+            raise UnsupportedPipeline(
+                f"Attention reads {columns} text columns, and the node's prompt has "
+                f"{COLUMNS}. Use the node's own conditioning as the positive "
+                "one, and a negative prompt of up to 75 tokens."
+            )
+        bias = self.method.bias(context)
+        if bias is not None:
+            added = bias.new_zeros((len(query), *bias.shape[1:]))
+            added[rows] = self.strength * bias
+            added = added.expand(-1, -1, pixels, -1).to(query)
+            added = added[:, 0] if added.shape[1] == 1 else added
+            whole = added if mask is None else mask + added
+            return self._proceed(func, query, key, value, heads, mask=whole, **keywords)
+        result = self._proceed(func, query, key, value, heads, mask=mask, **keywords)
+        parts = [part[rows] for part in (query, key, value)]
+        if not is_split:
+            parts = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts]
+
+        def weights(scores: Tensor) -> Tensor:
+            return torch.lerp(
+                scores.softmax(-1), self.method.probabilities(scores, context), self.strength
+            )
+
+        region = Region.of(0, len(parts[0]), slice(None), slice(None))
+        edited = attend(AttentionCall(*parts), region, [LayerEdit(weights=weights)]).result
+        if not keywords.get("skip_output_reshape", False):
+            edited = edited.transpose(1, 2).flatten(2)
+        result = result.clone()
+        result[rows] = edited.to(result)
+        return result
+
+    def _context(
+        self,
+        options: dict,
+        step: Step,
+        rows: slice,
+        pixels: int,
+        heads: int,
+        device: torch.device,
+    ) -> LayerContext | None:
+        """What a method is told, or None where the call has no conditional rows."""
+        samples = rows.stop - rows.start
+        if not samples:
+            return None
+        height, width = options["original_shape"][-2:]
+        for factor in (1, 2, 4, 8, 16):
+            size = -(-height // factor), -(-width // factor)
+            if size[0] * size[1] == pixels:
+                break
+        else:
+            raise UnsupportedPipeline(
+                f"A layer attends from {pixels} places, which is no resolution of the latents "
+                f"({height} x {width}). Take away nodes that merge tokens or scale layers."
+            )
+        name = "/".join(map(str, _place(options)))
+        return LayerContext(
+            layer=name,
+            step=step,
+            size=size,
+            subjects=[self.prompt.placed] * samples,
+            columns=batched([self.prompt] * samples, COLUMNS).to(device),
+            heads=heads,
+            device=device,
+            memory=self._memories.setdefault(name, {}),
+            shared=self._shared,
+            relations=[self.prompt.relations] * samples,
+            is_objective=factor == self.objective,
+        )
+
+    def _step(self, options: dict) -> Step:
+        """Where sampling is; what a method remembers ends with its run."""
+        sigmas, now = options["sample_sigmas"], options["sigmas"][0]
+        total = len(sigmas) - 1
+        index = int((sigmas[:-1] >= now.to(sigmas) * (1 - 1e-5)).sum().clamp_min(1)) - 1
+        if sigmas is not self._sigmas or index < self._index:
+            self._memories, self._shared = {}, {}
+        self._sigmas, self._index = sigmas, index
+        return Step(index, total, float(self.timestep(now)))
+
+    def _conditional(self, options: dict, count: int) -> slice:
+        """The rows of the positive conditioning, which are none in a call of the negative's."""
+        kinds = options["cond_or_uncond"]
+        each = count // len(kinds)
+        places = [place for place, kind in enumerate(kinds) if kind == 0]
+        if len(places) > 1:
+            raise UnsupportedPipeline(
+                f"There are {len(places)} positive conditionings, and the node nurses one. Use "
+                "its own conditioning alone."
+            )
+        first = places[0] * each if places else 0
+        return slice(first, first + each * len(places))
+
+
+def _place(options: dict) -> tuple:
+    """Which layer is running."""
+    return (
+        *options.get("block", ()),
+        options.get("transformer_index"),
+        options.get("block_index"),
+    )

@@ -1,0 +1,89 @@
+"""A prompt as ComfyUI reads it: its words among the columns of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from adhere.errors import UnsupportedPipeline
+from adhere.families import Encoder, Placed, place
+from adhere.nursing.prompts import checked_boxes
+from adhere.subjects import find_subjects
+
+# Columns of CLIP's text encoder.
+COLUMNS = 77
+# Where ComfyUI keeps the tokenizers of Stable Diffusion 1, SDXL and 2.
+_TOKENIZERS = {"l": "clip_l", "h": "clip_h", "g": "clip_g"}
+
+
+def place_prompt(clip: Any, text: str, subjects: str, boxes: str) -> Placed:
+    """Where the subjects of a prompt are among its columns.
+
+    Weights such as `(red:1.3)` are no part of the words.
+
+    Args:
+        clip: ComfyUI's text encoder.
+        text: the prompt.
+        subjects: words with commas, or nothing to find them.
+        boxes: see `read_boxes`.
+
+    Raises:
+        UnsupportedPipeline: the text encoder is not one of CLIP's, or the prompt is too long.
+        SubjectNotFound: there is no subject, or not the one named.
+    """
+    chunks = clip.tokenize(text)
+    name = next((n for n in _TOKENIZERS if n in chunks), None)
+    if name is None:
+        raise UnsupportedPipeline(
+            f"The text encoder reads {', '.join(chunks)}, and the node knows CLIP's alone. Use a "
+            "checkpoint of Stable Diffusion 1, 2 or SDXL."
+        )
+    if len(chunks[name]) > 1:
+        raise UnsupportedPipeline(
+            f"The prompt takes {len(chunks[name])} times {COLUMNS} tokens, and the node knows "
+            "one. Shorten it to 75 tokens."
+        )
+    tokenizer = getattr(clip.tokenizer, _TOKENIZERS[name]).tokenizer
+    ids = [one[0] for one in chunks[name][0]]
+    words = ids[1 : ids.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in ids else ids
+    plain = tokenizer.decode(words) if all(isinstance(one, int) for one in words) else ""
+    if tokenizer(plain)["input_ids"][1:-1] != words:
+        raise UnsupportedPipeline(
+            "The words of the prompt could not be told from its tokens; it holds an embedding, or "
+            "signs that CLIP reads in two ways. Leave them out."
+        )
+    named = [word.strip().lower() for word in subjects.split(",") if word.strip()] or None
+    found = find_subjects(tokenizer, plain, named)
+    by_name = checked_boxes(read_boxes(boxes))
+    found = [replace(one, box=by_name.get(one.text)) for one in found]
+    lacking = set(by_name) - {one.text for one in found}
+    if lacking:
+        raise ValueError(
+            f"There is a box for {min(lacking)!r}, which is no subject of the prompt; its "
+            f"subjects are {', '.join(one.text for one in found)}."
+        )
+    encoder = Encoder(_TOKENIZERS[name], tokenizer, chunk=COLUMNS, pads=set(chunks) == {"l"})
+    return place([encoder], {"prompt": plain}, found, COLUMNS)
+
+
+def read_boxes(text: str) -> Mapping[str, list[float]]:
+    """Boxes by subject, from lines such as `cat: 0, 0, 0.5, 1`.
+
+    Raises:
+        ValueError: a line is not of that form.
+    """
+    found = {}
+    for line in filter(str.strip, text.splitlines()):
+        name, _, sides = line.rpartition(":")
+        try:
+            box = [float(side) for side in sides.split(",")]
+        except ValueError:
+            box = []
+        if not name.strip() or len(box) != 4:
+            raise ValueError(
+                f"Got the box {line.strip()!r}; write a subject, a colon, and left, top, right "
+                "and bottom in fractions of the image, as in cat: 0, 0, 0.5, 1."
+            )
+        found[name.strip().lower()] = box
+    return found
