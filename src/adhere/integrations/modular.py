@@ -8,7 +8,6 @@ image = pipe(prompt=prompt, nurse=adhere.AttendAndExcite(), output="images")[0]
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from diffusers.modular_pipelines import (
@@ -19,8 +18,7 @@ from diffusers.modular_pipelines import (
 )
 
 from adhere.errors import UnsupportedPipeline
-from adhere.methods import METHODS
-from adhere.methods.base import Method
+from adhere.methods import make
 from adhere.nursing.block import nursed
 
 
@@ -167,9 +165,4 @@ def _methods(given: Any) -> Any:
     """
     if isinstance(given, list | tuple):
         return [_methods(one) for one in given]
-    if not isinstance(given, str):
-        return given
-    known: Mapping[str, type[Method]] = METHODS
-    if given not in known:
-        raise ValueError(f"nurse={given!r} is no method; choose one of {', '.join(known)}.")
-    return known[given]()
+    return make(given, {}) if isinstance(given, str) else given

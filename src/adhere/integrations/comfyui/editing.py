@@ -145,17 +145,19 @@ class Editor:
             whole = added if mask is None else mask + added
             return self._proceed(func, query, key, value, heads, mask=whole, **keywords)
         result = self._proceed(func, query, key, value, heads, mask=mask, **keywords)
-        parts = [part[rows] for part in (query, key, value)]
-        if not is_split:
-            parts = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts]
+
+        def by_head(part: Tensor) -> Tensor:
+            own = part[rows]
+            return own if is_split else own.unflatten(-1, (heads, -1)).transpose(1, 2)
 
         def weights(scores: Tensor) -> Tensor:
             return torch.lerp(
                 scores.softmax(-1), self.method.probabilities(scores, context), self.strength
             )
 
-        region = Region.of(0, len(parts[0]), slice(None), slice(None))
-        edited = attend(AttentionCall(*parts), region, [LayerEdit(weights=weights)]).result
+        call = AttentionCall(by_head(query), by_head(key), by_head(value))
+        region = Region.of(0, len(call.query), slice(None), slice(None))
+        edited = attend(call, region, [LayerEdit(weights=weights)]).result
         if not keywords.get("skip_output_reshape", False):
             edited = edited.transpose(1, 2).flatten(2)
         result = result.clone()

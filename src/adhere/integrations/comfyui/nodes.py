@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from adhere.integrations.comfyui.editing import Editor
 from adhere.integrations.comfyui.prompts import place_prompt
-from adhere.methods import METHODS
+from adhere.methods import METHODS, make
 from adhere.methods.base import AttentionMethod
+from adhere.typed import schema
 
 
 async def comfy_entrypoint() -> Any:
@@ -37,7 +36,7 @@ def _attention_node(io: Any) -> type:
             options = [
                 io.DynamicCombo.Option(name, list(_inputs(io, kind)))
                 for name, kind in METHODS.items()
-                if issubclass(kind, AttentionMethod)
+                if issubclass(kind, AttentionMethod) and kind.reads is AttentionMethod.reads
             ]
             return io.Schema(
                 node_id="AdhereNurseAttention",
@@ -88,14 +87,10 @@ def _attention_node(io: Any) -> type:
             prompt = place_prompt(clip, text, subjects, boxes)
             conditioning = clip.encode_from_tokens_scheduled(clip.tokenize(text))
             numbers = dict(method)
-            kind = METHODS[numbers.pop("method")]
             # A graph that leaves a parameter out gives None for it.
-            editor = Editor.of(
-                model,
-                kind(**{k: v for k, v in numbers.items() if v is not None}),
-                prompt,
-                strength,
-            )
+            given = {key: value for key, value in numbers.items() if value is not None}
+            made = cast(AttentionMethod, make(given.pop("method"), given))
+            editor = Editor.of(model, made, prompt, strength)
             return io.NodeOutput(editor.put_into(model), conditioning)
 
     return NurseAttention
@@ -103,15 +98,21 @@ def _attention_node(io: Any) -> type:
 
 def _inputs(io: Any, kind: type) -> Iterator[Any]:
     """One input for each parameter of a method that is a number, a switch or a choice."""
-    types = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        given = types[field.name]
-        shared = {"id": field.name, "default": field.default, "optional": True}
-        if typing.get_origin(given) is typing.Literal:
-            yield io.Combo.Input(options=list(typing.get_args(given)), **shared)
-        elif given is bool:
+    kinds = {"boolean": io.Boolean, "integer": io.Int, "number": io.Float}
+    for name, facts in schema(kind)["properties"].items():
+        shared = {
+            "id": name,
+            "default": facts.get("default"),
+            "optional": True,
+            "tooltip": facts.get("description"),
+        }
+        if "enum" in facts:
+            yield io.Combo.Input(options=facts["enum"], **shared)
+        elif facts.get("type") == "boolean":
             yield io.Boolean.Input(**shared)
-        elif given is int:
-            yield io.Int.Input(min=0, max=10_000, **shared)
-        elif given is float:
-            yield io.Float.Input(min=0.0, max=1e6, step=0.01, **shared)
+        elif facts.get("type") in kinds:
+            least = facts.get("minimum", facts.get("exclusiveMinimum"))
+            shared |= {"min": least, "max": facts.get("maximum")}
+            if facts["type"] == "number":
+                shared["step"] = 0.01
+            yield kinds[facts["type"]].Input(**shared)
