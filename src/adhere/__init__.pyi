@@ -33,5 +33,7 @@ from .subjects import Attribute as Attribute
 from .subjects import Subject as Subject
 from .subjects import find_subjects as find_subjects
 from .subjects import tokens as tokens
+from .tuning.calibration import calibrate as calibrate
+from .tuning.calibration import calibrated as calibrated
 
 __version__: str

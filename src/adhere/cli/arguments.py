@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from adhere import __version__
+from adhere.cli import calibrate, tune
 from adhere.cli.values import count, folder, names, scale, seeds, size, subjects
 from adhere.errors import nearest
 
@@ -48,6 +49,22 @@ Draw a prompt plainly and with every method on the same seeds: one sheet, a row 
 
   adhere compare "a cat and a frog" --seeds 0-3
   adhere compare "a red car and a blue bench" --methods divide-and-bind,attend-and-excite
+"""
+
+_CALIBRATE = """\
+Draw 24 single subjects, and set temperature, thresholds and step size of every method that moves
+latents from what their attention looks like.
+
+  adhere calibrate
+  adhere calibrate owner/name --scorer owlv2
+"""
+
+_TUNE = """\
+Search a method's parameters on some prompts and seeds, and report on others. Stopped at any moment
+and started again, it goes on. It needs the extra `tune`.
+
+  adhere tune attend-and-excite --trials 30
+  adhere tune divide-and-bind --parameters temperature,step_size --cost-weight 0.1
 """
 
 _TOKENS = """\
@@ -178,6 +195,8 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         ("maps", "show each subject's attention", _MAPS),
         ("methods", "list methods and their parameters", "List methods and their parameters."),
         ("cite", "print the BibTeX of methods", "Print the BibTeX of methods."),
+        ("calibrate", "find numbers for a model", _CALIBRATE),
+        ("tune", "search a method's parameters", _TUNE),
         ("evaluate", "compare methods on sets of prompts", _EVALUATE),
         ("app", "serve a page on which to draw", _APP),
     ):
@@ -208,6 +227,8 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     )
     verbs["cite"].add_argument("names", metavar="METHOD", nargs="*", help="which (all)")
     _add_page(verbs["app"])
+    calibrate.add_arguments(verbs["calibrate"])
+    tune.add_arguments(verbs["tune"])
     verbs |= _add_evaluation(verbs["evaluate"])
     for verb in verbs.values():
         verb.add_argument("--debug", action="store_true", help="show tracebacks and all warnings")

@@ -1,0 +1,1 @@
+"""Numbers that suit a model: calibrated from single subjects, or searched for."""

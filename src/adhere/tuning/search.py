@@ -1,0 +1,317 @@
+"""A search for the parameters of a method, on prompts and seeds that are set apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adhere import draw
+from adhere.evaluation.scorers import Scorer
+from adhere.evaluation.sets.prompt import Prompt
+from adhere.evaluation.statistics import differences, estimate
+from adhere.drawing.loading import Loaded
+from adhere.methods import Method, make, parameters_of, with_parameters
+
+if TYPE_CHECKING:
+    import optuna
+
+SETTINGS = "settings"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Prompts and seeds.
+
+    Attributes:
+        prompts: what is drawn.
+        seeds: of each prompt.
+    """
+
+    prompts: tuple[Prompt, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """All that the result of a search depends on.
+
+    Attributes:
+        method: the name of the method.
+        parameters: those that are searched, see `space`.
+        validation: what chooses; at least two prompts.
+        metric: of the scorer, the higher the better.
+        cost_weight: what a pass of nursing, forward or backward, for each pass of the pipeline
+            costs in units of the metric.
+        steps: of sampling.
+        trials: how many settings are tried, the defaults first.
+        seed: of the search.
+    """
+
+    method: str
+    parameters: tuple[str, ...]
+    validation: Split
+    metric: str = "all-present"
+    cost_weight: float = 0.05
+    steps: int = 25
+    trials: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        count = len(self.validation.prompts)
+        if count < 2:
+            raise ValueError(
+                f"The validation split has {count} prompt{'s' * (count != 1)}; a search needs at "
+                "least 2, or it fits one prompt."
+            )
+        if not self.validation.seeds or self.trials < 1 or not self.parameters:
+            raise ValueError("A search needs at least one seed, one trial and one parameter.")
+        space(make(self.method), self.parameters)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a method reaches on a split.
+
+    Attributes:
+        values: the metric, (prompts, seeds), NaN where the scorer says nothing.
+        cost: passes of nursing, forward and backward, for each pass of the pipeline.
+    """
+
+    values: np.ndarray
+    cost: float
+
+    @property
+    def mean(self) -> float:
+        """Over all images."""
+        return float(np.nanmean(self.values))
+
+
+Draw = Callable[[Method | None, Split], Score]
+
+
+def space(method: Method, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What is searched for each parameter, from its default's type.
+
+    Numbers above 0 are searched from a tenth of their default to ten times that, switches both
+    ways, and each threshold of `refine_at`-like pairs from a tenth to ten times its own.
+
+    Returns:
+        Name to ("float", low, high), ("int", low, high), ("switch",) or ("pairs", places, low
+        and high of each).
+
+    Raises:
+        ValueError: no such parameter, or one that cannot be searched.
+    """
+    own = parameters_of(method)
+    found: dict[str, tuple[Any, ...]] = {}
+    for name in names:
+        if name not in own:
+            with_parameters(method, {name: 0})
+        value = own[name]
+        is_pairs = isinstance(value, list) and value and all(isinstance(v, list) for v in value)
+        if isinstance(value, bool):
+            found[name] = ("switch",)
+        elif isinstance(value, int) and value > 0:
+            found[name] = ("int", max(1, value // 10), 10 * value)
+        elif isinstance(value, float) and value > 0:
+            found[name] = ("float", value / 10, value * 10)
+        elif is_pairs:
+            places, levels = zip(*value, strict=True)  # type: ignore[arg-type]
+            found[name] = ("pairs", places, tuple((level / 10, level * 10) for level in levels))
+        else:
+            can = [k for k, v in own.items() if isinstance(v, bool | int | float) and v]
+            raise ValueError(
+                f"The parameter {name!r} of {method.name} is {value!r}, which cannot be searched; "
+                f"give some of {', '.join(can)}, or pairs such as refine_at."
+            )
+    return found
+
+
+def suggested(trial: optuna.Trial, kinds: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """The parameters that a trial tries."""
+    found: dict[str, Any] = {}
+    for name, (kind, *limits) in kinds.items():
+        if kind == "switch":
+            found[name] = trial.suggest_categorical(name, [False, True])
+        elif kind == "int":
+            found[name] = trial.suggest_int(name, *limits, log=True)
+        elif kind == "float":
+            found[name] = trial.suggest_float(name, *limits, log=True)
+        else:
+            places, ranges = limits
+            found[name] = [
+                (at, trial.suggest_float(f"{name}@{at:g}", low, high, log=True))
+                for at, (low, high) in zip(places, ranges, strict=True)
+            ]
+    return found
+
+
+def drawer(model: Loaded, scorer: Scorer, metric: str, steps: int) -> Draw:
+    """From a method and a split to what the scorer says of its images.
+
+    Raises:
+        ValueError: the scorer has no such metric.
+    """
+    names = [one.name for one in scorer.metrics]
+    if metric not in names:
+        raise ValueError(f"The scorer has no metric {metric!r}; it has {', '.join(names)}.")
+
+    def score(method: Method | None, split: Split) -> Score:
+        rows, nursing, own = [], 0, 0
+        for prompt in split.prompts:
+            drawing = draw(prompt.text, model=model, method=method, seeds=split.seeds, steps=steps)
+            plain = [None] * len(drawing.images)
+            judged = scorer.judge(drawing.images, [prompt] * len(plain), plain)
+            rows.append([one.values[metric] for one in judged])
+            for trace in drawing.traces:
+                own += trace.runs[-1].full_forwards
+                nursing += sum(s.truncated_forwards + s.backwards for s in trace.runs[-1].steps)
+        return Score(np.array(rows, float), nursing / max(own, 1))
+
+    return score
+
+
+def settings_of(search: Search, model: Loaded, scorer: Scorer) -> dict[str, Any]:
+    """All that a search depends on but its number of trials, as JSON."""
+    said = json.loads(json.dumps(asdict(search), default=str))
+    del said["trials"]
+    return said | {"model": model.source.weights or model.source.name, "scorer": scorer.identity}
+
+
+def tune(
+    search: Search,
+    model: Loaded,
+    scorer: Scorer,
+    storage: Path,
+    on_trial: Callable[[int, float, Mapping[str, Any]], None] | None = None,
+) -> Method:
+    """The best method that a search found, going on from what `storage` holds.
+
+    Args:
+        search: what is searched, and on what.
+        model: what draws.
+        scorer: what judges.
+        storage: a sqlite file, made where it is missing.
+        on_trial: called after each trial with its number, its value and its parameters.
+
+    Raises:
+        ValueError: Optuna is not installed; the file is of a search with other settings, or no
+            database of Optuna's.
+    """
+    optuna = _optuna()
+    score = drawer(model, scorer, search.metric, search.steps)
+    method = make(search.method)
+    kinds = space(method, search.parameters)
+    study = _study(optuna, storage, settings_of(search, model, scorer), search)
+    done = sum(t.state is optuna.trial.TrialState.COMPLETE for t in study.trials)
+
+    def value(trial: optuna.Trial) -> float:
+        own = with_parameters(method, suggested(trial, kinds))
+        reached = score(own, search.validation)
+        trial.set_user_attr("mean", reached.mean)
+        trial.set_user_attr("cost", reached.cost)
+        return reached.mean - search.cost_weight * reached.cost
+
+    def after(_: object, trial: optuna.trial.FrozenTrial) -> None:
+        if on_trial is not None and trial.value is not None:
+            on_trial(trial.number, trial.value, trial.params)
+
+    study.optimize(value, n_trials=max(0, search.trials - done), callbacks=[after])
+    return with_parameters(method, suggested(study.best_trial, kinds))  # type: ignore[arg-type]
+
+
+def _optuna() -> Any:  # noqa: ANN401
+    try:
+        import optuna
+    except ImportError:
+        raise ValueError(
+            "Optuna is not installed; install the extra: pip install 'adhere[tune]'."
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def _study(optuna: Any, storage: Path, settings: Mapping[str, Any], search: Search) -> Any:  # noqa: ANN401
+    from sqlalchemy.exc import DatabaseError
+
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        study = optuna.create_study(
+            study_name="adhere",
+            storage=f"sqlite:///{storage}",
+            direction="maximize",
+            load_if_exists=True,
+        )
+        kept = study.user_attrs.get(SETTINGS)
+    except (DatabaseError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        raise ValueError(
+            f"{str(storage)!r} is no database of a search ({type(error).__name__}); give another "
+            "file."
+        ) from error
+    if kept is None:
+        study.set_user_attr(SETTINGS, settings)
+        method = make(search.method)
+        study.enqueue_trial(_defaults(method, space(method, search.parameters)))
+    elif kept != settings:
+        changed = sorted(k for k in {*kept, *settings} if kept.get(k) != settings.get(k))
+        raise ValueError(
+            f"{str(storage)!r} holds a search with other settings ({', '.join(changed)}); give "
+            "the same ones to go on with it, or another file."
+        )
+    study.sampler = optuna.samplers.TPESampler(seed=search.seed + len(study.trials))
+    return study
+
+
+def _defaults(method: Method, kinds: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    own, found = parameters_of(method), {}
+    for name, (kind, *_) in kinds.items():
+        if kind == "pairs":
+            found |= {f"{name}@{at:g}": level for at, level in own[name]}  # type: ignore[union-attr]
+        else:
+            found[name] = own[name]
+    return found
+
+
+def reported(
+    methods: Mapping[str, Method | None], split: Split, draw_and_score: Draw, against: str
+) -> list[str]:
+    """Lines of a report on prompts and seeds that chose nothing.
+
+    Args:
+        methods: name to method.
+        split: what is drawn.
+        draw_and_score: see `drawer`.
+        against: the name that others are compared with.
+    """
+    scores = {name: draw_and_score(method, split) for name, method in methods.items()}
+    lines = [f"{len(split.prompts)} prompts, seeds {', '.join(map(str, split.seeds))}"]
+    for name, one in scores.items():
+        mean = estimate(one.values)
+        line = f"{name:12} {mean.value:.1%}  {one.cost:.2f} passes of nursing a pass"
+        if name != against:
+            gain = estimate(differences(one.values, scores[against].values))
+            span = "" if gain.low is None else f" ({gain.low:+.1%} to {gain.high:+.1%})"
+            line += f"  against {against} {gain.value:+.1%}{span}"
+        lines.append(line)
+    return lines
+
+
+def check_apart(validation: Split, report: Split) -> None:
+    """Refuse a report on what has chosen.
+
+    Raises:
+        ValueError: a prompt or a seed is in both splits.
+    """
+    texts = {p.text for p in validation.prompts} & {p.text for p in report.prompts}
+    seeds = {*validation.seeds} & {*report.seeds}
+    if texts or seeds:
+        both = repr(sorted(texts)[0]) if texts else f"the seed {min(seeds)}"
+        raise ValueError(
+            f"{both} is in the validation split and in the report; a report needs prompts and "
+            "seeds that chose nothing."
+        )
