@@ -17,10 +17,10 @@ import numpy as np
 
 import adhere
 from adhere import mini
+from adhere.drawing.loading import load
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.evaluation.scorers import scorer
 from adhere.evaluation.statistics import differences, estimate
-from adhere.drawing.loading import load
 from adhere.methods import make
 from adhere.tuning.calibration import calibrate, read_calibration
 

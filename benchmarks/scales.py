@@ -11,9 +11,9 @@ import argparse
 
 import torch
 from tqdm import tqdm
+from training.gates.localisation import reading_of_scene, two_subject_scenes
 
 from adhere import losses, mini
-from training import gates
 
 TIMESTEPS = (961, 801, 601)
 NOUNS = [2, 5]
@@ -29,11 +29,13 @@ def readings(count: int, temperatures: list[float]) -> dict[tuple[str, float, in
     """Of each reading, temperature and timestep, the weaker subject's number in every scene."""
     pipe = mini.load()
     found: dict[tuple[str, float, int], list[float]] = {}
-    scenes = gates.two_subject_scenes(count)
-    for number, (scene, prompt, _) in enumerate(tqdm(scenes, "scenes", disable=None)):
+    scenes = two_subject_scenes(count)
+    for number, (scene, prompt, names) in enumerate(tqdm(scenes, "scenes", disable=None)):
         for timestep in TIMESTEPS:
             for temperature in temperatures:
-                maps = gates.maps_of_scene(pipe, scene, prompt, number, timestep, temperature)
+                maps = reading_of_scene(
+                    pipe, scene, prompt, number, timestep / 1000, names
+                ).smoothed(temperature)[0]
                 nouns = maps[..., NOUNS].movedim(-1, 0)
                 for name, read in READINGS.items():
                     found.setdefault((name, temperature, timestep), []).append(

@@ -5,13 +5,14 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file
+from training.gates import presence as gates
+from training.gates.localisation import localisation
 
 import adhere
 from adhere import mini
 from adhere.drawing.stated import method_named
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.mini import scorer
-from training import gates
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_it_fits_into_the_wheel():
 
 
 def test_attention_peaks_where_the_noun_is(pipe):
-    shares = gates.localisation(pipe, count=48)
+    shares = localisation(pipe, count=48)
     assert min(shares["first_own"], shares["second_own"]) > 0.65
     assert max(shares["first_other"], shares["second_other"]) < 0.25
 

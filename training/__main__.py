@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, and train, decay or assemble."""
     if argv[:1] in (["mini"], ["gates"]):
         # Each has options of its own.
-        room = "training.recipe" if argv[0] == "mini" else "training.gates"
+        room = "training.recipe" if argv[0] == "mini" else "training.gates.command"
         import_module(room).main(argv[1:])
         return
     parser = argparse.ArgumentParser(

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import CLIPTokenizer
 
-from training import checkpoint, gates
+from training import checkpoint
 from training.dial import TrainingRecipe
+from training.gates.localisation import localisation
 from training.latents import scene
 from training.loop import Stage
 from training.precision import autocast
@@ -136,11 +137,11 @@ class DenoiserStage(Stage):
         )
 
     def localisation(self, pipe: StableDiffusionPipeline, count: int = 64) -> dict[str, float]:
-        """Where the nouns' attention peaks on held-out scenes, as `gates.localisation` has it."""
+        """Where the nouns' attention peaks on held-out scenes, as the gates do."""
         # Scores are read where the fused kernel is called.
         self.unet.set_attn_processor(AttnProcessor2_0())
         try:
-            shares = gates.localisation(pipe, count)
+            shares = localisation(pipe, count)
         finally:
             self.unet.set_attn_processor(AttnProcessor())
         return {name: round(float(share), 4) for name, share in shares.items()}

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from adhere.mini.scorer import shipped
-from training import gates, world
+from training import world
 from training.autoencoder import SIZE, to_model
+from training.gates.localisation import HELD_OUT, two_subject_scenes
 
 if TYPE_CHECKING:
     from training.joint_stage import JointStage
@@ -46,7 +47,7 @@ def velocity_errors(stage: "JointStage", count: int = 128) -> dict[str, float]:
     """Mean squared error of the velocity at 0.6 on held-out scenes, and with wrong captions."""
     scenes, texts = [], []
     for number in range(count):
-        random = np.random.default_rng((gates.HELD_OUT, 2, number))
+        random = np.random.default_rng((HELD_OUT, 2, number))
         scenes.append(world.random_scene(random))
         texts.append(world.caption(scenes[-1], random))
     noisy, wanted = _noisy(latents_of(stage, scenes), LEVEL)
@@ -72,7 +73,7 @@ def localisation(
         For each noise level and noun the share of scenes with the peak in its own box, and
         in the other's alone; and the share of the image's attention that the text has.
     """
-    examples = gates.two_subject_scenes(count)
+    examples = two_subject_scenes(count)
     latents = latents_of(stage, [scene for scene, _, _ in examples])
     ids = _ids(stage, [prompt for _, prompt, _ in examples])
     device = next(stage.transformer.parameters()).device

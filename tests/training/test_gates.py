@@ -1,9 +1,10 @@
 """The gates' figures and verdicts, at toy size; what the model reaches stands in its card."""
 
 import pytest
+from training.gates import presence, verdicts
+from training.gates.command import measure
 
 from adhere import mini
-from training import gates
 
 ANIMALS = {
     "present": 0.7,
@@ -39,10 +40,8 @@ FIGURES = {
 }
 
 
-def test_every_figure_of_the_card_is_printed_and_only_gates_are_judged(monkeypatch, capsys):
-    monkeypatch.setattr(gates, "measure", lambda *_: FIGURES)
-    gates.main([])
-    printed = capsys.readouterr().out
+def test_every_figure_of_the_card_is_printed_and_only_gates_are_judged():
+    printed = verdicts.table(FIGURES)
     for figure in (
         "own 91.0%, other 5.0%", "own 82.0%, other 7.0%", "98.0%", "92.0%",
         "70.0% (60.0% to 80.0%)", "74.0%", "63.0%", "11.0%", "+16.0% (-1.0% to +30.0%)", "2.6",
@@ -57,10 +56,10 @@ def test_every_figure_of_the_card_is_printed_and_only_gates_are_judged(monkeypat
 
 @pytest.mark.parametrize(("first", "said"), [(0, "0 to 3 for pairs and colours, 0 to 7 for")])
 def test_the_protocol_says_which_seeds(first, said):
-    assert said in gates.measure(None, None, 4, 25, (), (), first)["protocol"]
+    assert said in measure(None, None, 4, 25, (), (), first)["protocol"]
 
 
 def test_speed_is_timed_plain_and_nursed_at_both_sets_of_numbers():
-    seconds = gates.speed(mini.load(), steps=2, rounds=1)
+    seconds = presence.speed(mini.load(), steps=2, rounds=1)
     assert seconds.keys() == {"plain", "tuned", "paper", "threads"}
     assert min(seconds.values()) > 0

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from adhere import cli
+from adhere.drawing.loading import load
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.evaluation.scorers import scorer
-from adhere.drawing.loading import load
 from adhere.methods import make
 from adhere.tuning import search as searching
 

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adhere import draw
-from adhere.files import write_whole
 from adhere.drawing.loading import MINI, Loaded, load, local_folder
+from adhere.files import write_whole
 from adhere.methods import make
 from adhere.tuning.probe import CALIBRATED, Probe, Seen, Temperature, latent_methods
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adhere import draw
+from adhere.drawing.loading import Loaded
 from adhere.evaluation.scorers import Scorer
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.statistics import differences, estimate
-from adhere.drawing.loading import Loaded
 from adhere.methods import Method, make, parameters_of, with_parameters
 
 if TYPE_CHECKING:
