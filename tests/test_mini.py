@@ -1,5 +1,8 @@
 """The bundled model is an ordinary pipeline, whole, small, and better when nursed."""
 
+import shutil
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from training.gates.localisation import localisation
 
 import adhere
 from adhere import mini
+from adhere.drawing import loading
 from adhere.drawing.stated import method_named
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.mini import scorer
@@ -45,6 +49,17 @@ def test_what_is_loaded_is_what_was_saved(pipe, part, file):
     assert as_saved.keys() == as_loaded.keys()
     for name, value in as_saved.items():
         assert torch.equal(value.float(), as_loaded[name].float()), name
+
+
+def test_a_bundled_model_is_a_folder_that_is_there(tmp_path, monkeypatch):
+    assert mini.bundled() == {"mini": mini.folder()}
+    with pytest.raises(ValueError, match="Unknown model 'mini-joint'"):
+        adhere.draw("a cat", model="mini-joint")
+    shutil.copytree(mini.folder(), tmp_path / "joint")
+    assert mini.bundled(tmp_path) == {"mini-joint": tmp_path / "joint"}
+    monkeypatch.setattr(mini, "bundled", partial(mini.bundled, tmp_path))
+    monkeypatch.setattr(loading, "bundled", mini.bundled)
+    assert adhere.draw("a cat", model="mini-joint", steps=1).recipes[0].model.name == "mini-joint"
 
 
 def test_it_fits_into_the_wheel():

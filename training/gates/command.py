@@ -54,8 +54,9 @@ def measure(
         "seconds": lambda: presence.speed(pipe),
     }
     figures: dict[str, Any] = {
-        "protocol": f"{steps} steps, the pipeline's own guidance; seeds {some[0]} to {some[-1]} for "
-        f"pairs and colours, {twice[0]} to {twice[-1]} for singles",
+        "protocol": f"{steps} steps, the pipeline's own guidance; "
+        f"seeds {some[0]} to {some[-1]} for pairs and colours, "
+        f"{twice[0]} to {twice[-1]} for singles",
     }
     figures |= {part: ways[part]() for part in parts}
     return json.loads(json.dumps(figures, default=float))

@@ -10,13 +10,13 @@ from statistics import mean
 from adhere.cli.choosing import hush
 from adhere.cli.evaluate_progress import counting
 from adhere.cli.progress import say
-from adhere.drawing.loading import MINI
 from adhere.errors import unknown
 from adhere.evaluation.plan import Plan
 from adhere.evaluation.scorers import SCORERS, Scorer, scorer
 from adhere.evaluation.scorers.cache import score, scored
 from adhere.evaluation.scorers.questions import asking
 from adhere.evaluation.store import Store
+from adhere.mini import bundled
 
 TIFA = "tifa"
 
@@ -47,7 +47,7 @@ def default_scorers(model: str) -> list[str]:
 
     Those are its exact scorer, and how much of the plain picture was left as it was.
     """
-    return ["mini", "pixels"] if model == MINI else []
+    return ["mini", "pixels"] if model in bundled() else []
 
 
 def check(scorers: Sequence[str], questions: str | None) -> None:

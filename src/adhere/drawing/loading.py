@@ -24,6 +24,7 @@ from adhere.drawing.model_folder import (
 )
 from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
 from adhere.errors import unknown
+from adhere.mini import FOLDERS, bundled
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +83,7 @@ def load(
     if dtype is not None and dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
     place = device_named(device)
-    kind = dtype or ("float16" if place.type == "cuda" and name != MINI else "float32")
+    kind = dtype or ("float16" if place.type == "cuda" and name not in bundled() else "float32")
     preferred = _VARIANTS.get(kind)
     folder, revision = find_folder(name, preferred)
     check_folder(folder)
@@ -103,28 +104,28 @@ def find_folder(name: str, variant: str | None = None) -> tuple[Path, str | None
     """
     folder = local_folder(name)
     if folder is not None:
-        if name == MINI and not (folder / "model_index.json").is_file():
-            raise ValueError(
-                "The weights of the bundled model 'mini' are missing from this installation; "
-                "install adhere anew, or give another model."
-            )
         return folder, None
+    if name == MINI:
+        raise ValueError(
+            "The weights of the bundled model 'mini' are missing from this installation; "
+            "install adhere anew, or give another model."
+        )
     if name and Path(name).expanduser().is_file():
         raise ValueError(
             f"{name!r} is a file; expected a folder in diffusers' layout. Convert a single file "
             "with StableDiffusionPipeline.from_single_file(…).save_pretrained(folder)."
         )
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
-        raise unknown("model", name, [MINI, "a folder", "an id on the hub such as owner/name"])
+        raise unknown(
+            "model", name, [*bundled(), "a folder", "an id on the hub such as owner/name"]
+        )
     return _fetch(name, variant)
 
 
 def local_folder(name: str) -> Path | None:
-    """The folder of the bundled model, or of one that is a folder here; None for any other."""
-    if name == MINI:
-        from adhere import mini
-
-        return mini.folder()
+    """The folder of a bundled model, or of one that is a folder here; None for any other."""
+    if name in FOLDERS:
+        return bundled().get(name)
     path = Path(name).expanduser()
     # An empty name would be the folder that we are in.
     return path if name and path.is_dir() else None

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from adhere.drawing.drawing import Drawing, Model, OnStep, draw, loaded_model
 from adhere.drawing.environment import environment
-from adhere.drawing.loading import MINI, Loaded, scheduler_from_recipe
+from adhere.drawing.loading import Loaded, scheduler_from_recipe
 from adhere.drawing.recipe import ModelRecipe, Recipe
 from adhere.methods.registry import methods_of
+from adhere.mini import bundled
 from adhere.subjects import tokens
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loa
     if model is not None and not isinstance(model, str | os.PathLike):
         return loaded_model(model)
     name = recipe.model.name
-    if model is None and name != MINI and not (name and Path(name).is_dir()):
+    if model is None and name not in bundled() and not (name and Path(name).is_dir()):
         raise ValueError(
             f"The picture was drawn with the model {name!r}, which is neither the bundled one nor "
             "a folder here; say which model to load, as with --model."

@@ -15,12 +15,29 @@ if TYPE_CHECKING:
 
     from adhere.methods import Method
 
-__all__ = ["folder", "load", "tuned"]
+__all__ = ["bundled", "folder", "load", "tuned"]
+
+
+ROOT = Path(str(files("adhere.mini")))
+FOLDERS = {"mini": "weights", "mini-joint": "joint"}
+
+
+def bundled(root: Path = ROOT) -> dict[str, Path]:
+    """The models that are here: name to folder, in the standard layout of diffusers.
+
+    Args:
+        root: holds the folders.
+    """
+    return {
+        name: root / place
+        for name, place in FOLDERS.items()
+        if (root / place / "model_index.json").is_file()
+    }
 
 
 def folder() -> Path:
-    """The bundled pipeline's folder, in the standard layout of diffusers."""
-    return Path(str(files("adhere.mini") / "weights"))
+    """The folder of the bundled model "mini"."""
+    return ROOT / FOLDERS["mini"]
 
 
 def load() -> StableDiffusionPipeline:

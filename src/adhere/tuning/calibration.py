@@ -27,6 +27,7 @@ from adhere import draw
 from adhere.drawing.loading import MINI, Loaded, load, local_folder
 from adhere.files import write_whole
 from adhere.methods import make
+from adhere.mini import bundled
 from adhere.tuning.probe import CALIBRATED, Probe, Seen, Temperature, latent_methods
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def calibrate(
         )
     loaded = model if isinstance(model, Loaded) else load(model, device=device)
     name = loaded.source.name
-    judge = scorer or ("mini" if name == MINI else None)
+    judge = scorer or ("mini" if name in bundled() else None)
     is_drawn = _judge(judge)
     methods = latent_methods()
     samples = []
@@ -226,7 +227,7 @@ def calibration_file(model: str, weights: str) -> Path:
         weights: SHA-256 of its weights.
     """
     folder = local_folder(model)
-    if folder is not None and model != MINI and os.access(folder, os.W_OK):
+    if folder is not None and model not in bundled() and os.access(folder, os.W_OK):
         return folder / "calibration.json"
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "adhere" / "calibrations" / f"{weights[:16]}.json"
