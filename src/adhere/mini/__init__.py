@@ -6,6 +6,7 @@ siblings do: of two subjects one may be missing, and colours leak.
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +66,7 @@ def tuned(name: str) -> Method:
     Raises:
         ValueError: no such method.
     """
-    from adhere.drawing.stated import method_named
+    from adhere.methods import make
 
-    return method_named(name, model="mini")
+    stated = json.loads((folder() / "methods.json").read_text(encoding="utf-8"))
+    return make(name, stated.get(name))
