@@ -84,7 +84,7 @@ def test_the_model_states_what_suits_it(pipe):
         temperature=0.1, step_size=300.0, refine_at=()
     )
     assert mini.tuned("attention-regulation") == adhere.AttentionRegulation()
-    with pytest.raises(ValueError, match="unknown method 'nursing'"):
+    with pytest.raises(ValueError, match="Unknown method 'nursing'"):
         mini.tuned("nursing")
 
 
