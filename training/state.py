@@ -35,8 +35,11 @@ def export(stage: Stable, folder: Path, target: Path) -> int:
 
     def write(unfinished: Path) -> None:
         unfinished.mkdir(parents=True)
-        settings = stage.settings
-        checkpoint.save(unfinished / path.name, averages, step, settings, seconds)
+        # A file for each network, as hosts of repositories refuse large ones.
+        for name in stage.modules:
+            own = {k: v for k, v in averages.items() if k.startswith(f"{PREFIX}{name}.")}
+            file = unfinished / f"{name}.safetensors"
+            checkpoint.save(file, own, step, stage.settings, seconds)
         shutil.copytree(folder / "tokenizer", unfinished / "tokenizer")
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,17 +55,19 @@ def begin(name: str, folder: Path, source: Path) -> None:
     Raises:
         ValueError: the source holds no exported state.
     """
-    path, exported = folder / f"{name}.safetensors", source / f"{name}.safetensors"
+    path, exported = folder / f"{name}.safetensors", sorted(source.glob("*.safetensors"))
     if path.exists():
         return
-    if not (exported.exists() and (source / "tokenizer").exists()):
+    if not (exported and (source / "tokenizer").exists()):
         raise ValueError(
             f"{source} holds no state of {name!r}; name a folder that --export wrote, such as "
             f"training/state/{name}."
         )
-    with safe_open(exported, "pt") as file:
-        metadata = file.metadata()
-        averages = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+    averages = {}
+    for part in exported:
+        with safe_open(part, "pt") as file:
+            metadata = file.metadata()
+            averages |= {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = source / "tokenizer"
     replaced(folder / "tokenizer", lambda unfinished: shutil.copytree(tokenizer, unfinished))

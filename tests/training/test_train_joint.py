@@ -258,14 +258,11 @@ def test_the_command_names_what_is_missing(tmp_path):
         fill_with_averages(stage, Path(tmp_path) / "joint.safetensors")
 
 
-def test_the_gates_read_where_the_nouns_of_a_joint_model_look():
+def test_the_gates_read_where_the_nouns_of_a_joint_model_look(tmp_path):
     """The kept state, well before its end: far above chance already."""
-    folder = Path(state.__file__).parent / "state" / "joint"
-    stage = JointStage(torch.zeros(1, 4, 16, 16), folder=folder)
-    kept = load_file(folder / "joint.safetensors")
-    for name, module in stage.modules.items():
-        own = {k: kept[f"average.{name}.{k}"].float() for k in module.state_dict()}
-        module.load_state_dict(own)
+    state.begin("joint", tmp_path, Path(state.__file__).parent / "state" / "joint")
+    stage = JointStage(torch.zeros(1, 4, 16, 16), folder=tmp_path)
+    fill_with_averages(stage, tmp_path / "joint.safetensors")
     shares = localisation(stage.pipeline(), count=24, noise=0.6)
     assert min(shares["first_own"], shares["second_own"]) > 0.4
     assert max(shares["first_other"], shares["second_other"]) < 0.4
