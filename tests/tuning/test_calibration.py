@@ -67,6 +67,7 @@ def test_the_probe_changes_no_image(mini):
         assert {*probe.seen.scores[name, 0.1]} == {at for at, _ in method.refine_at}
 
 
+@pytest.mark.slow
 def test_calibrated_numbers_are_kept_and_used_when_asked_for(mini, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="no calibration of 'mini'; run `adhere calibrate`"):
@@ -89,6 +90,7 @@ def test_calibrated_numbers_are_kept_and_used_when_asked_for(mini, tmp_path, mon
         adhere.calibrated("attend-and-excite", mini)
 
 
+@pytest.mark.slow
 def test_a_model_that_draws_no_single_subject_is_refused(mini):
     with pytest.raises(ValueError, match="drew 0 of 6 single subjects"):
         adhere.calibrate(mini, subjects=calibration.SUBJECTS[:6], steps=1)
