@@ -47,5 +47,5 @@ def unknown(what: str, name: str, known: Iterable[str], *, also: Iterable[str] =
     """
     there = list(known)
     near = nearest(name, [*there, *also])
-    hint = f"did you mean {near!r}? " if near else ""
-    return ValueError(f"Unknown {what} {name!r}: {hint}Available: {', '.join(there)}.")
+    hint = f": did you mean {near!r}?" if near else "."
+    return ValueError(f"Unknown {what} {name!r}{hint} Available: {', '.join(there)}.")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import numbers
 import operator
 import re
@@ -21,8 +22,8 @@ from dataclasses import field
 from functools import wraps
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Ge, Gt, Le
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from annotated_types import Ge, Gt, Le, MaxLen
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from typing_extensions import dataclass_transform
 
@@ -30,6 +31,7 @@ from adhere.errors import unknown
 
 T = TypeVar("T")
 
+MOST_ITEMS = 1_000
 LARGEST_COUNT = 1_000_000
 """A recipe of unknown origin may ask for no more of anything."""
 
@@ -39,20 +41,56 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(0), Le(LARGEST_COUNT)]
 PositiveCount = Annotated[int, Ge(1), Le(LARGEST_COUNT)]
 
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"{text[:40]!r} has control characters; give one line of text.")
+    return text
+
+
+def _as_stored(value: object, depth: int = 2) -> object:
+    if isinstance(value, list | tuple) and depth and len(value) <= MOST_ITEMS:
+        return [_as_stored(part, depth - 1) for part in value]
+    if isinstance(value, str):
+        is_fit = len(value) <= MOST_ITEMS and value.isprintable()
+    elif isinstance(value, bool) or value is None:
+        is_fit = True
+    elif isinstance(value, int):
+        is_fit = abs(value) <= LARGEST_COUNT
+    else:
+        is_fit = isinstance(value, float) and math.isfinite(value)
+    if not is_fit:
+        raise ValueError(
+            f"A stored value must be a number, a line of text or short lists of them, got "
+            f"{reprlib.repr(value)}."
+        )
+    return value
+
+
+Line = Annotated[str, AfterValidator(_printable)]
+"""Text without control characters."""
+
+Name = Annotated[Line, MaxLen(100)]
+
+Stored = Annotated[Any, AfterValidator(_as_stored)]
+"""A value as JSON has it: a scalar, or lists of scalars two deep."""
+
 CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
 _EXPECTED = {
-    "greater_than": "> {gt:g}",
-    "greater_than_equal": ">= {ge:g}",
-    "less_than": "< {lt:g}",
-    "less_than_equal": "<= {le:g}",
+    "greater_than": "> {gt}",
+    "greater_than_equal": ">= {ge}",
+    "less_than": "< {lt}",
+    "less_than_equal": "<= {le}",
     "too_long": "at most {max_length} items long",
     "too_short": "at least {min_length} items long",
+    "string_too_long": "at most {max_length} characters long",
     "finite_number": "a finite number",
     "float_type": "a number",
     "int_type": "a whole number",
     "bool_type": "True or False",
     "string_type": "text",
+    "string_unicode": "text in UTF-8",
     "tuple_type": "a list",
     "literal_error": "{expected}",
 }
@@ -109,6 +147,8 @@ def message(error: ValidationError, kind: type | None = None) -> str:
     if what == "value_error":
         return str(context["error"])
     fields = getattr(kind, "__pydantic_fields__", {})
+    if what == "json_invalid":
+        return "It is not valid JSON."
     name, *within = first["loc"] or ("value",)
     if isinstance(name, int) and name < len(fields):
         name = list(fields)[name]
@@ -123,6 +163,8 @@ def message(error: ValidationError, kind: type | None = None) -> str:
     if expected is None:
         expected = first["msg"].replace("Input should be", "").replace("Value", "").strip()
     got = reprlib.repr(first["input"])
+    # A limit of 0.0 is written as 0.
+    context = {n: text_of(v) if isinstance(v, int | float) else v for n, v in context.items()}
     return f"{path} must be {expected.format(**context)}{hint}, got {got}."
 
 
@@ -187,9 +229,12 @@ def described(kind: type) -> dict[str, str]:
     """What the `Attributes:` of a class and of its bases say of each name."""
     told = {}
     for base in reversed(kind.__mro__):
-        text = inspect.cleandoc(base.__dict__.get("__doc__") or "")
-        section = re.search(r"^Attributes:\n((?: .*\n?|\n)*)", text, re.MULTILINE)
-        if section:
-            entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section[1], re.MULTILINE)
-            told |= {name: re.sub(r"\s+", " ", words) for name, words in entries}
+        told |= entries(inspect.cleandoc(base.__dict__.get("__doc__") or ""), "Attributes")
     return told
+
+
+def entries(doc: str, section: str) -> dict[str, str]:
+    """What a section of a docstring, such as "Args", says of each name."""
+    found = re.search(rf"^{section}:\n((?: .*\n?|\n)*)", doc, re.MULTILINE)
+    listed = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", found[1] if found else "", re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", words) for name, words in listed}

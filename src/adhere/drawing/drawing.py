@@ -20,13 +20,11 @@ from adhere.drawing.loading import Loaded, load, scheduler_named, scheduler_reci
 from adhere.drawing.png import save_picture
 from adhere.drawing.recipe import ModelRecipe, Recipe
 from adhere.drawing.request import (
+    Sampling,
+    as_seeds,
     check_schedule,
-    checked_batch_size,
-    checked_prompts,
-    checked_scale,
-    checked_seeds,
+    checked_prompt,
     checked_size,
-    checked_steps,
 )
 from adhere.drawing.stated import method_named
 from adhere.errors import NonFiniteLoss, UnsupportedPipeline
@@ -151,30 +149,40 @@ def draw(
             f"draw({former[0]!r}, model={prompt!r}) if {prompt!r} is the model."
         )
     methods = _methods(method, _name_of(model))
-    prompt, negative_prompt = checked_prompts(prompt, negative_prompt)
-    seeds, steps = checked_seeds(seeds), checked_steps(steps)
-    guidance_scale, batch_size = checked_scale(guidance_scale), checked_batch_size(batch_size)
+    prompt = checked_prompt(prompt)
+    asked = Sampling(
+        subjects=subjects,
+        boxes=boxes,
+        seeds=as_seeds(seeds),  # type: ignore[arg-type]
+        steps=steps,
+        guidance_scale=guidance_scale,
+        negative_prompt="" if negative_prompt is None else negative_prompt,
+        size=size,
+        scheduler=scheduler,
+        batch_size=batch_size,
+    )
     loaded = loaded_model(model, dtype, device)
     pipe = loaded.pipe
-    width, height = checked_size(pipe, size)
+    width, height = checked_size(pipe, asked.size)
     if subjects is not None and not methods:
-        # A plain picture needs none; a wrong one would be passed over in silence.
+        # A baseline image needs none; a wrong one would be passed over in silence.
         find_subjects(pipe, prompt, subjects)
-    if guidance_scale is None:
-        guidance_scale = float(_default(pipe, "guidance_scale", 7.5))
+    scale = asked.guidance_scale
+    scale = float(_default(pipe, "guidance_scale", 7.5)) if scale is None else scale
+    seeds, batch_size = asked.seeds, asked.batch_size
     batches = [seeds[i : i + batch_size] for i in range(0, len(seeds), batch_size)]
     done: list[Drawing] = []
     with _scheduler_of(pipe, scheduler), _without_progress_bar(pipe):
-        check_schedule(pipe.scheduler, steps)
+        check_schedule(pipe.scheduler, asked.steps)
         shared = Recipe(
             prompt=prompt,
-            negative_prompt=negative_prompt,
+            negative_prompt=asked.negative_prompt,
             subjects=(),
             methods=recipes_of(methods),
             seed=seeds[0],
-            batch=seeds,
-            steps=steps,
-            guidance_scale=guidance_scale,
+            batch=batches[0],
+            steps=asked.steps,
+            guidance_scale=scale,
             width=width,
             height=height,
             scheduler=scheduler_recipe(pipe.scheduler),
@@ -185,7 +193,7 @@ def draw(
         )
         for number, batch in enumerate(batches):
             report = _counting(on_step, number, len(batches))
-            recipe = replace(shared, batch=batch)
+            recipe = replace(shared, seed=batch[0], batch=batch)
             done.append(_draw_batch(pipe, recipe, methods, subjects, boxes, report))
             if on_batch is not None:
                 on_batch(done[-1])
@@ -294,7 +302,7 @@ def loaded_model(model: Model, dtype: str | None = None, device: str | None = No
         )
     else:
         # The weights of an object may have changed since they were read from anywhere.
-        loaded = Loaded(model, ModelRecipe((_name_of(model) or "")[:1_000]))
+        loaded = Loaded(model, ModelRecipe((_name_of(model) or "")[:1_000], None, None))
     pipe = loaded.pipe
     takes = inspect.signature(pipe.__call__).parameters
     needed = {"prompt", "height", "width", "callback_on_step_end"}

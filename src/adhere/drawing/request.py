@@ -4,98 +4,79 @@ from __future__ import annotations
 
 import copy
 import math
-import numbers
-import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from adhere.drawing.recipe import LARGEST_BATCH, LARGEST_SEED, LONGEST_TEXT
+from annotated_types import Ge, Le, MaxLen, MinLen
+
 from adhere.subjects.text import check_prompt, check_text
+from adhere.typed import NonNegative, PositiveCount, typed
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
+LONGEST_TEXT = 10_000
+LARGEST_SEED = 2**63 - 1
+LARGEST_BATCH = 64
 MOST_SEEDS = 1_000
 # A side this many times the one that the model was trained at is a slip of the keyboard.
 _LARGEST_FACTOR = 8
 
-
-def is_whole(value: object) -> bool:
-    """Whether a value is a whole number, of Python or of NumPy."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+Seed = Annotated[int, Ge(0), Le(LARGEST_SEED)]
 
 
-def checked_prompts(prompt: object, negative_prompt: object) -> tuple[str, str]:
-    """Both prompts as texts; no negative one is an empty one.
+@typed
+class Sampling:
+    """How images are sampled.
+
+    Attributes:
+        subjects: what the image must hold; None finds it in the prompt.
+        boxes: places of subjects by their word, each (left, top, right, bottom) in fractions of
+            the image.
+        seeds: one image each.
+        steps: of sampling.
+        guidance_scale: of classifier-free guidance; None takes the pipeline's.
+        negative_prompt: what guidance leads away from.
+        size: width and height in pixels; None takes the model's.
+        scheduler: ddim, ddpm, dpm++2m, dpm++2m-sde, euler, euler-a, heun, lcm, pndm or unipc, or
+            a scheduler of diffusers; None takes the model's.
+        batch_size: how many images are sampled together.
+    """
+
+    subjects: Any = None
+    boxes: Any = None
+    seeds: Annotated[tuple[Seed, ...], MinLen(1), MaxLen(MOST_SEEDS)] = (0,)
+    steps: PositiveCount = 50
+    guidance_scale: NonNegative | None = None
+    negative_prompt: Annotated[str, MaxLen(LONGEST_TEXT)] = ""
+    size: Any = None
+    scheduler: Any = None
+    batch_size: Annotated[int, Ge(1), Le(LARGEST_BATCH)] = 4
+
+    def __post_init__(self) -> None:
+        check_text(self.negative_prompt, "negative prompt")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(
+                f"`seeds` has a seed twice in {list(self.seeds)}; each seed is one image."
+            )
+
+
+def checked_prompt(prompt: object) -> str:
+    """The prompt.
 
     Raises:
         ValueError: an empty prompt, what is no text, or a text that is too long.
     """
     check_prompt(prompt)
-    texts = str(prompt), "" if negative_prompt is None else negative_prompt
-    check_text(texts[1], "negative prompt")
-    if max(map(len, texts)) > LONGEST_TEXT:  # type: ignore[arg-type]
-        raise ValueError(f"A prompt is longer than {LONGEST_TEXT} characters; shorten it.")
-    return texts  # type: ignore[return-value]
+    if len(str(prompt)) > LONGEST_TEXT:
+        raise ValueError(f"The prompt is longer than {LONGEST_TEXT} characters; shorten it.")
+    return str(prompt)
 
 
-def checked_seeds(seeds: Any) -> tuple[int, ...]:  # noqa: ANN401
-    """One seed or several as a tuple.
-
-    Raises:
-        ValueError: none, too many, one twice, or what is no seed.
-    """
-    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
-        seeds = [seeds]
-    given = tuple(seeds)
-    if not 0 < len(given) <= MOST_SEEDS:
-        raise ValueError(f"Got {len(given)} seeds; give from 1 to {MOST_SEEDS}.")
-    for seed in given:
-        if not is_whole(seed) or not 0 <= seed <= LARGEST_SEED:
-            raise ValueError(f"Got seed {seed!r}; give whole numbers from 0 to 2**63 - 1.")
-    checked = tuple(operator.index(seed) for seed in given)
-    if len(set(checked)) < len(checked):
-        raise ValueError(f"Got a seed twice in {list(checked)}; each seed is one picture.")
-    return checked
-
-
-def checked_steps(steps: Any) -> int:  # noqa: ANN401
-    """How many steps to sample with; a pipeline's scheduler may allow fewer.
-
-    Raises:
-        ValueError: no whole number from 1 on.
-    """
-    if not is_whole(steps) or steps < 1:
-        raise ValueError(f"Got {steps!r} steps; give a whole number from 1 on.")
-    return operator.index(steps)
-
-
-def checked_scale(guidance_scale: Any) -> float | None:  # noqa: ANN401
-    """The scale of classifier-free guidance, or None for the pipeline's.
-
-    Raises:
-        ValueError: no finite number from 0 on.
-    """
-    if guidance_scale is None:
-        return None
-    is_number = isinstance(guidance_scale, numbers.Real) and not isinstance(guidance_scale, bool)
-    scale = float(guidance_scale) if is_number else math.nan
-    if not 0 <= scale < math.inf:
-        raise ValueError(f"Got guidance scale {guidance_scale!r}; give a number from 0 on.")
-    return scale
-
-
-def checked_batch_size(batch_size: Any) -> int:  # noqa: ANN401
-    """How many pictures to sample together.
-
-    Raises:
-        ValueError: no whole number within the limits.
-    """
-    if not is_whole(batch_size) or not 1 <= batch_size <= LARGEST_BATCH:
-        raise ValueError(
-            f"Got batch size {batch_size!r}; give a whole number from 1 to {LARGEST_BATCH}."
-        )
-    return operator.index(batch_size)
+def as_seeds(seeds: object) -> object:
+    """One seed or several as a tuple, to be checked."""
+    is_list = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    return tuple(seeds) if is_list else (seeds,)  # type: ignore[arg-type]
 
 
 def checked_size(pipe: DiffusionPipeline, size: Any) -> tuple[int, int]:  # noqa: ANN401
@@ -119,9 +100,10 @@ def checked_size(pipe: DiffusionPipeline, size: Any) -> tuple[int, int]:  # noqa
     multiple = math.lcm(multiple, 8)
     sides = tuple(size) if isinstance(size, tuple | list) else ()
     if len(sides) == 2 and all(
-        is_whole(side) and multiple <= side <= largest and side % multiple == 0 for side in sides
+        type(side) is int and multiple <= side <= largest and side % multiple == 0
+        for side in sides
     ):
-        return operator.index(sides[0]), operator.index(sides[1])
+        return sides[0], sides[1]
     got = "x".join(map(str, sides)) if len(sides) == 2 else repr(size)
     raise ValueError(
         f"Got size {got}; give a width and a height that are multiples of {multiple}, at most "

@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from adhere.drawing.recipe import (
-    LARGEST_SEED,
     MethodRecipe,
     ModelRecipe,
     Recipe,
     SchedulerRecipe,
     from_json,
 )
+from adhere.drawing.request import LARGEST_SEED
 from adhere.errors import unknown
 from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
 from adhere.methods import METHODS, Method

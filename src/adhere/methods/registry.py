@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import field, fields, is_dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from adhere.errors import unknown
 from adhere.methods.base import LatentMethod, Method
 from adhere.methods.watch import Watch
 from adhere.methods.weighted_sum import WeightedSum
-from adhere.typed import value_of
+from adhere.typed import Name, Stored, typed, value_of
 
 WEIGHT = "weight in the sum"
 """Of a term of a sum, in a recipe; no parameter can have such a name."""
@@ -35,12 +35,12 @@ def _found() -> Iterator[type[Method]]:
 METHODS: Mapping[str, type[Method]] = MappingProxyType({kind.name: kind for kind in _found()})
 
 
-@dataclass(frozen=True)
+@typed
 class MethodRecipe:
     """A method's name and all its parameters, as JSON has them."""
 
-    name: str
-    parameters: Mapping[str, object] = field(default_factory=dict)
+    name: Name
+    parameters: Mapping[Name, Stored] = field(default_factory=dict)
 
 
 def make(
