@@ -13,8 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+import adhere.drawing
 import toys
-from adhere.cli import compare, main, one_line
+from adhere.cli import main, one_line
 from adhere.cli.printing import printable
 from adhere.cli.values import seeds
 from adhere.drawing import draw, redraw
@@ -26,7 +27,7 @@ from doors import PROMPT, copied, saved
 from test_recipe import RECIPE
 
 EXCITE = ["--method", "attend-and-excite"]
-QUICK = [*EXCITE, "--steps", "3", "--max-refinements", "1"]
+QUICK = [*EXCITE, "--steps", "3", "--set", "max_refinements=1"]
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_draw_takes_everything_that_python_takes(shell):
         *("draw", PROMPT, "--model", saved(), "--out", "here", "--method", "divide-and-bind"),
         *("--subjects", "frog,2", "--guidance-scale", "4", "--negative-prompt", "-dark"),
         *("--size", "40x32", "--scheduler", "euler-a", "--dtype", "float32", "--device", "cpu"),
-        *("--refine-at", "0:0.01"),
+        *("--set", "refine_at=0:0.01"),
         *("--batch-size", "1", "--seed", "7", "--steps", "2", "--official"),
     )
     assert status == 0
@@ -84,35 +85,55 @@ def test_plain_pictures_have_no_method(shell):
 @pytest.mark.parametrize("method", ["attend-and-excite", "token-reweighting"])
 def test_a_window_without_a_step_is_told(shell, method):
     words = ["draw", PROMPT, "--model", saved(), "--method", method, "--steps", "1"]
-    status, out, _ = shell(*words, "--stop", "0")
+    status, out, _ = shell(*words, "--set", "stop=0")
     assert status == 0 and "nothing was nursed, as no step lies between" in out[0]
-    _, out, _ = shell(*words, "--stop", "1")
+    _, out, _ = shell(*words, "--set", "stop=1")
     assert "nothing" not in out[0]
 
 
 def test_two_methods_and_whose_parameter_is_whose(shell):
     both = ["--method", "attend-and-excite,token-reweighting", "--model", saved()]
     status, out, _ = shell(
-        "draw", PROMPT, *both, *QUICK[2:], "--alpha", "2", "--token-reweighting.stop", "0.4"
+        "draw",
+        PROMPT,
+        *both,
+        *QUICK[2:],
+        "--set",
+        "alpha=2",
+        "--set",
+        "token-reweighting.stop=0.4",
     )
     assert status == 0
     excite, reweighting = read_recipe(out[0].split("  ")[0]).methods
     assert excite.parameters["stop"] == 0.5
     assert reweighting.parameters["alpha"] == 2.0 and reweighting.parameters["stop"] == 0.4
-    status, _, [line] = shell("draw", PROMPT, *both, "--stop", "0.4")
-    assert status == 2 and "--attend-and-excite.stop or --token-reweighting.stop" in line
+    status, _, [line] = shell("draw", PROMPT, *both, "--set", "stop=0.4")
+    assert (
+        status == 2
+        and "--set attend-and-excite.stop=VALUE or --set token-reweighting.stop=VALUE" in line
+    )
+
+
+def test_boxes_are_given_by_word_and_kept(shell):
+    words = ["draw", PROMPT, "--model", saved(), "--boxes", "cat=0,0,.5,1; frog=.5,0,1,1"]
+    status, out, err = shell(*words, *QUICK)
+    assert (status, err) == (0, [])
+    path = out[0].split("  ")[0]
+    boxes = {s.text: s.box for s in read_recipe(path).subjects}
+    assert boxes == {"cat": (0.0, 0.0, 0.5, 1.0), "frog": (0.5, 0.0, 1.0, 1.0)}
+    assert "identical" in shell("redraw", path)[1][0]
 
 
 def test_again_is_identical(shell, tmp_path):
     _, out, _ = shell("draw", PROMPT, "--model", saved(), "--seeds", "0-1", *QUICK)
     path = out[1].split("  ")[0]
-    status, again, err = shell("draw", "--again", path, "--out", "again")
+    status, again, err = shell("redraw", path, "--out", "again")
     assert (status, err) == (0, [])
     assert again == [f"again/{os.path.basename(path)}  identical to {os.path.basename(path)}"]
     assert (tmp_path / "again" / os.path.basename(path)).read_bytes() == (
         tmp_path / path
     ).read_bytes()
-    assert shell("draw", "--again", path)[1] == [f"{path}  identical to {os.path.basename(path)}"]
+    assert shell("redraw", path)[1] == [f"{path}  identical to {os.path.basename(path)}"]
 
 
 def test_again_says_what_differs(shell, tmp_path):
@@ -122,7 +143,7 @@ def test_again_says_what_differs(shell, tmp_path):
     older = replace(recipe, environment=recipe.environment | {"torch": "1.0"}, steps=2)
     with Image.open(path) as picture:
         changed = save_picture(picture, older, tmp_path)
-    status, out, err = shell("draw", "--again", changed)
+    status, out, err = shell("redraw", changed)
     assert status == 0
     assert "warning: drawn with torch 1.0, now" in err[0]
     assert "differs from" in out[0]
@@ -134,7 +155,7 @@ def test_again_decodes_the_picture_before_it_draws(shell, tmp_path):
     data = path.read_bytes()
     # Text chunks stay whole; the pixels after them do not.
     path.write_bytes(data[: data.index(b"IDAT") + 40])
-    status, out, [line] = shell("draw", "--again", path, "--out", "again")
+    status, out, [line] = shell("redraw", path, "--out", "again")
     assert status == 2 and out == [] and "broken PNG" in line
     assert not (tmp_path / "again").exists()
 
@@ -145,7 +166,7 @@ def test_a_sheet_carries_the_recipes_of_its_pictures(shell, tmp_path):
     with Image.open(tmp_path / out[-1]) as sheet:
         recipes = [from_json(json.dumps(one)) for one in json.loads(sheet.info[SHEET_CHUNK])]
     assert [(r.seed, len(r.methods)) for r in recipes] == [(0, 0), (1, 0), (0, 1), (1, 1)]
-    status, _, [line] = shell("draw", "--again", tmp_path / out[-1])
+    status, _, [line] = shell("redraw", tmp_path / out[-1])
     assert status == 2 and "is a sheet of several pictures" in line
 
 
@@ -159,7 +180,7 @@ def test_again_loads_no_model_on_the_word_of_a_picture(shell, tmp_path):
         replace(RECIPE, model=replace(RECIPE.model, name="a/b")),
         tmp_path,
     )
-    status, _, [line] = shell("draw", "--again", path)
+    status, _, [line] = shell("redraw", path)
     assert status == 2 and "say which model to load" in line
 
 
@@ -234,7 +255,7 @@ def test_an_interrupted_comparison_keeps_what_is_finished(shell, tmp_path, monke
             raise KeyboardInterrupt
         return draw(*given, method=method, **others)
 
-    monkeypatch.setattr(compare, "draw", interrupted)
+    monkeypatch.setattr(adhere.drawing, "draw", interrupted, raising=False)
     words = ["compare", PROMPT, "--model", saved(), "--steps", "2"]
     status, out, [line] = shell(*words, "--methods", "token-reweighting,divide-and-bind")
     assert status == 130 and [told.split()[0] for told in out] == ["plain", "token-reweighting"]
@@ -246,7 +267,7 @@ def test_the_models_own_numbers_are_told(shell, tmp_path):
     [numbers] = [v for k, v in stated_numbers("mini").items() if k == "attend-and-excite"]
     told = shell("methods")[1]
     own = told[told.index("  On the bundled model, where not said otherwise:") + 1]
-    assert own.strip().startswith("--") and all(k.replace("_", "-") in own for k in numbers)
+    assert all(f"{name}=" in own for name in numbers)
     folder = copied(tmp_path)
     (folder / "methods.json").write_text('{"token-reweighting": {"alpha": 2.0}}')
     words = ["compare", PROMPT, "--model", folder, "--steps", "2"]
@@ -272,7 +293,7 @@ def test_methods_lists_every_parameter(shell):
     for name, method in METHODS.items():
         assert name in text
         for parameter in method.__dataclass_fields__:
-            assert f"--{parameter.replace('_', '-')} " in text
+            assert f"{parameter}=" in text
     assert max(map(len, out)) < 100
 
 
@@ -298,7 +319,7 @@ def test_help_and_usage_errors_import_no_torch():
 MISTAKES = {
     "empty prompt": (["draw", ""], "prompt is empty"),
     "blank prompt": (["compare", "  \n"], "prompt is empty"),
-    "no prompt": (["draw"], "give a prompt"),
+    "no prompt": (["draw"], "Missing argument 'PROMPT'"),
     "no command": ([], "COMMAND"),
     "no subject": (["draw", "and of the"], "No noun was found.*1 and, 2 of"),
     "absent subject": (["draw", PROMPT, "--subjects", "dog"], "dog.*2 cat, 3 and"),
@@ -312,15 +333,19 @@ MISTAKES = {
         ["draw", PROMPT, "--method", "attend-and-excite,divide-and-bind"],
         "2 methods that move latents",
     ),
-    "parameter": (["draw", PROMPT, *EXCITE, "--stepsize", "3"], "mean '--step-size'"),
-    "option": (["draw", PROMPT, "--sedes", "3"], "mean '--seeds'"),
+    "parameter": (["draw", PROMPT, *EXCITE, "--set", "stepsize=3"], "mean 'step_size'"),
+    "parameter as an option": (
+        ["draw", PROMPT, *EXCITE, "--stepsize", "3"],
+        "mean --set step_size=",
+    ),
+    "option": (["draw", PROMPT, "--sedes", "3"], "mean --seeds"),
     "switch": (["draw", PROMPT, "--offical"], "did you mean --official"),
     "compare option": (["compare", PROMPT, "--sedes", "3"], "did you mean --seeds"),
-    "value": (["draw", PROMPT, *EXCITE, "--step-size", "big"], "must be a number"),
-    "twice": (["draw", PROMPT, "--stop", "1", "--stop", "0.5"], "--stop is given twice"),
+    "value": (["draw", PROMPT, *EXCITE, "--set", "step_size=big"], "must be a number"),
+    "twice": (["draw", PROMPT, "--set", "stop=1", "--set", "stop=0.5"], "--set gives stop twice"),
     "seeds twice": (["draw", PROMPT, "--seed", "1", "--seeds", "2"], "--seeds? is given twice"),
-    "plain with": (["draw", PROMPT, "--plain", "--stop", "1"], "--plain has no method"),
-    "none with": (["draw", PROMPT, "--method", "none", "--stop", "1"], "no method to have it"),
+    "plain with": (["draw", PROMPT, "--plain", "--set", "stop=1"], "--plain has no method"),
+    "none with": (["draw", PROMPT, "--method", "none", "--set", "stop=1"], "no method to have it"),
     "scheduler": (["draw", PROMPT, "--scheduler", "dpm2m"], r"mean 'dpm\+\+2m'"),
     "dtype": (["draw", PROMPT, "--dtype", "float8"], "unknown dtype"),
     "device": (["draw", PROMPT, "--device", "cuda:77"], "unknown device"),
@@ -333,14 +358,14 @@ MISTAKES = {
     "backwards": (["draw", PROMPT, "--seeds", "3-1"], "runs backwards"),
     "many seeds": (["draw", PROMPT, "--seeds", "0-99999999"], "more than 1000"),
     "large seed": (["draw", PROMPT, "--seeds", "9999999999999999999"], "largest seed"),
-    "negative steps": (["draw", PROMPT, "--steps", "-5"], "whole number from 1"),
-    "no steps": (["draw", PROMPT, "--steps", "0"], "whole number from 1"),
+    "negative steps": (["draw", PROMPT, "--steps", "-5"], "`steps` must be >= 1, got -5"),
+    "no steps": (["draw", PROMPT, "--steps", "0"], "`steps` must be >= 1, got 0"),
     "many steps": (["draw", PROMPT, "--steps", "1001"], "1000 timesteps"),
-    "guidance": (["draw", PROMPT, "--guidance-scale", "nan"], "no number from 0"),
-    "batch": (["draw", PROMPT, "--batch-size", "0"], "whole number from 1"),
+    "guidance": (["draw", PROMPT, "--guidance-scale", "nan"], "must be a finite number, got nan"),
+    "batch": (["draw", PROMPT, "--batch-size", "0"], "`batch_size` must be >= 1, got 0"),
     "nothing like it": (["tokens", PROMPT, "--xyzzy=3"], "--xyzzy is no option"),
-    "no value": (["draw", PROMPT, "--out"], "--out: expected one argument"),
-    "option for value": (["draw", PROMPT, "--out", "--plain"], "--out: expected one argument"),
+    "no value": (["draw", PROMPT, "--out"], "--out needs a value"),
+    "option for value": (["draw", PROMPT, "--out", "--plain"], "--out needs a value"),
     "switch with value": (["draw", PROMPT, "--plain=3"], "--plain"),
     "no folder": (["draw", PROMPT, "--out", ""], "--out is empty"),
     "train": (["train", "--folder", "x"], "run `python -m training mini --folder runs/mini`"),
@@ -361,7 +386,7 @@ MISTAKES = {
         "--official, but no method",
     ),
     "one method twice": (
-        ["draw", PROMPT, "--method", "token-reweighting,token-reweighting", "--alpha", "2"],
+        ["draw", PROMPT, "--method", "token-reweighting,token-reweighting", "--set", "alpha=2"],
         "the method token-reweighting twice",
     ),
     "compared twice": (
@@ -369,32 +394,42 @@ MISTAKES = {
         "the method divide-and-bind twice",
     ),
     "another method's": (
-        ["draw", PROMPT, "--token-reweighting.alpha", "2"],
-        "but the method is emergent-layout; add token-reweighting to --method",
+        ["draw", PROMPT, "--set", "token-reweighting.alpha=2"],
+        "but the method is emergent-layout; add --method token-reweighting",
     ),
     "steps for fractions": (
-        ["draw", PROMPT, *EXCITE, "--refine-at", "0:0.05,10:0.5"],
+        ["draw", PROMPT, *EXCITE, "--set", "refine_at=0:0.05,10:0.5"],
         "at fractions of the loop",
     ),
     "half a character": (["draw", "a caf\udcc3"], "give text in UTF-8"),
     "half of a negative one": (["draw", PROMPT, "--negative-prompt", "\udcc3"], "in UTF-8"),
     "half of a subject": (["tokens", PROMPT, "--subjects", "\udcc3"], "in UTF-8"),
-    "again with": (["draw", PROMPT, "--again", "x.png"], "leave out prompt"),
+    "old again": (["draw", "--again", "x.png"], "adhere redraw PNG"),
+    "old parameter": (["draw", PROMPT, "--step-size", "10"], "say --set step_size=VALUE"),
+    "old parameter of one": (
+        ["draw", PROMPT, "--token-reweighting.stop=0.4"],
+        "say --set token-reweighting.stop=VALUE",
+    ),
+    "no setting": (["draw", PROMPT, "--set", "10"], "give NAME=VALUE"),
+    "no box": (["draw", PROMPT, "--boxes", "cat=1,2"], "WORD=LEFT,TOP,RIGHT,BOTTOM"),
+    "a box twice": (["draw", PROMPT, "--boxes", "cat=0,0,1,1;cat=0,0,1,1"], "two boxes"),
+    "a box outside": (["draw", PROMPT, "--boxes", "cat=0,0,2,1"], "in fractions of the image"),
+    "a box of nothing": (["draw", PROMPT, "--boxes", "dog=0,0,1,1"], "dog"),
     "none and another": (["draw", PROMPT, "--method", "none,attend-and-excite"], "alone"),
     "compare a subject that is not there": (
         ["compare", PROMPT, "--subjects", "dog", "--steps", "2"],
         "'dog' is not in the prompt",
     ),
-    "again with more": (["draw", "--again", "x.png", "--steps", "3"], "leave out --steps"),
-    "again nothing": (["draw", "--again", "x.png"], "'x.png': No such file"),
-    "again no picture": (["draw", "--again", __file__], "no PNG"),
+    "again with more": (["redraw", "x.png", "--steps", "3"], "--steps is no option"),
+    "again nothing": (["redraw", "x.png"], "'x.png': No such file"),
+    "again no picture": (["redraw", __file__], "no PNG"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_gets_one_line(shell, tmp_path, mistake):
     words, message = MISTAKES[mistake]
-    takes_model = words and words[0] in ("draw", "compare", "tokens") and "--again" not in words
+    takes_model = words and words[0] in ("draw", "compare", "tokens")
     model = ["--model", saved()] if takes_model else []
     status, out, err = shell(*words, *model)
     assert status == 2 and out == []

@@ -30,8 +30,10 @@ import pytest
 import adhere
 import toys
 from adhere import errors
-from adhere.cli.arguments import _build, parse
-from adhere.cli.choosing import chosen_methods
+from adhere.cli import VERBS
+from adhere.cli.choosing import Chosen, chosen_methods
+from adhere.cli.command import Verbs
+from adhere.cli.evaluate_arguments import _build, parse
 from families import FAMILIES
 
 ROOT = Path(__file__).parents[1]
@@ -164,9 +166,22 @@ def test_every_command_parses(page):
             words = shlex.split(command, comments=True)
             if not words or Path(words[0]).name != "adhere" or "--help" in words:
                 continue
-            arguments = parse(words[1:])
-            if arguments.verb in ("draw", "maps") and arguments.prompt is not None:
-                chosen_methods(arguments)
+            if words[1] == "evaluate":
+                parse(words[1:])
+                continue
+            verb = parsed(words[1:])
+            if verb.command.name in ("draw", "maps"):
+                given = {n: verb.params[n] for n in ("method", "set", "official", "plain")}
+                chosen = Chosen(**{n: v for n, v in given.items() if v})
+                chosen_methods(chosen, verb.params["model"] or "mini")
+
+
+def parsed(words):
+    """The context of a verb."""
+    root = Verbs(VERBS, name="adhere")
+    context = root.make_context("adhere", list(words))
+    name, command, rest = root.resolve_command(context, list(words))
+    return command.make_context(name, rest, parent=context, resilient_parsing=len(words) == 1)
 
 
 def tables():
@@ -226,14 +241,19 @@ def test_the_index_lists_every_page():
 
 def test_the_command_line_page_has_every_command_and_option():
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
-    _, verbs = _build()
+    _, parts = _build()
     options = {
         option
-        for verb in verbs.values()
-        for action in verb._actions
+        for part in parts.values()
+        for action in part._actions
         for option in action.option_strings
         if option.startswith("--")
     }
+    verbs = [verb for verb in VERBS if verb != "evaluate"]
+    for verb in verbs:
+        for parameter in parsed([verb]).command.params:
+            options |= {option for option in parameter.opts if option.startswith("--")}
+    verbs += ["evaluate", *parts]
     assert {verb for verb in verbs if f"\n## `adhere {verb}`\n" in page} == {*verbs}
     assert {option for option in options if option not in page} == set()
 

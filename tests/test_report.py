@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import adhere
-from adhere.cli.arguments import parse
+from adhere.cli.evaluate_arguments import parse
 from adhere.cli.evaluate_conditions import conditions
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted

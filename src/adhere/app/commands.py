@@ -47,7 +47,7 @@ def shell_line(
     prompt: str, method: str, parameters: Mapping[str, object], options: Mapping[str, Any]
 ) -> str:
     """A command `adhere draw`."""
-    words = {"method": method, **{k: text_of(v) for k, v in parameters.items()}}
+    words = {"method": method}
     for name, value in options.items():
         if name == "subjects":
             names = [one if isinstance(one, tuple) else (one,) for one in value]
@@ -58,6 +58,7 @@ def shell_line(
         else:
             words[name] = "x".join(map(str, value)) if name == "size" else text_of(value)
     given = [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
+    given += [f"--set={name}={text_of(value)}" for name, value in parameters.items()]
     return shlex.join(["adhere", "draw", *given, "--", prompt])
 
 

@@ -8,18 +8,47 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 
-from adhere.cli.arguments import parse
+import typer
+
+from adhere import __version__
+from adhere.cli.command import Verbs
+from adhere.cli.former import new_form
 from adhere.cli.printing import printable
 from adhere.errors import AdhereError
 
-# Former commands, and what to run instead.
-_MOVED = {
-    "train": "the training is no part of the package any more: in a copy of the repository, run "
-    "`python -m training mini --folder runs/mini`",
+VERBS = {
+    "draw": ("adhere.cli.draw:draw", "Draw a prompt."),
+    "redraw": ("adhere.cli.redraw:redraw", "Draw an image again from the recipe inside it."),
+    "compare": ("adhere.cli.compare:compare", "Draw it with every method, on one sheet."),
+    "tokens": ("adhere.cli.tokens:tokens", "List the tokens and subjects of a prompt."),
+    "maps": ("adhere.cli.maps:maps", "Show where the attention of each subject is."),
+    "methods": ("adhere.cli.methods:methods", "List methods and their parameters."),
+    "cite": ("adhere.cli.cite:cite", "Print the BibTeX of methods."),
+    "app": ("adhere.cli.app:app", "Serve a page on which to draw."),
+    "calibrate": ("adhere.cli.calibrate:calibrate", "Find a model's parameters of methods."),
+    "tune": ("adhere.cli.tune:tune", "Search a method's parameters."),
+    "evaluate": ("adhere.cli.evaluate_arguments:app", "Compare methods on sets of prompts."),
 }
+"""Verb to its typer app or function, and a summary. A new verb is one line here."""
+
+_INTRODUCTION = """\
+Make text-to-image models draw everything that the prompt asks for.
+
+\b
+  adhere draw "a cat and a frog"                 one image, nursed, on the bundled model
+  adhere draw "a cat and a frog" --plain         the same without nursing, to compare
+  adhere compare "a cat and a frog" --seeds 0-3  every method on the same seeds, on one sheet
+  adhere methods                                 the methods and their parameters
+  adhere app                                     all of this in a browser
+
+The bundled model needs no download. For another, give --model a folder in diffusers' layout or
+an id on the Hugging Face hub.
+
+Every verb takes --help, and --debug, which shows tracebacks and all warnings. adhere --version
+prints the version.
+"""
 _PACKAGE = str(Path(__file__).parent.parent)
 
 
@@ -37,35 +66,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         with suppress(AttributeError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] in _MOVED:
-        return _tell(_MOVED[words[0]], 2)
+    end = words.index("--") if "--" in words else len(words)
+    debug = "--debug" in words[:end]
+    words = [word for word in words[:end] if word != "--debug"] + words[end:]
+    if words == ["--version"]:
+        print(f"adhere {__version__}")
+        return 0
+    root = Verbs(VERBS, name="adhere", help=_INTRODUCTION)
     try:
-        arguments = parse(words)
-    except SystemExit as end:
-        return int(end.code or 0)
-    try:
-        with _quiet(arguments.debug):
-            import_module(f"adhere.cli.{arguments.verb}").run(arguments)
+        with _quiet(debug), root.make_context("adhere", words) as context:
+            root.invoke(context)
+    except typer.Exit as end_of_command:
+        return end_of_command.exit_code
+    except SystemExit as end_of_command:
+        return int(end_of_command.code or 0)
     except KeyboardInterrupt as interrupt:
-        usual = "interrupted; pictures named above are whole, and nothing else was kept"
+        usual = "interrupted; images named above are whole, and nothing else was kept"
         return _tell(str(interrupt) or usual, 130)
     except BrokenPipeError:
         # Whoever read our output has read enough; what is left of it has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if arguments.debug:
+        if debug:
             traceback.print_exc()
-        is_known = isinstance(error, AdhereError | ValueError | OSError)
-        if is_known:
-            return _tell(one_line(error), 2)
-        if type(error).__name__ == "OutOfMemoryError":
-            return _tell("out of memory: give a smaller --size or --batch-size", 2)
-        return _tell(
-            f"unexpected {type(error).__name__}: {one_line(error)} (--debug shows where; please "
-            "report it)",
-            1,
-        )
+        return _told(error)
     return 0
 
 
@@ -74,6 +99,24 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename!r}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _told(error: Exception) -> int:
+    """Prints an error, and gives the exit status."""
+    if hasattr(error, "format_message"):
+        # Of the parser: the words are wrong.
+        command = getattr(getattr(error, "ctx", None), "command_path", "adhere")
+        told = new_form(command, error) or " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        return _tell(f"{told.rstrip('.')} (see {command} --help)", 2)
+    if isinstance(error, AdhereError | ValueError | OSError):
+        return _tell(one_line(error), 2)
+    if type(error).__name__ == "OutOfMemoryError":
+        return _tell("out of memory: give a smaller --size or --batch-size", 2)
+    return _tell(
+        f"unexpected {type(error).__name__}: {one_line(error)} (--debug shows where; please "
+        "report it)",
+        1,
+    )
 
 
 def _tell(message: str, status: int) -> int:

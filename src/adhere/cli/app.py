@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
+from adhere.cli.choosing import Source
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Serves the page until it is interrupted."""
+def app(*, source: Source, host: str = "127.0.0.1", port: int = 7860) -> None:
+    """Serve a page on which to draw, correct subjects and compare, until Ctrl-C.
+
+      adhere app
+      adhere app --model stable-diffusion-v1-5/stable-diffusion-v1-5 --port 8000
+
+    Args:
+        source: what draws, and on what machine.
+        host: address to listen at; 0.0.0.0 for other machines too.
+        port: of the address.
+    """
     from adhere.app import serve
     from adhere.cli.choosing import hush
 
-    hush(arguments.debug)
-    serve(
-        arguments.model or "mini",
-        host=arguments.host or "127.0.0.1",
-        port=arguments.port or 7860,
-        dtype=arguments.dtype,
-        device=arguments.device,
-    )
+    hush()
+    serve(source.model, host=host, port=port, dtype=source.dtype, device=source.device)

@@ -1,73 +1,111 @@
-"""From the words of the command line to methods, models and the arguments of `draw`."""
+"""From the words of the command line to methods and models."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adhere.drawing import DEFAULT_METHOD
-from adhere.drawing.loading import DTYPES, MINI, SCHEDULERS, Loaded, load
-from adhere.drawing.stated import method_named
-from adhere.errors import unknown
-from adhere.methods import Method, with_parameters
+from adhere.typed import typed
+
+if TYPE_CHECKING:
+    from adhere.drawing.loading import Loaded
+    from adhere.methods import Method
 
 BATCH_SIZE = 4
 STEPS = 50
 
 
-def chosen_methods(arguments: argparse.Namespace) -> list[Method]:
-    """The methods asked for, with their parameters; none for a plain picture.
+@typed
+class Chosen:
+    """What nurses.
+
+    Attributes:
+        method: the name of a method, once for each: one may move latents, others edit attention;
+            none for an image without nursing. Without it, emergent-layout.
+        set: a method's parameter, as in step_size=10 or refine_at=0:0.05,0.2:0.5, once for each;
+            METHOD.NAME=VALUE where two methods have it. `adhere methods` lists them.
+        official: the behaviour of the authors' code where it differs.
+        plain: no nursing.
+    """
+
+    method: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
+    official: bool = False
+    plain: bool = False
+
+    def __post_init__(self) -> None:
+        if self.plain and (self.method or self.set or self.official):
+            raise ValueError("--plain has no method, official or not, and no parameters of one.")
+
+
+@typed
+class Source:
+    """What draws, and on what machine.
+
+    Attributes:
+        model: mini (bundled), a folder in diffusers' layout, or a hub id such as
+            owner/name@revision.
+        dtype: float32, bfloat16 or float16; float16 on a GPU without it, else float32.
+        device: cpu, cuda, cuda:1 or mps; a GPU without it, where there is one.
+    """
+
+    model: str = "mini"
+    dtype: str | None = None
+    device: str | None = None
+
+
+def chosen_methods(chosen: Chosen, model: str) -> list[Method]:
+    """The methods asked for, with their parameters; none for an image without nursing.
 
     Raises:
         ValueError: an unknown method or parameter, or one that two methods have.
     """
-    names = arguments.method or [DEFAULT_METHOD]
-    if arguments.plain or names == ["none"]:
+    from adhere.drawing import DEFAULT_METHOD
+    from adhere.drawing.stated import method_named
+    from adhere.methods import with_parameters
+
+    names = [name.strip() for text in chosen.method for name in text.split(",")]
+    names = names or [DEFAULT_METHOD]
+    if chosen.plain or names == ["none"]:
         names = []
-    if arguments.official and not names:
+    if chosen.official and not names:
         raise ValueError("Got --official, but no method to have an official form; leave it out.")
     check_once(names)
     if "none" in names:
-        raise ValueError(
-            f"Got the methods {', '.join(names)}; none goes with no other: leave it out, or give "
-            "it alone for a plain picture."
-        )
-    model = arguments.model or MINI
-    methods = [method_named(name, official=arguments.official, model=model) for name in names]
-    for said, text in arguments.settings:
-        number, name = _owner(methods, said, arguments.options)
+        raise ValueError("`none` cannot be combined with other methods; give it alone.")
+    methods = [method_named(name, official=chosen.official, model=model) for name in names]
+    given: set[tuple[int, str]] = set()
+    for setting in chosen.set:
+        said, is_value, text = setting.partition("=")
+        if not is_value:
+            raise ValueError(f"Got --set {setting!r}; give NAME=VALUE, as in step_size=10.")
+        number, name = _owner(methods, said.strip())
+        if (number, name) in given:
+            raise ValueError(f"--set gives {name} twice; give it once.")
+        given.add((number, name))
         methods[number] = with_parameters(methods[number], {name: text})
     return methods
 
 
-def chosen_model(arguments: argparse.Namespace) -> Loaded:
+def chosen_model(source: Source, scheduler: object = None) -> Loaded:
     """The model asked for, loaded.
 
     Raises:
         ValueError: see `adhere.drawing.loading.load`; or an unknown scheduler, before loading.
     """
-    if arguments.scheduler is not None and arguments.scheduler not in SCHEDULERS:
-        raise unknown("scheduler", arguments.scheduler, SCHEDULERS)
-    if arguments.dtype is not None and arguments.dtype not in DTYPES:
-        raise unknown("dtype", arguments.dtype, DTYPES)
-    hush(arguments.debug)
-    return load(arguments.model or MINI, dtype=arguments.dtype, device=arguments.device)
+    from adhere.drawing.loading import SCHEDULERS, load
+    from adhere.errors import unknown
+
+    if scheduler is not None and scheduler not in SCHEDULERS:
+        raise unknown("scheduler", str(scheduler), SCHEDULERS)
+    hush()
+    return load(source.model, dtype=source.dtype, device=source.device)
 
 
-def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of `draw` that the command line gives, besides method and model."""
-    return {
-        "subjects": arguments.subjects,
-        "seeds": arguments.seeds or (0,),
-        "steps": arguments.steps or STEPS,
-        "guidance_scale": arguments.guidance_scale,
-        "negative_prompt": arguments.negative_prompt or "",
-        "size": arguments.size,
-        "scheduler": arguments.scheduler,
-        "batch_size": arguments.batch_size or BATCH_SIZE,
-    }
+def options_of(sampling: object) -> dict[str, Any]:
+    """Sampling as arguments of `draw`."""
+    return {one.name: getattr(sampling, one.name) for one in fields(sampling)}  # type: ignore[arg-type]
 
 
 def check_once(names: Sequence[str]) -> None:
@@ -81,7 +119,7 @@ def check_once(names: Sequence[str]) -> None:
         raise ValueError(f"Got the method {twice} twice; name it once.")
 
 
-def hush(debug: bool) -> None:
+def hush(debug: bool = False) -> None:
     """Keeps other libraries from talking, unless debugging."""
     if debug:
         return
@@ -93,30 +131,27 @@ def hush(debug: bool) -> None:
         library.utils.logging.disable_progress_bar()
 
 
-def _owner(methods: list[Method], said: str, options: Sequence[str]) -> tuple[int, str]:
+def _owner(methods: list[Method], said: str) -> tuple[int, str]:
     """Which method has a parameter, and the parameter's name."""
+    from adhere.errors import unknown
+
     prefix, _, name = said.rpartition(".")
-    prefix = prefix.replace("_", "-")
+    name = name.replace("-", "_")
     if not methods:
-        raise ValueError(f"Got {_option(said)}, but no method to have it; leave it out.")
+        raise ValueError(f"Got --set {said}, but no method to have it; leave it out.")
     candidates = [n for n, m in enumerate(methods) if prefix in ("", m.name)]
     if not candidates:
         chosen = " and ".join(m.name for m in methods)
         raise ValueError(
-            f"Got {_option(said)}, but the method is {chosen}; add {prefix} to --method, or leave "
-            "the option out."
+            f"Got --set {said}, but the method is {chosen}; add --method {prefix}, or leave "
+            "it out."
         )
     known = {n: [field.name for field in fields(methods[n])] for n in candidates}  # type: ignore[arg-type]
     owners = [n for n in candidates if name in known[n]]
     if not owners:
         kind = " and ".join(methods[n].name for n in candidates)
-        there = [_option(field) for own in known.values() for field in own]
-        raise unknown(f"option or parameter of {kind}", _option(said), there, also=options)
+        raise unknown(f"parameter of {kind}", name, [p for own in known.values() for p in own])
     if len(owners) > 1:
-        ways = " or ".join(f"--{methods[n].name}.{_option(name)[2:]}" for n in owners)
-        raise ValueError(f"Got {_option(said)}, which two methods have; say {ways}.")
+        ways = " or ".join(f"--set {methods[n].name}.{name}=VALUE" for n in owners)
+        raise ValueError(f"Got --set {name}, which two methods have; say {ways}.")
     return owners[0], name
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 
-from adhere.citation import cite
-from adhere.errors import unknown
-from adhere.methods import METHODS
+def cite(methods: list[str] | None = None) -> None:
+    """Print the BibTeX of the methods named, or of all.
 
+      adhere cite attend-and-excite
 
-def run(arguments: argparse.Namespace) -> None:
-    """Prints the entries of the methods named, or of all."""
-    for name in arguments.names:
+    Args:
+        methods: names of methods.
+    """
+    from adhere.citation import cite as bibtex_of
+    from adhere.errors import unknown
+    from adhere.methods import METHODS
+
+    for name in methods or ():
         if name not in METHODS:
             raise unknown("method", name, METHODS)
-    entries = cite(*(METHODS[name] for name in arguments.names or METHODS))
-    print(entries or f"{', '.join(arguments.names)} has no paper to cite.")
+    entries = bibtex_of(*(METHODS[name] for name in methods or METHODS))
+    print(entries or f"{', '.join(methods or ())} has no paper to cite.")

@@ -1,68 +1,80 @@
-"""`adhere compare`: plain and every method on the same seeds, on one sheet."""
+"""`adhere compare`: the baseline and every method on the same seeds, on one sheet."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adhere.cli.choosing import check_once, chosen_model, sampling
-from adhere.cli.progress import bar, say
-from adhere.drawing import Drawing, draw
-from adhere.drawing.loading import MINI
-from adhere.drawing.png import (
-    SHEET_CHUNK,
-    check_writable,
-    png,
-    save_bytes,
-    sheet_chunks,
-    slug,
-)
-from adhere.drawing.stated import method_named, stated_numbers
-from adhere.figures.sheet import Label, make_sheet
-from adhere.methods import METHODS, Method
-from adhere.subjects import find_subjects
+from adhere.cli.choosing import Source, check_once, chosen_model, options_of
+from adhere.drawing.request import Sampling
 from adhere.subjects.text import check_prompt
 
-FOLDER = "sheets"
+if TYPE_CHECKING:
+    from adhere.drawing import Drawing
+    from adhere.methods import Method
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Draws the sheet, and prints what each method cost."""
-    folder = arguments.out or FOLDER
-    check_writable(folder)
-    check_prompt(arguments.prompt)
-    names = arguments.methods or list(METHODS)
+def compare(
+    prompt: str,
+    *,
+    methods: tuple[str, ...] = (),
+    sampling: Sampling,
+    source: Source,
+    out: str = "sheets",
+) -> None:
+    """Draw a prompt plainly and with every method on the same seeds: one sheet, a row each.
+
+      adhere compare "a cat and a frog" --seeds 0-3
+      adhere compare "a red car and a blue bench" --methods divide-and-bind,attend-and-excite
+
+    Args:
+        prompt: what to draw, in English.
+        methods: which, separated by commas; all without it.
+        sampling: how images are sampled.
+        source: what draws, and on what machine.
+        out: the folder that the sheet goes to.
+    """
+    from adhere.cli.progress import bar, say
+    from adhere.drawing import draw
+    from adhere.drawing.png import check_writable
+    from adhere.drawing.stated import method_named, stated_numbers
+    from adhere.methods import METHODS
+    from adhere.subjects import find_subjects
+
+    check_writable(out)
+    check_prompt(prompt)
+    names = [name.strip() for text in methods or () for name in text.split(",")] or list(METHODS)
     check_once(names)
-    methods: dict[str, Method | None] = {"plain": None}
-    chosen = arguments.model or MINI
-    methods |= {name: method_named(name, model=chosen) for name in names if name != "none"}
-    stated = stated_numbers(chosen)
-    model = chosen_model(arguments)
-    options = sampling(arguments)
-    if any(methods.values()):
-        find_subjects(model.pipe, arguments.prompt, arguments.subjects)
-    # The first run in a process also pays for choosing kernels, which is nobody's cost.
-    draw(arguments.prompt, model=model, method=None, **{**options, "steps": 2, "seeds": (0,)})
+    rows_of: dict[str, Method | None] = {"plain": None}
+    rows_of |= {n: method_named(n, model=source.model) for n in names if n != "none"}
+    stated = stated_numbers(source.model)
+    model = chosen_model(source, sampling.scheduler)
+    options = options_of(sampling)
+    if any(rows_of.values()):
+        find_subjects(model.pipe, prompt, sampling.subjects)
+    # The first run in a process also pays for choosing kernels, which is no method's cost.
+    draw(prompt, model=model, method=None, **{**options, "steps": 2, "seeds": (0,)})
     rows: dict[str, Drawing] = {}
     try:
-        for name, method in methods.items():
+        for name, method in rows_of.items():
             with bar(name) as on_step:
-                rows[name] = draw(
-                    arguments.prompt, model=model, method=method, on_step=on_step, **options
-                )
+                rows[name] = draw(prompt, model=model, method=method, on_step=on_step, **options)
             say(f"{name:22} {', '.join(_told(name, rows, stated))}")
     except KeyboardInterrupt:
         if not rows:
             raise
-        kept = _save(arguments.prompt, rows, stated, folder)
+        kept = _save(prompt, rows, stated, out)
         raise KeyboardInterrupt(f"interrupted; the rows finished so far are on {kept}") from None
-    say(str(_save(arguments.prompt, rows, stated, folder)))
+    say(str(_save(prompt, rows, stated, out)))
 
 
 def _save(prompt: str, rows: dict[str, Drawing], stated: Collection[str], folder: str) -> Path:
     """Writes the sheet of the rows that are there."""
+    from adhere.drawing.png import SHEET_CHUNK, png, save_bytes, sheet_chunks, slug
+    from adhere.figures import Label, make_sheet
+
     labels: list[Label] = [(name, *_told(name, rows, stated)) for name in rows]
     recipe = rows["plain"].recipes[0]
     model_name = Path(recipe.model.name).name

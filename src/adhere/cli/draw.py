@@ -1,69 +1,59 @@
-"""`adhere draw`: pictures with their recipe inside."""
+"""`adhere draw`: images with their recipe inside."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from adhere.cli.choosing import chosen_methods, chosen_model, hush, sampling
-from adhere.cli.progress import bar, say
-from adhere.drawing import Drawing, draw, redraw
-from adhere.drawing.png import check_writable, read_pixels, read_recipe
-from adhere.nursing.trace import Trace
+from adhere.cli.choosing import Chosen, Source, chosen_methods, chosen_model, options_of
+from adhere.drawing.request import Sampling
 from adhere.subjects.text import check_prompt
 
-FOLDER = "pictures"
+if TYPE_CHECKING:
+    from adhere.drawing import Drawing
+    from adhere.nursing.trace import Trace
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Draws, and says of each picture where it is and what nursing did."""
-    folder = arguments.out or FOLDER
-    check_writable(folder)
-    if arguments.again is not None:
-        _again(arguments, folder)
-        return
-    check_prompt(arguments.prompt)
-    methods = chosen_methods(arguments)
-    model = chosen_model(arguments)
+def draw(
+    prompt: str, *, chosen: Chosen, sampling: Sampling, source: Source, out: str = "pictures"
+) -> None:
+    """Draw a prompt and nurse the model while it samples, so that no subject is left out.
+
+      adhere draw "a cat and a frog" --seeds 0-3
+      adhere draw "a red car and a blue bench" --method divide-and-bind
+      adhere draw "a cat and a frog" --method attend-and-excite --set step_size=10 --set stop=0.6
+      adhere draw "a cat and a frog" --boxes "cat=0,0,.5,1; frog=.5,0,1,1"
+
+    Every PNG carries its whole recipe; `adhere redraw` draws it again.
+
+    Args:
+        prompt: what to draw, in English.
+        chosen: what nurses.
+        sampling: how images are sampled.
+        source: what draws, and on what machine.
+        out: the folder that images go to.
+    """
+    from adhere.cli.progress import bar, say
+    from adhere.drawing import draw as draw_images
+    from adhere.drawing.png import check_writable
+
+    check_writable(out)
+    check_prompt(prompt)
+    methods = chosen_methods(chosen, source.model)
+    model = chosen_model(source, sampling.scheduler)
 
     def keep(drawing: Drawing) -> None:
-        for number, path in enumerate(drawing.save(folder)):
+        for number, path in enumerate(drawing.save(out)):
             say(f"{path}  {_told(drawing, number)}")
 
     with bar(" and ".join(m.name for m in methods) or "plain") as on_step:
-        draw(
-            arguments.prompt,
+        draw_images(
+            prompt,
             model=model,
             method=methods or None,
             on_step=on_step,
             on_batch=keep,
-            **sampling(arguments),
+            **options_of(sampling),
         )
-
-
-def _again(arguments: argparse.Namespace, folder: str) -> None:
-    recipe = read_recipe(arguments.again)
-    before = read_pixels(arguments.again)
-    hush(arguments.debug)
-    with bar("again") as on_step:
-        drawing = redraw(recipe, model=arguments.model, device=arguments.device, on_step=on_step)
-    now = np.asarray(drawing.images[0])
-    [path] = drawing.save(folder)
-    say(f"{path}  {_compared(before, now, arguments.again)}")
-
-
-def _compared(before: np.ndarray, now: np.ndarray, name: str) -> str:
-    if before.shape != now.shape:
-        return f"has another size than {name}, which was changed after it was drawn"
-    apart = np.abs(before.astype(int) - now.astype(int))
-    if not apart.any():
-        return f"identical to {Path(name).name}"
-    return (
-        f"differs from {Path(name).name} in {(apart.max(-1) > 0).mean():.1%} of its pixels, "
-        f"by at most {apart.max()} of 255"
-    )
 
 
 def _told(drawing: Drawing, number: int) -> str:

@@ -1,56 +1,75 @@
-"""`adhere maps`: where the attention of each subject is, over the picture and over time."""
+"""`adhere maps`: where the attention of each subject is, over the image and over time."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from functools import reduce
 from operator import add
+from typing import TYPE_CHECKING
 
-from adhere.cli.choosing import chosen_methods, chosen_model, sampling
-from adhere.cli.progress import bar, say
-from adhere.drawing import Drawing, draw
-from adhere.drawing.png import check_writable, png, save_bytes, sheet_chunks, slug
-from adhere.figures import trace_sheet
-from adhere.methods import LatentMethod, Method
-from adhere.methods.watch import Watch
+from adhere.cli.choosing import Chosen, Source, chosen_methods, chosen_model, options_of
+from adhere.drawing.request import Sampling
 from adhere.subjects.text import check_prompt
 
-FOLDER = "sheets"
+if TYPE_CHECKING:
+    from adhere.drawing import Drawing
+    from adhere.methods import Method
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Draws one sheet for each seed."""
-    folder = arguments.out or FOLDER
-    check_writable(folder)
-    check_prompt(arguments.prompt)
-    methods = chosen_methods(arguments)
-    model = chosen_model(arguments)
+def maps(
+    prompt: str, *, chosen: Chosen, sampling: Sampling, source: Source, out: str = "sheets"
+) -> None:
+    """Show where the attention of each subject is: over the image, and step by step.
+
+      adhere maps "a cat and a frog"
+      adhere maps "a cat and a frog" --plain
+
+    Args:
+        prompt: what to draw, in English.
+        chosen: what nurses.
+        sampling: how images are sampled.
+        source: what draws, and on what machine.
+        out: the folder that sheets go to.
+    """
+    from adhere.cli.progress import bar, say
+    from adhere.drawing import draw
+    from adhere.drawing.png import check_writable
+
+    check_writable(out)
+    check_prompt(prompt)
+    methods = chosen_methods(chosen, source.model)
+    model = chosen_model(source, sampling.scheduler)
     name = " and ".join(method.name for method in methods) or "plain"
 
     def keep(drawing: Drawing) -> None:
         for number in range(len(drawing.images)):
-            say(str(_save(drawing, number, name, folder)))
+            say(str(_save(drawing, number, name, out)))
 
     with bar(name) as on_step:
         draw(
-            arguments.prompt,
+            prompt,
             model=model,
             method=_watched(methods),
             on_step=on_step,
             on_batch=keep,
-            **sampling(arguments),
+            **options_of(sampling),
         )
 
 
 def _watched(methods: list[Method]) -> list[Method]:
     """The methods, and the maps recorded at every step."""
+    from adhere.methods import LatentMethod
+    from adhere.methods.watch import Watch
+
     movers = [method for method in methods if isinstance(method, LatentMethod)]
     others = [method for method in methods if not isinstance(method, LatentMethod)]
     return [reduce(add, [*movers, Watch()]), *others]
 
 
 def _save(drawing: Drawing, number: int, name: str, folder: str) -> object:
+    from adhere.drawing.png import png, save_bytes, sheet_chunks, slug
+    from adhere.figures import trace_sheet
+
     recipe = drawing.recipes[number]
     sheet = trace_sheet(
         drawing.trace,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import inspect
 from collections.abc import Mapping
 from dataclasses import fields
 from textwrap import fill
 
-from adhere.drawing.loading import MINI
-from adhere.drawing.stated import stated_numbers
-from adhere.methods import METHODS, LatentMethod
 from adhere.typed import text_of
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Prints each method: what it does and moves, its paper's numbers and the bundled model's."""
+def methods() -> None:
+    """List each method with its parameters: what it moves, its defaults, the bundled model's."""
+    from adhere.drawing.loading import MINI
+    from adhere.drawing.stated import stated_numbers
+    from adhere.methods import METHODS, LatentMethod
+
     blocks = []
     stated = stated_numbers(MINI)
     for name, kind in METHODS.items():
@@ -30,10 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _options(values: Mapping[str, object]) -> str:
-    """Parameters with their values, as options in lines."""
-    # A no-break space, taken out below, keeps an option and its value on one line.
-    words = [f"--{k.replace('_', '-')}\N{NO-BREAK SPACE}{text_of(v)}" for k, v in values.items()]
-    lines = fill(
+    """Parameters with their values, in lines."""
+    words = [f"{k}={text_of(v)}" for k, v in values.items()]
+    return fill(
         " ".join(words),
         95,
         initial_indent="    ",
@@ -41,4 +40,3 @@ def _options(values: Mapping[str, object]) -> str:
         break_on_hyphens=False,
         break_long_words=False,
     )
-    return lines.replace("\N{NO-BREAK SPACE}", " ")

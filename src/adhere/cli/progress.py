@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
 from adhere.cli.printing import printable
-from adhere.drawing import OnStep
 
 
 @contextmanager
-def bar(what: str) -> Iterator[OnStep]:
+def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal, and nothing where the output is no terminal.
 
     Args:
@@ -22,16 +19,30 @@ def bar(what: str) -> Iterator[OnStep]:
     Yields:
         What `draw` tells its steps to.
     """
-    with tqdm(desc=what, unit="step", leave=False, disable=not sys.stderr.isatty()) as shown:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-        def on_step(done: int, count: int) -> None:
-            shown.total = count
-            shown.update(done - shown.n)
-
-        yield on_step
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # Lines go above the bar where both are on one terminal, and to their file where not.
+        redirect_stdout=sys.stdout.isatty(),
+    ) as shown:
+        task = shown.add_task(printable(what), total=None)
+        yield lambda done, count: shown.update(task, completed=done, total=count)
 
 
 def say(line: str) -> None:
-    """Prints a line without tearing a bar."""
-    tqdm.write(printable(line), file=sys.stdout)
-    sys.stdout.flush()
+    """Prints a line, above a bar that is shown."""
+    print(printable(line), flush=True)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import Any
 
 from adhere.cli.printing import printable
-from adhere.drawing.loading import MINI, load_tokenizer
-from adhere.subjects import find_subjects, tokens
 from adhere.subjects.text import check_prompt
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Prints one line a token, and says which subject or attribute it belongs to."""
-    check_prompt(arguments.prompt)
-    tokenizer = load_tokenizer(arguments.model or MINI)
-    listed = [printable(token) for token in tokens(tokenizer, arguments.prompt)]
-    subjects = find_subjects(tokenizer, arguments.prompt, arguments.subjects)
+def tokens(prompt: str, *, subjects: Any = None, model: str = "mini") -> None:  # noqa: ANN401
+    """List the tokens of a prompt with their indices, and the subjects found in it.
+
+      adhere tokens "a green backpack and a pink chair"
+
+    Args:
+        prompt: what would be drawn, in English.
+        subjects: what the image must hold, where it shall not be found in the prompt.
+        model: mini (bundled), a folder in diffusers' layout, or a hub id.
+    """
+    from adhere.drawing.loading import load_tokenizer
+    from adhere.subjects import find_subjects
+    from adhere.subjects import tokens as tokens_of
+
+    check_prompt(prompt)
+    tokenizer = load_tokenizer(model)
+    listed = [printable(token) for token in tokens_of(tokenizer, prompt)]
+    found = find_subjects(tokenizer, prompt, subjects)
     roles: dict[int, list[str]] = {}
-    for subject in subjects:
+    for subject in found:
         number = f", {subject.count} of them" if subject.count > 1 else ""
         for index in subject.token_indices:
             roles.setdefault(index, []).append(f"subject {subject.text}{number}")

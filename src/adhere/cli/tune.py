@@ -2,68 +2,80 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Any
 
-from adhere.cli.choosing import hush
 from adhere.cli.progress import say
-from adhere.cli.values import names, seeds
-from adhere.drawing.loading import MINI, load
-from adhere.methods import make
-from adhere.typed import text_of
+
+SEARCHED = "temperature,step_size,refine_at"
 
 
-def add_arguments(verb: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
-    add = verb.add_argument
-    add("method", metavar="METHOD", help="see `adhere methods`")
-    add("--set", default="attend-and-excite-animals", help="of prompts (%(default)s)")
-    add("--prompts", type=int, default=11, help="in each of the two splits (%(default)s)")
-    add("--seeds", type=seeds, default=(0, 1), metavar="0-1", help="that choose (0-1)")
-    add("--report-seeds", type=seeds, default=(2, 3), metavar="2-3", help="that do not (2-3)")
-    add("--parameters", type=names, help="to search (temperature,step_size,refine_at)")
-    add("--metric", default="all-present", help="of the scorer (%(default)s)")
-    add("--scorer", default="mini", help="what judges (%(default)s)")
-    add("--cost-weight", type=float, default=0.05, help="of a pass of nursing (%(default)s)")
-    add("--trials", type=int, default=20, help="settings to try (%(default)s)")
-    add("--steps", type=int, default=25, help="of sampling (%(default)s)")
-    add("--model", default=MINI, help="mini, a folder or a hub id (%(default)s)")
-    add("--device", help="cpu or cuda (a GPU where there is one)")
-    add("--out", type=Path, help="the search's file (runs/tune-METHOD.sqlite)")
+def tune(
+    method: str,
+    *,
+    set: str = "attend-and-excite-animals",  # noqa: A002
+    prompts: int = 11,
+    seeds: Any = (0, 1),  # noqa: ANN401
+    report_seeds: Any = (2, 3),  # noqa: ANN401
+    parameters: str = SEARCHED,
+    metric: str = "all-present",
+    scorer: str = "mini",
+    cost_weight: float = 0.05,
+    trials: int = 20,
+    steps: int = 25,
+    model: str = "mini",
+    device: str | None = None,
+    out: str | None = None,
+) -> None:
+    """Search a method's parameters on some prompts and seeds, and report on others.
 
+      adhere tune attend-and-excite --trials 30
+      adhere tune divide-and-bind --parameters temperature,step_size --cost-weight 0.1
 
-def run(arguments: argparse.Namespace) -> None:
-    """Searches, going on where it was stopped, and reports on the other prompts and seeds."""
+    Stopped at any moment and started again, it goes on. It needs the extra `tune`.
+
+    Args:
+        method: see `adhere methods`.
+        set: of prompts.
+        prompts: how many in each of the two splits.
+        seeds: those that choose.
+        report_seeds: those that do not.
+        parameters: to search, separated by commas.
+        metric: of the scorer.
+        scorer: what judges.
+        cost_weight: of a pass of nursing.
+        trials: settings to try.
+        steps: of sampling.
+        model: mini (bundled), a folder or a hub id.
+        device: cpu or cuda; a GPU without it, where there is one.
+        out: the search's file; runs/tune-METHOD.sqlite without it.
+    """
+    from adhere.cli.choosing import hush
+    from adhere.cli.values import names
+    from adhere.drawing.loading import load
     from adhere.evaluation.prompts import prompt_set
-    from adhere.evaluation.scorers import scorer
+    from adhere.evaluation.scorers import scorer as scorer_named
+    from adhere.methods import make
     from adhere.tuning import search as searching
+    from adhere.typed import text_of
 
-    make(arguments.method)
-    prompts = prompt_set(arguments.set).prompts
+    make(method)
+    listed = prompt_set(set).prompts
     # Every second prompt chooses, the others report.
-    count = arguments.prompts
-    validation = searching.Split(tuple(prompts[::2][:count]), tuple(arguments.seeds))
-    report = searching.Split(tuple(prompts[1::2][:count]), tuple(arguments.report_seeds))
+    validation = searching.Split(tuple(listed[::2][:prompts]), tuple(seeds))
+    report = searching.Split(tuple(listed[1::2][:prompts]), tuple(report_seeds))
     search = searching.Search(
-        arguments.method,
-        tuple(arguments.parameters or ("temperature", "step_size", "refine_at")),
-        validation,
-        arguments.metric,
-        arguments.cost_weight,
-        arguments.steps,
-        arguments.trials,
+        method, tuple(names(parameters)), validation, metric, cost_weight, steps, trials
     )
     searching.check_apart(validation, report)
-    hush(arguments.debug)
-    model, judge = load(arguments.model, device=arguments.device), scorer(arguments.scorer)
-    storage = arguments.out or Path("runs") / f"tune-{arguments.method}.sqlite"
-    best = searching.tune(search, model, judge, storage, _told)
-    found = " ".join(
-        f"--{name.replace('_', '-')} {text_of(getattr(best, name))}" for name in search.parameters
-    )
+    hush()
+    loaded, judge = load(model, device=device), scorer_named(scorer)
+    storage = Path(out) if out else Path("runs") / f"tune-{method}.sqlite"
+    best = searching.tune(search, loaded, judge, storage, _told)
+    found = " ".join(f"--set {n}={text_of(getattr(best, n))}" for n in search.parameters)
     say(f"best: {found}")
-    score = searching.drawer(model, judge, search.metric, search.steps)
-    methods = {"baseline": None, "default": make(arguments.method), "tuned": best}
+    score = searching.drawer(loaded, judge, search.metric, search.steps)
+    methods = {"baseline": None, "default": make(method), "tuned": best}
     for line in searching.reported(methods, report, score, "baseline"):
         say(line)
 

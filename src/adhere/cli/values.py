@@ -1,9 +1,10 @@
-"""What the values of options become: seeds, sizes, subjects, numbers."""
+"""What the texts of options become: seeds, sizes, subjects, boxes, numbers."""
 
 from __future__ import annotations
 
-import argparse
 import re
+
+from typer import BadParameter
 
 MOST_SEEDS = 1_000
 
@@ -14,19 +15,17 @@ def seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part, re.ASCII)
         if match is None:
-            raise argparse.ArgumentTypeError(
+            raise BadParameter(
                 f"{text!r} are no seeds; give whole numbers from 0 on, as in 7, 0-3 or 0,2,5-9"
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise argparse.ArgumentTypeError(
-                f"{part.strip()!r} runs backwards; give {last}-{first}"
-            )
+            raise BadParameter(f"{part.strip()!r} runs backwards; give {last}-{first}")
         if last - first + len(found) >= MOST_SEEDS:
-            raise argparse.ArgumentTypeError(f"{text!r} are more than {MOST_SEEDS} seeds")
+            raise BadParameter(f"{text!r} are more than {MOST_SEEDS} seeds")
         found |= dict.fromkeys(range(first, last + 1))
     if max(found) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} goes beyond the largest seed, 2**63 - 1")
+        raise BadParameter(f"{text!r} goes beyond the largest seed, 2**63 - 1")
     return tuple(found)
 
 
@@ -34,9 +33,7 @@ def size(text: str) -> tuple[int, int]:
     """Width and height from "512x768"."""
     match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.strip().lower(), re.ASCII)
     if match is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size; give width x height, as in 512x768"
-        )
+        raise BadParameter(f"{text!r} is no size; give width x height, as in 512x768")
     return int(match[1]), int(match[2])
 
 
@@ -45,7 +42,7 @@ def subjects(text: str) -> list[str | int | tuple[str, ...]]:
     found: list[str | int | tuple[str, ...]] = []
     for part in (part.strip() for part in text.split(",")):
         if not part:
-            raise argparse.ArgumentTypeError(f"{text!r} has an empty subject; give cat,frog")
+            raise BadParameter(f"{text!r} has an empty subject; give cat,frog")
         parts = tuple(word.strip() for word in part.split(":"))
         if part.isascii() and part.isdigit():
             found.append(int(part[:9]))
@@ -54,17 +51,37 @@ def subjects(text: str) -> list[str | int | tuple[str, ...]]:
     return found
 
 
+def boxes(text: str) -> dict[str, tuple[float, ...]]:
+    """Boxes by their word from "cat=0,0,.5,1; frog=.5,0,1,1"."""
+    found: dict[str, tuple[float, ...]] = {}
+    for part in text.split(";"):
+        word, is_box, sides = (piece.strip() for piece in part.rpartition("="))
+        try:
+            numbers = tuple(map(float, sides.split(",")))
+        except ValueError:
+            numbers = ()
+        if not is_box or not word or len(numbers) != 4:
+            raise BadParameter(
+                f"{part.strip()!r} is no box; give WORD=LEFT,TOP,RIGHT,BOTTOM in fractions of the "
+                "image, as in 'cat=0,0,.5,1; frog=.5,0,1,1'"
+            )
+        if word in found:
+            raise BadParameter(f"{word!r} has two boxes; give one")
+        found[word] = numbers
+    return found
+
+
 def count(text: str) -> int:
     """A whole number from 1 on."""
     if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise BadParameter(f"{text!r} is no whole number from 1 on")
     return int(text)
 
 
 def folder(text: str) -> str:
     """The name of a folder; an empty one would be the folder that we are in."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("the name is empty; name a folder, . for this one")
+        raise BadParameter("the name is empty; name a folder, . for this one")
     return text
 
 
@@ -75,10 +92,20 @@ def scale(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+        raise BadParameter(f"{text!r} is no number from 0 on")
     return value
 
 
 def names(text: str) -> list[str]:
     """Names from "a,b"."""
     return [name.strip() for name in text.split(",")]
+
+
+PARSERS = {
+    "seeds": (seeds, "0-3"),
+    "report_seeds": (seeds, "0-3"),
+    "size": (size, "WxH"),
+    "subjects": (subjects, "A,B"),
+    "boxes": (boxes, "WORD=BOX"),
+}
+"""Of an option by its name: what reads its text, and how the help shows its value."""

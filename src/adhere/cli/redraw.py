@@ -1,0 +1,54 @@
+"""`adhere redraw`: an image once more, from the recipe inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def redraw(
+    png: str, *, model: str | None = None, device: str | None = None, out: str = "pictures"
+) -> None:
+    """Draw an image again from the recipe inside it, and say whether it is the same.
+
+      adhere redraw pictures/a-cat-and-a-frog-seed0-1a2b3c4d.png
+
+    Args:
+        png: an image that adhere drew.
+        model: in place of the one that the recipe names, see `adhere draw`.
+        device: cpu, cuda, cuda:1 or mps; the recipe's without it.
+        out: the folder that the image goes to.
+    """
+    import numpy as np
+
+    from adhere.cli.choosing import hush
+    from adhere.cli.progress import bar, say
+    from adhere.drawing import redraw as draw_again
+    from adhere.drawing.png import check_writable, read_pixels, read_recipe
+
+    check_writable(out)
+    recipe = read_recipe(png)
+    before = read_pixels(png)
+    hush()
+    with bar("again") as on_step:
+        drawing = draw_again(recipe, model=model, device=device, on_step=on_step)
+    now = np.asarray(drawing.images[0])
+    [path] = drawing.save(out)
+    say(f"{path}  {_compared(before, now, png)}")
+
+
+def _compared(before: np.ndarray, now: np.ndarray, name: str) -> str:
+    import numpy as np
+
+    if before.shape != now.shape:
+        return f"has another size than {name}, which was changed after it was drawn"
+    apart = np.abs(before.astype(int) - now.astype(int))
+    if not apart.any():
+        return f"identical to {Path(name).name}"
+    return (
+        f"differs from {Path(name).name} in {(apart.max(-1) > 0).mean():.1%} of its pixels, "
+        f"by at most {apart.max()} of 255"
+    )
