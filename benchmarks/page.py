@@ -13,6 +13,7 @@ makes an empty environment with `pip install 'adhere[app]'` first.
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import os
 import re
@@ -89,7 +90,7 @@ class Page:
 
 def own(prompt: str, said: str) -> bool:
     """Whether a visitor got the image of the own prompt, and nobody else's."""
-    return set(re.findall(r"adhere\.draw\('([^']+)'", said)) == {prompt}
+    return set(re.findall(r"adhere\.draw\('([^']+)'", html.unescape(said))) == {prompt}
 
 
 def queue(visitors: int) -> None:

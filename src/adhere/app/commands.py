@@ -37,9 +37,11 @@ def python_line(
 ) -> str:
     """A call of `adhere.draw`."""
     made = f"adhere.methods.make({method!r}, {dict(parameters)!r})" if parameters else repr(method)
-    given = "".join(f", {k}={v!r}" for k, v in options.items())
-    for name in ("Subject(", "Attribute("):
-        given = given.replace(name, f"adhere.{name}")
+    texts = {name: repr(value) for name, value in options.items()}
+    for kind in ("Subject(", "Attribute("):
+        if "subjects" in texts:
+            texts["subjects"] = texts["subjects"].replace(kind, f"adhere.{kind}")
+    given = "".join(f", {name}={text}" for name, text in texts.items())
     return f"adhere.draw({prompt!r}, method={made}{given}).save('pictures')"
 
 
@@ -52,9 +54,9 @@ def shell_line(
         if name == "subjects":
             names = [one if isinstance(one, tuple) else (one,) for one in value]
             parts = [part for one in names for part in one]
-            if not all(isinstance(p, str) and p.replace(" ", "").isalpha() for p in parts):
+            if not all(isinstance(p, int) or p.replace(" ", "").isalpha() for p in parts):
                 return "# A shell cannot name these subjects. Use the line of Python."
-            words[name] = ",".join(":".join(one) for one in names)
+            words[name] = ",".join(":".join(map(str, one)) for one in names)
         else:
             words[name] = "x".join(map(str, value)) if name == "size" else text_of(value)
     given = [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
@@ -66,11 +68,17 @@ def named(pipe: Any, prompt: str, subjects: Sequence[Subject]) -> list[Any] | No
     """How subjects are named: None where they are found anyway, else by words if words suffice."""
     if _found(pipe, prompt, None) == tuple(subjects):
         return None
-    names = [
-        (*(a.text for a in one.attributes), one.text) if one.attributes else one.text
-        for one in subjects
+    pairs = [(*(a.text for a in one.attributes), one.text) for one in subjects]
+    # A noun alone is named by its word, or by its token where the word would bring attributes.
+    words = [pair if len(pair) > 1 else pair[0] for pair in pairs]
+    places = [
+        one.token_indices[0] if one.text == word else word
+        for one, word in zip(subjects, words, strict=True)
     ]
-    return names if _found(pipe, prompt, names) == tuple(subjects) else list(subjects)
+    for names in (words, places):
+        if _found(pipe, prompt, names) == tuple(subjects):
+            return names
+    return list(subjects)
 
 
 def _found(pipe: Any, prompt: str, names: Any) -> tuple[Subject, ...] | None:  # noqa: ANN401

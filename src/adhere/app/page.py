@@ -83,7 +83,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
         def subjects_of(text: Any, held: Any) -> words.Subjects:
             """Those that a visitor has corrected, or those found where the prompt is new."""
             words.check_prompt(text)
-            return held[1] if held[0] == text else words.found_in(pipe, text)
+            return held[1] if held[0] == text else adhere.find_subjects(pipe, text)
 
         def read(text: str, held: Any) -> dict[Any, Any]:
             try:
@@ -172,7 +172,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
             for one in named[:1]:
                 values |= {method: one.name} | show(one.name)
                 values |= forms.filled(studio.kinds[one.name], fields[one.name], one.parameters)
-            known = recipe.subjects or words.found_in(pipe, recipe.prompt)
+            known = recipe.subjects or adhere.find_subjects(pipe, recipe.prompt)
             return values | mark(recipe.prompt, known) | {result: view.loaded(recipe, loaded)}
 
         def show(name: str) -> dict[Any, Any]:

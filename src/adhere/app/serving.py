@@ -42,6 +42,8 @@ def serve(
         # Gradio reads both when it is imported.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["GRADIO_TEMP_DIR"] = folder
+        # PyTorch makes a folder for kernels even where it compiles none.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)
         try:
             from adhere.app.page import LOOK, make_page
         except ImportError as error:

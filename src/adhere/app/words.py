@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import replace
 from html import escape
 from typing import Any
 
-from adhere import Attribute, Subject, find_subjects
+from adhere import Attribute, Subject
 from adhere.subjects.tokenizing import Tokens, tokenize
 
 LONGEST_PROMPT = 2_000
@@ -25,18 +24,6 @@ def check_prompt(prompt: object) -> None:
             f"The prompt has {len(prompt):,} characters and the page takes {LONGEST_PROMPT:,}. "
             "Shorten it."
         )
-
-
-def found_in(pipe: Any, prompt: str) -> Subjects:  # noqa: ANN401
-    """The subjects of a prompt.
-
-    Raises:
-        SubjectNotFound: it has none.
-    """
-    with warnings.catch_warnings():
-        # Words that are cut off are shown as such.
-        warnings.simplefilter("ignore")
-        return find_subjects(pipe, prompt)
 
 
 def spans_of(found: Tokens) -> list[tuple[int, int]]:
@@ -65,7 +52,7 @@ def clicked(pipe: Any, prompt: str, subjects: Subjects, word: int) -> Subjects: 
         attribute = Attribute(found.words(spans[word]), indices)
         rest = tuple(i for i in subject.token_indices if i not in indices)
         if rest:
-            text = " ".join(found.words(found.spans[i]) for i in rest)
+            text = " ".join(found.words(s) for s in spans if {*found.indices(s)} & {*rest})
             noun = replace(subject, text=text, token_indices=rest)
             return _changed(subjects, number, _with(noun, attribute))
         others = subjects[:number] + subjects[number + 1 :]
