@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import adhere
+from adhere import cli
 from adhere.drawing.loading import load
 from adhere.methods import make
 from adhere.tuning import calibration
@@ -70,6 +71,8 @@ def test_the_probe_changes_no_image(mini):
 @pytest.mark.slow
 def test_calibrated_numbers_are_kept_and_used_when_asked_for(mini, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    words = ["draw", "a cat and a frog", "--method", "attend-and-excite", "--calibrated"]
+    assert cli.main(words) == 2
     with pytest.raises(ValueError, match="no calibration of 'mini'; run `adhere calibrate`"):
         adhere.calibrated("attend-and-excite", mini)
     found = adhere.calibrate(mini, subjects=calibration.SUBJECTS[:8], steps=12)
@@ -81,6 +84,9 @@ def test_calibrated_numbers_are_kept_and_used_when_asked_for(mini, tmp_path, mon
     drawn = adhere.draw("a cat and a frog", model=mini, method=method, steps=2)
     said = drawn.recipes[0].methods[0].parameters
     assert said["step_size"] == found.numbers["attend-and-excite"]["step_size"]
+    assert cli.main([*words, "--steps", "2", "--out", str(tmp_path / "images")]) == 0
+    [image] = (tmp_path / "images").iterdir()
+    assert adhere.read_recipe(image).methods[0].parameters == said
     with pytest.raises(ValueError, match="'emergent-layout' is not calibrated"):
         adhere.calibrated("emergent-layout", mini)
     with pytest.raises(ValueError, match="made with other weights"):

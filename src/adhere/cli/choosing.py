@@ -27,16 +27,20 @@ class Chosen:
             METHOD.NAME=VALUE where two methods have it. `adhere methods` lists them.
         official: the behaviour of the authors' code where it differs.
         plain: no nursing.
+        calibrated: the parameters that `adhere calibrate` found for the model.
     """
 
     method: tuple[str, ...] = ()
     set: tuple[str, ...] = ()
     official: bool = False
     plain: bool = False
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         if self.plain and (self.method or self.set or self.official):
             raise ValueError("--plain has no method, official or not, and no parameters of one.")
+        if self.calibrated and (self.plain or self.official):
+            raise ValueError("--calibrated goes with neither --plain nor --official; give one.")
 
 
 @typed
@@ -74,7 +78,12 @@ def chosen_methods(chosen: Chosen, model: str) -> list[Method]:
     check_once(names)
     if "none" in names:
         raise ValueError("`none` cannot be combined with other methods; give it alone.")
-    methods = [method_named(name, official=chosen.official, model=model) for name in names]
+    if chosen.calibrated:
+        from adhere.tuning.calibration import calibrated
+
+        methods = [calibrated(name, model) for name in names]
+    else:
+        methods = [method_named(name, official=chosen.official, model=model) for name in names]
     given: set[tuple[int, str]] = set()
     for setting in chosen.set:
         said, is_value, text = setting.partition("=")
