@@ -582,7 +582,7 @@ def test_too_much_is_refused(write, monkeypatch):
 
 @pytest.mark.parametrize("name", ["", "dvmq", "a\0b.txt", "no-such-set"])
 def test_an_unknown_set_is_answered_with_the_list(name):
-    with pytest.raises(ValueError, match="unknown prompt set .*dvmp.*ends in .txt, .csv, .jsonl"):
+    with pytest.raises(ValueError, match="Unknown prompt set .*dvmp.*ends in .txt, .csv, .jsonl"):
         prompt_set(name)
 
 
