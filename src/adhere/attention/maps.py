@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# 3 x 3, separable. The field's kernel has exp(-(x / (2 * 0.5))**2) where a Gaussian of standard
-# deviation 0.5 has exp(-(x / 0.5)**2 / 2), so it is a Gaussian of 0.7071.
-_SIDE = torch.exp(torch.tensor(-1.0, dtype=torch.float64)).item()
-_KERNEL = torch.tensor([_SIDE, 1.0, _SIDE], dtype=torch.float64) / (1 + 2 * _SIDE)
+# The field's kernel has exp(-(x / (2 * 0.5))**2) where a Gaussian of standard deviation 0.5 has
+# exp(-(x / 0.5)**2 / 2), so it is a Gaussian of 0.7071.
+_VARIANCE = 0.5
 # Keeps logarithms finite.
 _TINY = 1e-12
 
@@ -39,11 +38,12 @@ def renormalise(probabilities: Tensor, competing: Tensor, temperature: float = 0
     return scores.softmax(-1).masked_fill(outside, 0)
 
 
-def smooth(maps: Tensor) -> Tensor:
-    """Maps after the field's 3 x 3 kernel, edges reflected.
+def smooth(maps: Tensor, variance: float = _VARIANCE) -> Tensor:
+    """Maps after a 3 x 3 Gaussian, by default the field's, edges reflected.
 
     Args:
         maps: (..., H, W).
+        variance: of the Gaussian, in cells squared.
 
     Returns:
         (..., H, W). A side of a single cell is left as it is.
@@ -53,7 +53,9 @@ def smooth(maps: Tensor) -> Tensor:
     height, width = maps.shape[-2:]
     flat = maps.reshape(-1, 1, height, width)
     # One after the other: Apple's devices have no float64.
-    kernel = _KERNEL.to(maps.dtype).to(maps.device)
+    side = torch.exp(torch.tensor(-1 / (2 * variance), dtype=torch.float64)).item()
+    kernel = torch.tensor([side, 1.0, side], dtype=torch.float64) / (1 + 2 * side)
+    kernel = kernel.to(maps.dtype).to(maps.device)
     if height > 1:
         flat = F.conv2d(F.pad(flat, (0, 0, 1, 1), mode="reflect"), kernel.view(1, 1, 3, 1))
     if width > 1:
@@ -61,9 +63,9 @@ def smooth(maps: Tensor) -> Tensor:
     return flat.reshape(maps.shape)
 
 
-def smooth_tokens(maps: Tensor) -> Tensor:
+def smooth_tokens(maps: Tensor, variance: float = _VARIANCE) -> Tensor:
     """`smooth` of the map of every token, (..., H, W, T)."""
-    return smooth(maps.movedim(-1, 0)).movedim(0, -1)
+    return smooth(maps.movedim(-1, 0), variance).movedim(0, -1)
 
 
 def together(maps: Tensor) -> Tensor:

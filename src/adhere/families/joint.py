@@ -45,6 +45,8 @@ class Row:
         text_start: from a call and a row, how many other keys come before the text's.
         choices: published choices of layers.
         check: refuses pipelines by further rules.
+        self_layers: of layers with order "cross", regular expression of the names of modules in
+            which the image attends to itself by a softmax; None where it has none such.
     """
 
     layers: str
@@ -65,6 +67,7 @@ class Row:
     text_start: Callable[[DenoiserCall, int], int] | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Any], None] | None = None
+    self_layers: str | None = None
 
 
 class JointFamily(Family):
@@ -81,9 +84,18 @@ class JointFamily(Family):
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer in which the image attends to text, in the order of a pass."""
+        return self._named(self.row.layers)
+
+    def self_layers(self) -> tuple[Layer, ...]:
+        """Joint attention is the image's own too; cross-attention has it in other layers."""
+        if self.row.order != "cross":
+            return self.layers()
+        return () if self.row.self_layers is None else self._named(self.row.self_layers)
+
+    def _named(self, pattern: str) -> tuple[Layer, ...]:
         modules = self.denoiser.named_modules()
         return tuple(
-            Layer(name, module) for name, module in modules if re.fullmatch(self.row.layers, name)
+            Layer(name, module) for name, module in modules if re.fullmatch(pattern, name)
         )
 
     @property

@@ -166,6 +166,7 @@ PIXART = Row(
     size=by_patches,
     encoders=encoders.pixart,
     valid=unmasked,
+    self_layers=r"transformer_blocks\.\d+\.attn1",
 )
 KREA = Row(
     layers=r"transformer_blocks\.\d+\.attn",
@@ -223,7 +224,7 @@ ROWS: dict[str, Row] = {
     "QwenImageTransformer2DModel": QWEN,
     "ZImageTransformer2DModel": Z_IMAGE,
     "PixArtTransformer2DModel": PIXART,
-    "SanaTransformer2DModel": replace(PIXART, encoders=encoders.sana),
+    "SanaTransformer2DModel": replace(PIXART, encoders=encoders.sana, self_layers=None),
     "Krea2Transformer2DModel": KREA,
     "Lumina2Transformer2DModel": LUMINA,
     "AuraFlowTransformer2DModel": AURA,

@@ -20,8 +20,9 @@ from adhere.methods.schedule import Schedule, Step
 from adhere.subjects.relations import Relation
 from adhere.typed import Positive, typed
 
-# From latents (B, ...) that may require a gradient, what a pass over them sees.
-Read = Callable[[Tensor], Reading]
+# From latents (K, ...) that may require a gradient, and which K of the B samples they are, what a
+# pass over them sees.
+Read = Callable[[Tensor, Sequence[int]], Reading]
 
 
 class Method(ABC):
@@ -32,6 +33,8 @@ class Method(ABC):
         paper: title and arXiv id.
         bibtex: how it is cited.
         needs_boxes: whether every subject must have a box.
+        needs_attributes: whether it acts on subjects with attributes alone; other prompts are left
+            as they are, with a warning.
         least_subjects: how many subjects a prompt must have.
     """
 
@@ -39,6 +42,7 @@ class Method(ABC):
     paper: ClassVar[str] = ""
     bibtex: ClassVar[str] = ""
     needs_boxes: ClassVar[bool] = False
+    needs_attributes: ClassVar[bool] = False
     least_subjects: ClassVar[int] = 1
 
 
@@ -51,11 +55,13 @@ class LatentMethod(Method):
 
     Attributes:
         needs_self_attention: whether the loss reads self-attention.
+        needs_noise: whether runs must begin from noise alone, not from a noised image.
         layers: which layers are read: "default", a name from the family's published choices, or
             a regular expression that the modules' names match from their beginning.
     """
 
     needs_self_attention: ClassVar[bool] = False
+    needs_noise: ClassVar[bool] = False
     layers: str = "default"
 
     @property
@@ -71,8 +77,15 @@ class LatentMethod(Method):
         """
 
     def score(self, reading: Reading) -> Tensor:
-        """What thresholds are compared with, (B,): a sample is refined while it is below."""
-        raise NotImplementedError(f"{type(self).__name__} has thresholds but no score.")
+        """What thresholds are compared with, (B,): a sample is refined while it is below.
+
+        By default minus the loss.
+        """
+        return -self.loss(reading)
+
+    def refining_loss(self, reading: Reading) -> Tensor | None:
+        """What a sample below its threshold minimises, (B,), where that is another loss."""
+        return None
 
     def maps(self, reading: Reading) -> Tensor:
         """Attention as this method looks at it, (B, H, W, T): the heat maps that a trace keeps.
@@ -97,11 +110,13 @@ class LatentMethod(Method):
     def search(self, latents: Tensor, read: Read, step: Step) -> Tensor:
         """The latents to begin the first step from, (B, ...); by default those given.
 
-        Called once a run, before the first step's own update, where `searches` is true.
+        Called once a run, before the first step's own update, where `searches` is true; also if
+        the schedule moves nothing at that step. A method that searches has a field `rounds`, and
+        searches not at all where that is 0.
 
         Args:
             latents: (B, ...), the initial noise as the denoiser gets it, float32.
-            read: runs a pass; gradients flow through its reading to the latents.
+            read: runs a pass of some samples; gradients flow through its reading to the latents.
             step: the first step.
         """
         return latents

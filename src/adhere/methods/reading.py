@@ -148,11 +148,13 @@ class Reading:
             lambda: renormalise(self.aggregate(finer), self.columns.competing, temperature),
         )
 
-    def smoothed(self, temperature: float | None = 0.01, finer: bool = False) -> Tensor:
-        """`normalised`, each column's map smoothed, (B, H, W, T)."""
+    def smoothed(
+        self, temperature: float | None = 0.01, finer: bool = False, variance: float = 0.5
+    ) -> Tensor:
+        """`normalised`, each column's map smoothed by a Gaussian, see `smooth`, (B, H, W, T)."""
         return self._once(
-            ("smoothed", temperature, finer),
-            lambda: smooth_tokens(self.normalised(temperature, finer)),
+            ("smoothed", temperature, finer, variance),
+            lambda: smooth_tokens(self.normalised(temperature, finer), variance),
         )
 
     def word(

@@ -23,11 +23,13 @@ class Step:
         index: the loop's step, from 0, as the papers' code counts it.
         count: how many steps the loop has (51 for 50 steps of PNDM).
         timestep: the scheduler's.
+        after: the timestep of the next step, 0 at the end.
     """
 
     index: int
     count: int
     timestep: float
+    after: float = 0.0
 
     def within(self, start: float, stop: float, in_steps: bool = False) -> bool:
         """Whether this step lies in a window, which has at least one step unless it is empty.

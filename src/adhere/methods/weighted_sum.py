@@ -66,6 +66,16 @@ class WeightedSum(LatentMethod):
         return any(method.needs_boxes for _, method in self.terms)
 
     @property
+    def needs_noise(self) -> bool:  # type: ignore[override]
+        """Whether any of the terms does."""
+        return any(method.needs_noise for _, method in self.terms)
+
+    @property
+    def needs_attributes(self) -> bool:  # type: ignore[override]
+        """Whether all of the terms do: else one of them has something to do."""
+        return all(method.needs_attributes for _, method in self.terms)
+
+    @property
     def least_subjects(self) -> int:  # type: ignore[override]
         """The most that any of the terms asks for."""
         return max(method.least_subjects for _, method in self.terms)
@@ -77,6 +87,15 @@ class WeightedSum(LatentMethod):
     def score(self, reading: Reading) -> Tensor:
         """What the first term that moves latents compares with its thresholds, (B,)."""
         return self.leader.score(reading)
+
+    def refining_loss(self, reading: Reading) -> Tensor | None:
+        """The weighted sum with each term's own, or None where no term has one."""
+        own = [method.refining_loss(reading) for _, method in self.terms]
+        if all(loss is None for loss in own):
+            return None
+        pairs = zip(self.terms, own, strict=True)
+        parts = [w * (m.loss(reading) if loss is None else loss) for (w, m), loss in pairs]
+        return torch.stack(parts).sum(0)
 
     def maps(self, reading: Reading) -> Tensor:
         """What the first term that moves latents sees, (B, H, W, T)."""

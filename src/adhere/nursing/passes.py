@@ -205,7 +205,7 @@ def nurse_latents(
     everyone = list(range(opened.samples))
     last: dict[int, tuple[Reading, int]] = {}
     first: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-    forwards = 0
+    forwards = search_backwards = 0
     layers = {layer.name: layer.module for layer in _in_order(family, reader)}
     crosses = {layer.name for layer in reader.layers}
     selves = {layer.name for layer in reader.self_layers}
@@ -262,13 +262,24 @@ def nurse_latents(
                 None if previous is None else previous.take(samples),
             )
 
+        def searched(moving: Tensor, samples: Sequence[int]) -> Reading:
+            nonlocal search_backwards
+
+            def count(_: Tensor) -> None:
+                nonlocal search_backwards
+                search_backwards += 1
+
+            if moving.requires_grad:
+                moving.register_hook(count)
+            return see(moving, list(samples))
+
         def evaluate(moving: Tensor, chosen: Tensor) -> Evaluation:
             samples = chosen.tolist()
             reading = see(moving, samples)
             loss = method.loss(reading)
-            score = None
+            score = refining = None
             if threshold is not None:
-                score = method.score(reading)
+                score, refining = method.score(reading), method.refining_loss(reading)
             kept = reading.detach()
             if any(sample not in first for sample in samples):
                 _, peaks, means = notes(method, kept, with_maps=False)
@@ -280,11 +291,11 @@ def nurse_latents(
                     }
                 )
             last.update({sample: (kept, place) for place, sample in enumerate(samples)})
-            return Evaluation(loss, score)
+            return Evaluation(loss, score, refining)
 
         start = latents
         if is_first and method.searches:
-            start = method.search(latents, lambda moving: see(moving, everyone), step).detach()
+            start = method.search(latents, searched, step).detach()
         threshold = schedule.threshold_at(step)
         is_half = (torch.get_autocast_dtype(device.type) if is_cast else opened.latents.dtype) is (
             torch.float16
@@ -309,7 +320,7 @@ def nurse_latents(
             maps=maps,
             refinements=outcome.refinements.cpu(),
             truncated_forwards=forwards,
-            backwards=outcome.backwards,
+            backwards=outcome.backwards + search_backwards,
             seconds=time.perf_counter() - started,
         )
         return shift, seen, final

@@ -182,6 +182,13 @@ class Prompts:
                     f"{text[:60]!r} has {len(subjects)}. Name them with subjects=, or use "
                     "another method."
                 )
+            if method.needs_attributes and not any(one.attributes for one in subjects):
+                warnings.warn(
+                    f"{method.name} binds attributes to their subjects, and {text[:60]!r} has no "
+                    "attributes, so nothing is done for it. Name them with subjects=, or use "
+                    "another method.",
+                    stacklevel=4,
+                )
             lacking = [subject.text for subject in subjects if subject.box is None]
             if method.needs_boxes and lacking:
                 raise ValueError(

@@ -19,6 +19,7 @@ from adhere.methods.base import AttentionMethod, LatentMethod, LayerContext
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
 from adhere.nursing.hooks import eager
+from adhere.nursing.noise import check_noise
 from adhere.nursing.passes import Context, Reader, notes, nurse_latents
 from adhere.nursing.prompts import Prompts
 from adhere.nursing.schedulers import (
@@ -73,7 +74,8 @@ class Run:
         """Where the loop is."""
         each = evaluations(self.scheduler)
         place = (self.begin or 0) + self.calls
-        return Step(self.calls // each, -(-self.total // each), self._times[place])
+        after = self._times[place + each] if place + each < len(self._times) else 0.0
+        return Step(self.calls // each, -(-self.total // each), self._times[place], after)
 
     @functools.cached_property
     def _times(self) -> list[float]:
@@ -126,11 +128,12 @@ class Run:
         """What the methods do at this step."""
         step, mover = self.step(), self.mover
         is_repeat = ignores_sample(self.scheduler)
-        nurses = watches = False
+        nurses = watches = searches = False
         if mover is not None:
             schedule = mover.schedule
-            nurses = bool(schedule.step_size_at(step)) and (
-                schedule.nurses_repeats or not is_repeat
+            searches = mover.searches and not self.calls
+            nurses = searches or (
+                bool(schedule.step_size_at(step)) and (schedule.nurses_repeats or not is_repeat)
             )
             watches = not nurses and mover.watches(step) and not is_repeat
         active = [i for i, edit in enumerate(self.editors) if edit.is_active(step)]
@@ -142,6 +145,8 @@ class Run:
         context = self._resolved(opened)
         if nurses and mover is not None:
             reader = context.reader(mover)
+            if searches and mover.needs_noise:
+                check_noise(mover.name, opened.latents, self.begin or 0)
             shift, record, self.previous = nurse_latents(
                 context, reader, mover, opened, step, self.previous, is_first=not self.calls
             )

@@ -19,10 +19,12 @@ class Evaluation:
     Attributes:
         loss: (K,), with its graph back to the latents.
         score: (K,), what thresholds are compared with, or None without thresholds.
+        refining: (K,), what a sample below its threshold minimises, or None for the loss.
     """
 
     loss: Tensor
     score: Tensor | None = None
+    refining: Tensor | None = None
 
 
 # From the latents (K, ...) of chosen samples, and their positions (K,) in the batch.
@@ -131,15 +133,18 @@ def move(
         found = evaluate(leaf, chosen)
         passes += 1
         loss[chosen] = found.loss.detach().to(loss.dtype)
-        slopes[chosen] = gradient(leaf, found.loss, loss_scales)
-        score = None if found.score is None else found.score.detach()
+        if threshold is None or found.score is None or passes > max_refinements:
+            going = torch.zeros_like(going)
+        else:
+            was_below = below.clone()
+            below[chosen] = found.score.detach() < threshold
+            going = going & (was_below if updates_on_exit and passes > 1 else below)
+        wanted = found.loss
+        if found.refining is not None:
+            wanted = torch.where(going[chosen], found.refining, wanted)
+        slopes[chosen] = gradient(leaf, wanted, loss_scales)
         # The next pass must not find the graph of this one still in memory.
-        del leaf, found
-        if threshold is None or score is None or passes > max_refinements:
-            break
-        was_below = below.clone()
-        below[chosen] = score < threshold
-        going = going & (was_below if updates_on_exit and passes > 1 else below)
+        del leaf, found, wanted
         latents[going] -= step_size * slopes[going]
         refinements += going
     moved = latents - step_size * slopes
