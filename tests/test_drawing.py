@@ -51,13 +51,14 @@ def test_plain_is_the_pipelines_own_picture(model):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_draws_and_leaves_its_numbers(model, name):
-    drawing = draw(PROMPT, model=model, method=name, **QUICK)
+    prompt = "a red cat and a blue frog"
+    drawing = draw(prompt, model=model, method=name, **QUICK)
     [recipe] = drawing.recipes
     assert [method.name for method in recipe.methods] == [name]
     assert [subject.text for subject in recipe.subjects] == ["cat", "frog"]
     assert from_json(recipe.to_json()) == recipe
     assert drawing.trace.methods == (METHODS[name](),)
-    plain = draw(PROMPT, model=model, method=None, **QUICK)
+    plain = draw(prompt, model=model, method=None, **QUICK)
     assert (pixels(drawing)[0] != pixels(plain)[0]).any()
 
 

@@ -1,0 +1,1 @@
+"""The papers' methods: known answers, and hand-computed values on the maps of runs."""
