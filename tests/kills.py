@@ -60,8 +60,7 @@ def begun(loaded, folder):
 
 def count_rows(folder):
     """How many rows of a run are on disk."""
-    manifest = folder / "manifest.jsonl"
-    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+    return len(Store.open(folder).rows()) if (folder / "run.sqlite").exists() else 0
 
 
 def main():

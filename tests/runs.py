@@ -1,15 +1,17 @@
 """What the tests of evaluation runs share: small plans, pictures without a model, folders."""
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from adhere.drawing.recipe import SchedulerRecipe
+from adhere.evaluation.outcomes import Measurement, drawn
 from adhere.evaluation.plan import Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
-from adhere.evaluation.store import Measurement, Store, drawn
+from adhere.evaluation.store import Store
 from adhere.methods import AttendAndExcite, TokenReweighting
 
 PAIRS = PromptSet(
@@ -71,10 +73,23 @@ def filled(folder, plan=None):
     return fill(Store.create(folder, plan or small()))
 
 
-def files(folder, without=("measurements.jsonl",)):
-    """The content of every file of a run by its name."""
-    return {
+def files(folder, without=("run.sqlite", "run.sqlite-wal", "run.sqlite-shm")):
+    """The content of every file of a run by its name, and its rows in the place of its database.
+
+    Databases with the same rows differ by the time that each image took.
+    """
+    found = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in without
     }
+    if "run.sqlite" in without and (folder / "run.sqlite").exists():
+        found["rows"] = [row.to_dict() for row in Store.open(folder).rows()]
+    return found
+
+
+def change(database, statement):
+    """Changes a database as a stranger would, and puts it back when asked."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute(statement)

@@ -672,10 +672,9 @@ def test_an_interrupt_ends_cleanly_and_says_how_to_go_on(tmp_path):
     words[words.index("0-1")] = "0-200"
     command = [sys.executable, "-c", INTERRUPTIBLE, "evaluate", *map(str, words)]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    manifest = tmp_path / "RUN" / "manifest.jsonl"
     # An interrupt takes back the row that is being written, so there is to be one before it.
     for _ in range(1200):
-        if manifest.exists() and manifest.read_bytes().count(b"\n") > 1:
+        if (tmp_path / "RUN" / "run.sqlite").exists() and Store.open(tmp_path / "RUN").rows():
             break
         time.sleep(0.1)
     child.send_signal(signal.SIGINT)

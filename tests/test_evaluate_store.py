@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import subprocess
 import time
 from dataclasses import replace
@@ -15,11 +16,13 @@ import pytest
 
 from adhere.drawing.png import read_recipe
 from adhere.drawing.recipe import SchedulerRecipe
+from adhere.evaluation.outcomes import failed
 from adhere.evaluation.plan import Condition, Plan, Unit, plan_from_json
 from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
-from adhere.evaluation.store import Store, failed
+from adhere.evaluation.run import draw_run
+from adhere.evaluation.store import Store
 from adhere.methods import AttendAndExcite
-from runs import CROWD, PAIRS, PLAN, files, fill, filled, outcomes, small
+from runs import CROWD, PAIRS, PLAN, change, files, fill, filled, outcomes, small
 
 CHANGES = {
     "model": "another",
@@ -164,7 +167,7 @@ def test_the_plain_control_is_always_there():
 def test_what_is_kept_comes_back(tmp_path):
     store = filled(tmp_path / "run")
     assert sorted(files(store.folder)) == sorted(
-        [".lock", "manifest.jsonl", "plan.json"]
+        [".lock", "plan.json", "rows"]
         + [f"{u.condition}/{u.set}/{u.prompt}/{u.seed}.png" for u in store.plan.units]
     )
     again = Store.open(store.folder)
@@ -190,28 +193,34 @@ def test_failures_are_rows(tmp_path):
     assert batch not in store.missing()
 
 
-def test_a_torn_line_at_any_place_is_healed(tmp_path):
+def test_a_write_that_is_torn_at_any_place_is_healed(tmp_path):
+    """The write-ahead log, cut as a kill or a power failure may leave it."""
     whole = files(filled(tmp_path / "whole").folder)
-    store = fill(Store.create(tmp_path / "run", small()), most=2)
-    manifest = store.folder / "manifest.jsonl"
-    before, length = manifest.read_bytes(), len(manifest.read_bytes())
-    second = [len(before.split(b"\n", 2)[0]) + 1, before.rindex(b"\n", 0, length - 1) + 1]
-    for cut in (1, 10, *second, length - 1):
-        manifest.write_bytes(before[:cut])
-        torn = Store.open(store.folder)
-        assert len(torn.rows()) in (0, 2), "half a batch is none"
+    store = Store.create(tmp_path / "run", small())
+    with store.writing():
+        for batch in store.missing()[:2]:
+            store.keep(outcomes(store.plan, batch))
+        shutil.copytree(store.folder, tmp_path / "killed")
+    log = tmp_path / "killed" / "run.sqlite-wal"
+    length = log.stat().st_size
+    seen = set()
+    for number, cut in enumerate((0, 1, 40, length // 3, length // 2, length - 4096, length - 1)):
+        folder = shutil.copytree(tmp_path / "killed", tmp_path / f"torn-{number}")
+        (folder / "run.sqlite-shm").unlink()
+        os.truncate(folder / "run.sqlite-wal", cut)
+        torn = Store.open(folder)
+        seen.add(len(torn.rows()))
         assert len(torn.missing()) == len(torn.plan.batches) - len(torn.rows()) // 2
         fill(torn)
-        assert files(store.folder) == whole
+        assert files(folder) == whole
         assert [m.unit for m in torn.measurements()] == list(torn.plan.units)
-        text = (store.folder / "measurements.jsonl").read_text()
-        assert len(text.splitlines()) == len(torn.plan.units)
+    assert len(seen) > 1 and seen <= {0, 2, 4}, "half a batch is none"
 
 
 def test_what_a_kill_leaves_is_swept(tmp_path):
     whole = files(filled(tmp_path / "whole").folder)
     store = fill(Store.create(tmp_path / "run", small()), most=3)
-    for left in (".manifest.jsonl.part", "none/pairs/cat-frog/.1.png.part", ".plan.json.part"):
+    for left in (".report.part", "none/pairs/cat-frog/.1.png.part", ".plan.json.part"):
         (store.folder / left).write_bytes(b"half")
     fill(Store.open(store.folder))
     assert files(store.folder) == whole
@@ -234,47 +243,75 @@ def test_rows_in_any_order_end_in_the_plans(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("statement", "said"),
     [
-        lambda line: line.replace('"steps": 50', '"steps": 49'),
-        lambda line: line.replace('"seed": 1', '"seed": 9'),
-        lambda line: line.replace('"condition": "none"', '"condition": "../.."'),
-        lambda line: line.replace('"error": null', '"error": "none of it"'),
-        lambda line: "[]",
-        lambda line: "\x00" * 20,
+        ("UPDATE images SET seed = 9 WHERE seed = 1", "no such image"),
+        ("UPDATE images SET condition = '../..' WHERE condition = 'none'", "no such image"),
+        ("UPDATE images SET batch = '[0]' WHERE seed = 1", "seeds"),
+        ("UPDATE images SET batch = '[' WHERE seed = 1", "not written by this run"),
+        ("UPDATE images SET error = 'none of it' WHERE seed = 1", "either an image or an error"),
+        ("UPDATE images SET subjects = '[{}]' WHERE seed = 1", "not written by this run"),
+        ("UPDATE images SET subjects_from = 'me' WHERE seed = 1", "'me'"),
+        ("PRAGMA user_version = 7", "version 7"),
+        ("ALTER TABLE images RENAME TO pictures", "no such table"),
     ],
 )
-def test_a_changed_manifest_is_told_by_the_line(change, tmp_path):
+def test_a_database_that_was_changed_is_told(statement, said, tmp_path):
     store = filled(tmp_path / "run")
-    manifest = store.folder / "manifest.jsonl"
-    lines = manifest.read_text().splitlines()
-    assert change(lines[1]) != lines[1]
-    before = files(store.folder, without=("manifest.jsonl",))
-    manifest.write_text("\n".join([lines[0], change(lines[1]), *lines[2:]]) + "\n")
+    before = files(store.folder)
+    del before["rows"]
+    change(store.folder / "run.sqlite", statement)
     for attempt in (
         lambda: Store.open(store.folder).rows(),
-        lambda: fill(Store.open(store.folder)),
+        lambda: draw_run(Store.open(store.folder), None),
     ):
-        with pytest.raises(ValueError, match="Line 2 of"):
+        with pytest.raises(ValueError, match=said) as caught:
             attempt()
-    assert files(store.folder, without=("manifest.jsonl",)) == before
+        assert "run.sqlite" in str(caught.value) and "folder" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    for path, data in before.items():
+        assert (store.folder / path).read_bytes() == data
 
 
-def test_of_two_lines_of_a_picture_the_later_one_counts(tmp_path):
+@pytest.mark.parametrize("data", [b"no database at all", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_broken_database_is_told(data, tmp_path):
+    store = filled(tmp_path / "run")
+    (store.folder / "run.sqlite").write_bytes(data)
+    with pytest.raises(ValueError, match="run.sqlite.*cannot be read.*folder"):
+        Store.open(store.folder).rows()
+    with pytest.raises(ValueError, match="run.sqlite.*cannot be read"):
+        fill(Store.open(store.folder))
+    assert (store.folder / "run.sqlite").read_bytes() == data
+
+
+def test_a_run_of_an_earlier_version_is_told(tmp_path):
+    store = Store.create(tmp_path / "run", small())
+    (store.folder / "manifest.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="earlier version.*manifest.jsonl.*new folder"):
+        Store.open(store.folder)
+    with pytest.raises(ValueError, match="earlier version"):
+        Store.create(store.folder, small())
+
+
+def test_an_image_that_was_drawn_again_has_one_row(tmp_path):
     """As when a repair was killed after it had drawn what failed before."""
     store = filled(tmp_path / "run")
-    manifest = store.folder / "manifest.jsonl"
-    whole = manifest.read_bytes()
-    row = store.rows()[1]
-    failure = failed(store.plan, row.unit, "no memory", batch=row.recipe.batch).row
-    first, second, *rest = whole.splitlines(keepends=True)
-    lines = [first, f"{failure.to_json()}\n".encode(), *rest, second]
-    manifest.write_bytes(b"".join(lines))
-    again = Store.open(store.folder)
-    assert again.rows() == store.rows()
-    with again.writing():
-        pass
-    assert manifest.read_bytes() == whole
+    whole, batch = store.rows(), store.plan.batches[0]
+    with store.writing():
+        store.keep([failed(store.plan, u, "no memory", batch=batch.seeds) for u in batch.units])
+    assert [row.unit for row in store.rows() if row.error] == list(batch.units)
+    assert len(store.rows()) == len(whole) and len(store.measurements()) == len(whole) - 2
+    with store.writing():
+        store.keep(outcomes(store.plan, batch))
+    assert Store.open(store.folder).rows() == whole
+
+
+def test_a_finished_run_is_read_where_nothing_can_be_written(tmp_path):
+    store = filled(tmp_path / "run")
+    assert sorted(p.name for p in store.folder.glob("run.sqlite*")) == ["run.sqlite"]
+    with store.writing():
+        assert Store.open(store.folder).rows() == store.rows(), "readers do not wait"
+    assert sorted(p.name for p in store.folder.glob("run.sqlite*")) == ["run.sqlite"]
 
 
 def test_missing_and_altered_pictures_are_found_and_drawn_again_when_forgotten(tmp_path):
@@ -345,10 +382,10 @@ def test_two_processes_do_not_draw_into_one_folder(tmp_path):
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A file system of 192 KiB."""
+    """A file system of 512 KiB."""
     place = tmp_path / "disk"
     place.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(place)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]
     try:
         subprocess.run(words, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -362,20 +399,25 @@ def test_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(tiny_disk, tmp
     run = tiny_disk / "run"
     ballast = tiny_disk / "ballast"
     store = Store.create(run, small())
-    # Wherever the disk becomes full: in a picture, in the measurements, in the manifest.
-    for room in (4096, 12288, 20480, 8192):
+    # Wherever the disk becomes full: in the database as it begins, in its log, in an image.
+    failures = 0
+    for room in range(4096, 1 << 18, 4096):
         free = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_bsize
         ballast.write_bytes(b"\0" * max(free - room, 0))
         before = store.rows()
-        with pytest.raises(OSError, match="No space left on device") as caught:
+        try:
             fill(Store.open(run))
-        assert caught.value.errno == errno.ENOSPC and str(run) in caught.value.filename
-        assert "kept" in caught.value.strerror
+            break
+        except OSError as error:
+            failures += 1
+            assert error.errno == errno.ENOSPC and str(run) in error.filename
+            assert "No space left on device" in error.strerror and "kept" in error.strerror
+        assert list(run.rglob("*.part")) == []
+        # SQLite needs room for an index even to read a log.
+        ballast.unlink()
         now = Store.open(run)
         assert now.rows()[: len(before)] == before and now.verify() == []
-        assert list(run.rglob("*.part")) == []
-        ballast.unlink()
-    assert fill(Store.open(run)).verify() == []
+    assert failures > 5 and Store.open(run).verify() == []
     assert files(run) == whole
 
 
@@ -385,15 +427,15 @@ def test_a_file_that_cannot_grow_is_an_error_that_can_be_mended(tmp_path):
     before = files(store.folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(
-        resource.RLIMIT_FSIZE, ((store.folder / "manifest.jsonl").stat().st_size + 9, hard)
+        resource.RLIMIT_FSIZE, ((store.folder / "run.sqlite").stat().st_size // 2, hard)
     )
     try:
-        with pytest.raises(OSError, match="manifest.jsonl") as caught:
+        with pytest.raises(OSError, match="run.sqlite") as caught:
             fill(store)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.errno == errno.EFBIG
-    assert before.items() <= files(store.folder).items(), "no half of a line stays"
+    assert caught.value.errno == errno.EIO and "kept" in caught.value.strerror
+    assert files(store.folder)["rows"] == before["rows"], "no half of a batch stays"
     assert files(fill(store).folder) == whole
 
 

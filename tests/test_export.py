@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from adhere.evaluation.export import LAYOUTS, export, tifa_result
+from adhere.evaluation.outcomes import drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted, prompt_set
 from adhere.evaluation.scorers.questions import questions
 from adhere.evaluation.sets.official import COCO
-from adhere.evaluation.store import Store, drawn, failed
+from adhere.evaluation.store import Store
 from adhere.methods import AttendAndExcite
 
 SEEDS = (3, 11)

@@ -15,6 +15,7 @@ from PIL import Image
 import adhere
 from adhere.cli.evaluate_arguments import parse
 from adhere.cli.evaluate_conditions import conditions
+from adhere.evaluation.outcomes import Measurement, drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.prompts import prompt_set as read_prompts
@@ -33,7 +34,7 @@ from adhere.evaluation.report.tables import MACRO, Tables, pareto
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
 from adhere.evaluation.scorers.cache import score
 from adhere.evaluation.statistics import estimate
-from adhere.evaluation.store import Measurement, Store, drawn, failed
+from adhere.evaluation.store import Store
 
 EVIL = '<script>alert(1)</script> | `x` "><img src=x onerror=alert(2)> ](http://evil.example)'
 PRESENT = Metric("all-present", "presence", True, "Every wanted subject is seen.", 0.0)

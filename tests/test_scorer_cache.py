@@ -1,21 +1,25 @@
-import json
 import os
 import resource
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pandas
 import pytest
 from PIL import Image
 
+from adhere.evaluation.outcomes import drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.scorers import Judgement, Metric, Scorer, cache
-from adhere.evaluation.store import Store, drawn, failed
+from adhere.evaluation.store import Store
 from adhere.methods import AttendAndExcite
+from runs import change
 
 PROMPTS = (
     Prompt("p-0", "a cat and a frog", (Wanted("cat"), Wanted("frog"))),
@@ -95,9 +99,17 @@ def store(tmp_path):
     return store
 
 
+def path_of(store):
+    return store.folder / "scores.sqlite"
+
+
 def scores_of(store):
-    (path,) = (store.folder / "scores").glob("*.jsonl")
-    return path
+    """All that the database says, in the order of its keys."""
+    with closing(sqlite3.connect(path_of(store))) as connection:
+        return [
+            connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4").fetchall()
+            for table in ("scorers JOIN scores ON name = scorer", "scores")
+        ]
 
 
 def test_every_picture_has_the_scorers_number_and_nothing_else_is_there(store):
@@ -117,11 +129,11 @@ def test_every_picture_has_the_scorers_number_and_nothing_else_is_there(store):
 
 def test_nothing_is_scored_twice(store):
     cache.score(store, Redness())
-    before = scores_of(store).read_bytes()
+    before = scores_of(store)
     again = Redness()
     cache.score(store, again)
     assert again.asked == 0
-    assert scores_of(store).read_bytes() == before
+    assert scores_of(store) == before
 
 
 def test_progress_goes_from_nothing_to_all(store):
@@ -231,35 +243,51 @@ def test_what_was_said_of_a_picture_is_kept_with_its_number(store):
     assert all(j.details == {"size": [8, 8]} for j in one.judgements.values())
 
 
-@pytest.mark.parametrize("cut", [1, 30, 200])
-def test_a_torn_last_line_is_scored_again_and_the_file_is_as_if_never_torn(store, cut):
-    cache.score(store, Redness())
-    path = scores_of(store)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-cut])
-    assert len(cache.read(store)) < 8
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
+def test_a_write_that_is_torn_is_scored_again_and_nothing_else(store, share, tmp_path):
+    class Copied(Redness):
+        """Copies the run as a kill at its last batch would leave it."""
+
+        def judge(self, pictures, prompts, plain):
+            if self.asked == 6:
+                shutil.copytree(store.folder, tmp_path / "torn")
+            return super().judge(pictures, prompts, plain)
+
+    cache.score(store, Copied())
+    torn = Store.open(tmp_path / "torn")
+    log = tmp_path / "torn" / "scores.sqlite-wal"
+    os.truncate(log, int(log.stat().st_size * share))
+    (tmp_path / "torn" / "scores.sqlite-shm").unlink()
+    left = len(cache.read(torn))
+    assert left in (0, 2, 4), "half a batch is none"
     scorer = Redness()
-    cache.score(store, scorer)
-    assert 0 < scorer.asked <= 4
-    assert sorted(set(path.read_bytes().split(b"\n"))) == sorted(set(whole.split(b"\n")))
+    cache.score(torn, scorer)
+    assert scorer.asked == 8 - left
+    assert scores_of(torn) == scores_of(store)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE scores SET \"values\" = '[1]' WHERE rowid = 2", "score of image"),
+        ('UPDATE scores SET "values" = \'{"red": NaN}\' WHERE rowid = 2', "score of image"),
+        ("UPDATE scores SET details = '{' WHERE rowid = 2", "score of image"),
+        ("UPDATE scorers SET facts = replace(facts, 'exact', 'other')", "scorer 'redness-"),
+    ],
+)
+def test_a_database_that_somebody_changed_is_named(store, statement, said):
+    cache.score(store, Redness())
+    change(path_of(store), statement)
+    with pytest.raises(ValueError, match=f"The {said}.*was not written by adhere; move the file"):
+        cache.read(store)
+    path_of(store).unlink()
+    cache.score(store, Redness())
     assert len(cache.read(store)) == 8
 
 
-def test_a_file_that_somebody_changed_is_named_with_its_line(store):
-    cache.score(store, Redness())
-    path = scores_of(store)
-    whole = path.read_bytes()
-    lines = whole.split(b"\n")
-    path.write_bytes(b"\n".join([*lines[:2], b'{"picture": 1}', *lines[3:]]))
-    with pytest.raises(ValueError, match="Line 3 of .*was not written by adhere"):
-        cache.read(store)
-    with pytest.raises(ValueError, match="Line 3 of .*was not written by adhere"):
-        cache.score(store, Redness())
-    path.write_bytes(whole.replace(b'"red": 0', b'"red": NaN', 1))
-    with pytest.raises(ValueError, match="Line 2 of .*was not written by adhere"):
-        cache.read(store)
-    path.write_bytes(whole.replace(b'"exact"', b'"other"', 1))
-    with pytest.raises(ValueError, match="holds no scores that this version"):
+def test_scores_of_an_earlier_version_are_told(store):
+    (store.folder / "scores").mkdir()
+    with pytest.raises(ValueError, match="earlier version.*score again"):
         cache.score(store, Redness())
 
 
@@ -276,7 +304,7 @@ def test_what_is_no_number_is_never_written(store):
 def test_two_processes_never_write_one_file(store):
     class Nested(Redness):
         def judge(self, pictures, prompts, plain):
-            with pytest.raises(ValueError, match="Another process is writing"):
+            with pytest.raises(ValueError, match="Another process is scoring"):
                 cache.score(store, Redness())
             return super().judge(pictures, prompts, plain)
 
@@ -285,45 +313,32 @@ def test_two_processes_never_write_one_file(store):
     assert nested.asked == 8 and len(cache.read(store)) == 8
 
 
-@pytest.mark.parametrize("room", [1, 9, 150])
-def test_a_file_that_cannot_grow_leaves_what_was_scored(store, room):
-    """Part of a line fits; none of it stays, nor comes when the file is closed."""
-    cache.score(store, Redness())
-    path = scores_of(store)
-    whole = path.read_bytes()
-    before = b"".join(whole.splitlines(keepends=True)[:5])
-    path.write_bytes(before)
+@pytest.mark.parametrize("room", [1, 5000, 9000])
+def test_a_file_that_cannot_grow_leaves_what_was_scored(store, tmp_path, room):
+    """Part of a batch fits, and none of it stays."""
+
+    class Limited(Redness):
+        def judge(self, pictures, prompts, plain):
+            if self.asked == 4:
+                log = path_of(store).with_name("scores.sqlite-wal")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + room, hard))
+            return super().judge(pictures, prompts, plain)
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, hard))
     try:
         with pytest.raises(OSError, match="What was scored before is kept"):
-            cache.score(store, Redness())
+            cache.score(store, Limited())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    kept = path.read_bytes()
-    assert whole.startswith(kept) and kept.startswith(before) and kept.endswith(b"\n")
-    cache.score(store, Redness())
-    assert path.read_bytes() == whole
-
-
-def test_a_full_disk_leaves_what_was_scored(store, monkeypatch):
-    cache.score(store, Redness())
-    path = scores_of(store)
-    whole = path.read_bytes()
-    lines = whole.split(b"\n")
-    path.write_bytes(b"\n".join(lines[:5]) + b"\n")
-    before = path.read_bytes()
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="What was scored before is kept"):
-            cache.score(store, Redness())
-    assert path.read_bytes() == before
-    cache.score(store, Redness())
-    assert path.read_bytes() == whole
+    left = len(cache.read(store))
+    assert left >= 4 and left % 2 == 0
+    scorer = Redness()
+    cache.score(store, scorer)
+    assert scorer.asked == 8 - left
+    other = Store.create(tmp_path / "undisturbed", plan())
+    fill(other)
+    cache.score(other, Redness())
+    assert scores_of(store) == scores_of(other)
 
 
 def test_a_run_without_scores_has_an_empty_table(store):
@@ -365,5 +380,4 @@ def test_killed_at_any_moment_it_goes_on_and_ends_as_if_never_killed(store, tmp_
     other = Store.create(tmp_path / "undisturbed", plan())
     fill(other)
     cache.score(other, Redness())
-    assert scores_of(store).read_bytes() == scores_of(other).read_bytes()
-    assert [json.loads(line) for line in scores_of(store).read_text().splitlines()]
+    assert scores_of(store) == scores_of(other)

@@ -28,6 +28,7 @@ from transformers import (
 import scorer_toys as toys
 from adhere.cli import main
 from adhere.evaluation.export import export, tifa_result
+from adhere.evaluation.outcomes import drawn, failed
 from adhere.evaluation.plan import Plan
 from adhere.evaluation.prompts import PROMPT_SETS, Joined, Prompt, PromptSet, Wanted, prompt_set
 from adhere.evaluation.scorers import SCORERS, cache, scorer
@@ -43,7 +44,7 @@ from adhere.evaluation.scorers.questions import (
 )
 from adhere.evaluation.scorers.tifa import SentenceEncoder, result, shares
 from adhere.evaluation.scorers.weights import find
-from adhere.evaluation.store import Store, drawn, failed
+from adhere.evaluation.store import Store
 from adhere.mini import joined
 from adhere.mini.scorer import SHIPPED, Finding, Sighting
 from training import world
@@ -742,7 +743,7 @@ def test_tifas_own_files_go_in_and_out_by_the_shell(yes, tmp_path, monkeypatch, 
     tifa = ("score", "RUN", "--scorers", f"tifa={yes}", "--questions")
     status, out, err = shell(*tifa, "few.json")
     assert status == 2 and "no question with the caption 'a cat'" in err
-    assert not list(store.folder.glob("scores/*.jsonl"))
+    assert not (store.folder / "scores.sqlite").exists()
     status, out, err = shell(*tifa, "theirs.json")
     assert status == 0 and "templates file sha256:" in out
     assert shell("export", "RUN", "tifa-result", "result")[0] == 0

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and lines that do."""
+"""Files that appear whole or not at all."""
 
 import os
 from contextlib import suppress
@@ -25,24 +25,3 @@ def write_whole(path: Path, data: bytes) -> None:
         with suppress(OSError):
             unfinished.unlink()
         raise
-
-
-def append_whole(path: Path, data: bytes) -> None:
-    """Appends to a file; where that fails, the file is as it was.
-
-    A kill may leave a part of it, so what follows the last newline is not to be trusted.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    # A buffer would be written once more on closing, after part of it was taken back.
-    with open(path, "ab", buffering=0) as file:
-        before = file.tell()
-        try:
-            while data:
-                data = data[file.write(data) :]
-            os.fsync(file.fileno())
-        except BaseException:
-            # Later lines must not be joined to a part of these.
-            os.truncate(path, before)
-            raise

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from adhere.evaluation.outcomes import Outcome
 from adhere.evaluation.plan import Batch, Plan
 from adhere.evaluation.run import (
     Drawer,
@@ -27,7 +28,7 @@ from adhere.evaluation.run import (
     machine,
     to_draw,
 )
-from adhere.evaluation.store import Outcome, Store
+from adhere.evaluation.store import Store
 
 LOCAL = "local"
 _MOST_LOSSES = 3

@@ -28,12 +28,13 @@ from types import MappingProxyType
 from typing import Any
 
 from adhere.errors import unknown
+from adhere.evaluation.outcomes import Row
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
 from adhere.evaluation.scorers.tifa import result
 from adhere.evaluation.sets.official import metadata
-from adhere.evaluation.store import Row, Store
+from adhere.evaluation.store import Store
 
 _LONGEST_NAME = 255
 
@@ -165,8 +166,8 @@ def _tifa_result(store: Store, rows: Sequence[Row]) -> dict[str, Any]:
     if len(own) != 1:
         raise ValueError(
             f"The run has TIFA's scores by {len(own)} models or files of questions, and needs "
-            "them by one; score it with `adhere evaluate score` and tifa, or move the other file "
-            "out of its folder 'scores'."
+            "them by one; move its file scores.sqlite away, and score it once with `adhere "
+            "evaluate score` and tifa."
         )
     judgements = own[0].judgements
     left = [row for row in rows if row.unit not in judgements]

@@ -21,9 +21,10 @@ from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
 from adhere.drawing.recipe import Recipe
 from adhere.errors import NonFiniteLoss, SubjectNotFound
 from adhere.evaluation.operations import FirstCall, Operations, Passes
+from adhere.evaluation.outcomes import Measurement, Outcome, SubjectsFrom, drawn, failed
 from adhere.evaluation.plan import Batch, Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet
-from adhere.evaluation.store import Measurement, Outcome, Store, SubjectsFrom, drawn, failed
+from adhere.evaluation.store import Store
 from adhere.methods import LatentMethod
 from adhere.subjects import find_subjects
 

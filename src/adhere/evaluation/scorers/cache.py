@@ -1,10 +1,10 @@
 """Scores of a run, kept beside its pictures: no picture is scored twice.
 
-    RUN/scores/<scorer>-<8 hex of its identity>.jsonl
+    RUN/scores.sqlite
 
-The first line says whose scores these are, every other one what was said of one picture. A
-picture is known by its content, its prompt and, where the scorer compares, the content of the
-plain picture; so a picture that was drawn anew and came out otherwise is scored anew.
+A scorer is known by its name and eight hexadecimal digits of its identity. An image is known by
+its content, its prompt and, where the scorer compares, the content of the plain image, so an image
+that was drawn again and is another one is scored again.
 """
 
 from __future__ import annotations
@@ -13,29 +13,43 @@ import hashlib
 import io
 import json
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
+from adhere.evaluation.database import Database
+from adhere.evaluation.outcomes import Row
 from adhere.evaluation.plan import PLAIN, Unit
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
 from adhere.evaluation.sets.prompt import Prompt
-from adhere.evaluation.store import Row, Store
-from adhere.files import append_whole, write_whole
+from adhere.evaluation.store import Store
 
 if TYPE_CHECKING:
     import pandas
 
-SCHEMA = 1
-FOLDER = "scores"
+DATABASE = "scores.sqlite"
 COLUMNS = (
     "condition", "set", "prompt", "seed", "scorer", "metric", "group", "higher_is_better", "value",
 )  # fmt: skip
+
+_SCHEMA = """
+CREATE TABLE scorers (name TEXT PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE scores (
+    scorer TEXT NOT NULL REFERENCES scorers,
+    image TEXT NOT NULL, plain TEXT NOT NULL, prompt TEXT NOT NULL,
+    "values" TEXT NOT NULL, details TEXT NOT NULL,
+    PRIMARY KEY (scorer, image, plain, prompt)
+);
+"""
+_SCORERS = "SELECT name, facts FROM scorers ORDER BY name"
+_INSERT_SCORER = "INSERT OR REPLACE INTO scorers VALUES (?, ?)"
+_INSERT = "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?)"
+_SELECT = 'SELECT image, plain, prompt, "values", details FROM scores WHERE scorer = ?'
+_KEPT = (
+    "What was scored before is kept; once the folder can be written to, the same command goes on"
+)
 
 OnProgress = Callable[[int, int], None]
 
@@ -61,10 +75,10 @@ class Scored:
 
 
 class _Key(NamedTuple):
-    """What a judgement depends on besides the scorer; hashes, None where there is no picture."""
+    """What a judgement depends on besides the scorer: hashes, empty where there is no image."""
 
-    picture: str | None
-    plain: str | None
+    image: str
+    plain: str
     prompt: str
 
 
@@ -82,11 +96,14 @@ def score(store: Store, scorer: Scorer, on_progress: OnProgress | None = None) -
 
     Raises:
         ValueError: a picture is missing or altered; another process is scoring with the same
-            scorer; the file of scores was changed; a score is no number.
+            scorer; the database was changed; a score is no finite number.
         OSError: the folder cannot be written to, or the disk is full; what was scored is kept.
     """
-    path = store.folder / FOLDER / f"{scorer.name}-{_short(scorer.identity, scorer.metrics)}.jsonl"
-    with _writing(path, _header(scorer)) as known:
+    name = f"{scorer.name}-{_short(scorer.identity, scorer.metrics)}"
+    database = _database(store)
+    with database.writing(f".{name}.lock", f"scoring {str(store.folder)!r} with {scorer.name}"):
+        database.write([(_INSERT_SCORER, [(name, _facts(scorer))])])
+        known = _known(database, name)
         rows = {row.unit: row for row in store.rows()}
         batches = [batch.units for batch in store.plan.batches if batch.units[0] in rows]
         done, total = 0, len(rows)
@@ -97,7 +114,8 @@ def score(store: Store, scorer: Scorer, on_progress: OnProgress | None = None) -
             if any(key not in known for _, key in wanted):
                 judgements = _judged(store, rows, scorer, wanted)
                 fresh = {k: j for k, j in judgements.items() if k not in known}
-                _append(path, [_line(key, judgement) for key, judgement in fresh.items()])
+                values = [(name, *key, *_values(judged)) for key, judged in fresh.items()]
+                database.write([(_INSERT, values)])
                 known.update(fresh)
             done += len(units)
             if on_progress is not None:
@@ -105,26 +123,23 @@ def score(store: Store, scorer: Scorer, on_progress: OnProgress | None = None) -
 
 
 def scored(store: Store) -> list[Scored]:
-    """The scores of a run, a scorer at a time, by file name.
+    """The scores of a run, a scorer at a time, by name.
 
     Raises:
-        ValueError: a file of scores was changed by hand or is of another version.
+        ValueError: the database was changed by hand or is of another version.
     """
     rows = {row.unit: row for row in store.rows()}
-    files = sorted((store.folder / FOLDER).glob("*.jsonl"))
-    heads = [_read_header(path) for path in files]
-    names = [head["scorer"] for head in heads]
+    database = _database(store)
+    heads = {name: _parsed_facts(database, name, facts) for name, facts in database.read(_SCORERS)}
+    names = [head["scorer"] for head in heads.values()]
     found = []
-    for path, head in zip(files, heads, strict=True):
-        known = _known(path, path.read_bytes())
-        judgements = {}
-        for unit in rows:
-            key = _key(store, rows, unit, head["compares_to_plain"])
-            if key in known:
-                judgements[unit] = known[key]
-        name = path.stem if names.count(head["scorer"]) > 1 else head["scorer"]
+    for name, head in heads.items():
+        known = _known(database, name)
+        keys = {unit: _key(store, rows, unit, head["compares_to_plain"]) for unit in rows}
+        judgements = {unit: known[key] for unit, key in keys.items() if key in known}
+        shown = name if names.count(head["scorer"]) > 1 else head["scorer"]
         metrics = tuple(Metric(**metric) for metric in head["metrics"])
-        found.append(Scored(name, head["scorer"], head["identity"], metrics, judgements))
+        found.append(Scored(shown, head["scorer"], head["identity"], metrics, judgements))
     return found
 
 
@@ -136,7 +151,7 @@ def read(store: Store) -> pandas.DataFrame:
         picture that a metric does not apply to has no row for it.
 
     Raises:
-        ValueError: pandas is missing, or a file of scores was changed.
+        ValueError: pandas is missing, or the database was changed.
     """
     try:
         import pandas
@@ -162,11 +177,11 @@ def _judged(
     judgements = {}
     shown = []
     for unit, key in wanted:
-        if key.picture is None:
+        if not key.image:
             judgements[key] = scorer.judge_failed(store.plan.prompt(unit))
         else:
             plain = None
-            if key.plain is not None:
+            if key.plain:
                 plain = _picture(store, rows[_plain(unit)])
             shown.append((key, _picture(store, rows[unit]), store.plan.prompt(unit), plain))
     if shown:
@@ -210,7 +225,7 @@ def _picture(store: Store, row: Row) -> Image.Image:
 def _key(store: Store, rows: Mapping[Unit, Row], unit: Unit, compares: bool) -> _Key:
     plain = rows.get(_plain(unit)) if compares else None
     prompt = prompt_hash(store.plan.prompt(unit))
-    return _Key(rows[unit].sha256, plain.sha256 if plain else None, prompt)
+    return _Key(rows[unit].sha256 or "", (plain and plain.sha256) or "", prompt)
 
 
 def _plain(unit: Unit) -> Unit:
@@ -231,10 +246,19 @@ def _short(identity: Mapping[str, str], metrics: Sequence[Metric]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _header(scorer: Scorer) -> str:
+def _database(store: Store) -> Database:
+    if (store.folder / "scores").is_dir() and not (store.folder / DATABASE).exists():
+        raise ValueError(
+            f"The folder 'scores' in {str(store.folder)!r} is of an earlier version of adhere, "
+            f"and this version keeps scores in {DATABASE}; move the folder away and score again."
+        )
+    return Database(store.folder / DATABASE, _SCHEMA, _KEPT)
+
+
+def _facts(scorer: Scorer) -> str:
+    """All that tells a scorer from others."""
     return json.dumps(
         {
-            "schema": SCHEMA,
             "scorer": scorer.name,
             "compares_to_plain": scorer.compares_to_plain,
             "identity": dict(scorer.identity),
@@ -243,103 +267,47 @@ def _header(scorer: Scorer) -> str:
     )
 
 
-def _line(key: _Key, judgement: Judgement) -> str:
-    return json.dumps({**key._asdict(), **asdict(judgement)}, allow_nan=False)
+def _values(judgement: Judgement) -> tuple[str, str]:
+    return (
+        json.dumps(judgement.values, allow_nan=False),
+        json.dumps(dict(judgement.details), allow_nan=False),
+    )
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        return _parsed_header(path, file.readline())
-
-
-def _parsed_header(path: Path, line: bytes) -> dict[str, Any]:
+def _parsed_facts(database: Database, name: str, facts: str) -> dict[str, Any]:
     try:
-        head = json.loads(line)
-        is_ours = head["schema"] == SCHEMA and isinstance(head["compares_to_plain"], bool)
-        is_ours = is_ours and isinstance(head["scorer"], str)
+        head = json.loads(facts)
         metrics = [Metric(**metric) for metric in head["metrics"]]
-        is_ours = is_ours and path.stem == f"{head['scorer']}-{_short(head['identity'], metrics)}"
+        is_ours = isinstance(head["compares_to_plain"], bool)
+        is_ours = is_ours and name == f"{head['scorer']}-{_short(head['identity'], metrics)}"
     except (ValueError, KeyError, TypeError, RecursionError):
         is_ours = False
     if not is_ours:
-        raise ValueError(
-            f"{str(path)!r} holds no scores that this version of adhere can read; move it away, "
-            "and `adhere evaluate score` scores the run again."
-        )
+        raise _changed(database, f"scorer {name!r}")
     return head
 
 
-def _known(path: Path, data: bytes) -> dict[_Key, Judgement]:
-    """What a file of scores says; a last line that was not written to its end is left out."""
+def _known(database: Database, name: str) -> dict[_Key, Judgement]:
+    """What a scorer has said."""
     known = {}
-    for number, line in enumerate(data.split(b"\n")[1:-1], 2):
+    for image, plain, prompt, values, details in database.read(_SELECT, (name,)):
         try:
-            entry = json.loads(line)
-            key = _Key(entry["picture"], entry["plain"], entry["prompt"])
-            known[key] = Judgement(_numbers(entry["values"]), dict(entry["details"]))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise ValueError(
-                f"Line {number} of {str(path)!r} was not written by adhere; move the file away, "
-                "and `adhere evaluate score` scores the run again."
-            ) from None
+            judgement = Judgement(_numbers(json.loads(values)), dict(json.loads(details)))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise _changed(database, f"score of image {image[:8]} by {name!r}") from None
+        known[_Key(image, plain, prompt)] = judgement
     return known
+
+
+def _changed(database: Database, what: str) -> ValueError:
+    return ValueError(
+        f"The {what} in {str(database.path)!r} was not written by adhere; move the file away, and "
+        "`adhere evaluate score` scores the run again."
+    )
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float | None]:
     numbers = {name: None if value is None else float(value) for name, value in values.items()}
     if not all(value is None or math.isfinite(value) for value in numbers.values()):
-        raise ValueError("a score is no number")
+        raise ValueError("a score is not finite")
     return numbers
-
-
-@contextmanager
-def _writing(path: Path, header: str) -> Iterator[dict[_Key, Judgement]]:
-    """What is known already, while no other process writes to the same file."""
-    import filelock
-
-    with _telling(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise ValueError(
-                f"Another process is writing to {str(path)!r}; wait until it ends."
-            ) from None
-    try:
-        if not path.exists():
-            _create(path, header)
-        data = path.read_bytes()
-        _parsed_header(path, data.partition(b"\n")[0])
-        whole = data[: data.rfind(b"\n") + 1]
-        known = _known(path, whole)
-        if len(whole) < len(data):
-            with _telling(path):
-                os.truncate(path, len(whole))
-        yield known
-    finally:
-        lock.release()
-
-
-def _create(path: Path, header: str) -> None:
-    with _telling(path):
-        write_whole(path, f"{header}\n".encode())
-
-
-def _append(path: Path, lines: Sequence[str]) -> None:
-    with _telling(path):
-        append_whole(path, "".join(line + "\n" for line in lines).encode())
-
-
-@contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Errors of the file system name the file, and say what became of the rest."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{error.strerror}. What was scored before is kept; once the folder can be written "
-            "to, the same command goes on",
-            str(path),
-        ) from error

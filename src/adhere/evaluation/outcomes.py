@@ -1,0 +1,146 @@
+"""What came of one image of a run: its row, its file, and what drawing it took."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from PIL import Image
+
+from adhere.drawing.png import png
+from adhere.drawing.recipe import Recipe
+from adhere.evaluation.plan import Plan, Unit
+from adhere.subjects import Subject
+
+SubjectsFrom = Literal["prompt set", "found", "none"]
+_LONGEST_ERROR = 500
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the database says of one image.
+
+    Attributes:
+        unit: which one.
+        recipe: everything it was made from: prompt, methods with all numbers, subjects with their
+            token indices, model, revision and hash of its weights, scheduler, steps, guidance,
+            precision, device, versions. The same stands in the picture.
+        set_sha256: hash of its prompt set.
+        subjects_from: whether the prompt set stated the subjects, or they were found in the
+            prompt; "none" for a plain picture, or where there are none.
+        sha256: of the file; None where there is no picture.
+        error: why there is none, in a line; None where there is one.
+    """
+
+    unit: Unit
+    recipe: Recipe
+    set_sha256: str
+    subjects_from: SubjectsFrom
+    sha256: str | None
+    error: str | None
+
+    @property
+    def text(self) -> str:
+        """The prompt, letter for letter."""
+        return self.recipe.prompt
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON has it."""
+        return {
+            **self.unit._asdict(),
+            "text": self.text,
+            "sha256": self.sha256,
+            "error": self.error,
+            "set_sha256": self.set_sha256,
+            "subjects_from": self.subjects_from,
+            "recipe": json.loads(self.recipe.to_json()),
+        }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What drawing one picture took, which is never the same twice.
+
+    Attributes:
+        unit: which picture.
+        seconds: of its batch, divided by the pictures in it.
+        peak_bytes: most memory of the GPU during its batch; None elsewhere.
+        full_forwards: calls of the denoiser by the pipeline.
+        truncated_forwards: passes for nursing, which end after the last layer read.
+        backwards: gradients for nursing.
+        flops: floating-point operations of the denoiser for this picture, all branches; None
+            where they could not be counted.
+        worker: who drew it: its name on a cluster, and the kind of its processor or GPU.
+    """
+
+    unit: Unit
+    seconds: float
+    peak_bytes: int | None = None
+    full_forwards: int = 0
+    truncated_forwards: int = 0
+    backwards: int = 0
+    flops: int | None = None
+    worker: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one unit: a row, and for a picture its file and what it took."""
+
+    row: Row
+    data: bytes | None = None
+    measurement: Measurement | None = None
+
+
+def drawn(
+    plan: Plan,
+    unit: Unit,
+    picture: Image.Image,
+    *,
+    batch: tuple[int, ...] | None = None,
+    subjects: tuple[Subject, ...] = (),
+    subjects_from: SubjectsFrom = "none",
+    measurement: Measurement | None = None,
+) -> Outcome:
+    """The outcome of a unit that became a picture.
+
+    Args:
+        plan: of the run.
+        unit: which picture.
+        picture: as drawn.
+        batch: seeds sampled together, this one among them; None for it alone.
+        subjects: what was nursed.
+        subjects_from: where they came from.
+        measurement: what it took.
+    """
+    recipe = plan.recipe(unit, subjects, batch)
+    data = png(picture, {"parameters": recipe.parameters_text(), "adhere": recipe.to_json()})
+    digest = hashlib.sha256(data).hexdigest()
+    row = Row(unit, recipe, plan.set_sha256(unit.set), subjects_from, digest, None)
+    return Outcome(row, data, measurement)
+
+
+def failed(
+    plan: Plan,
+    unit: Unit,
+    error: str,
+    *,
+    batch: tuple[int, ...] | None = None,
+    subjects: tuple[Subject, ...] = (),
+    subjects_from: SubjectsFrom = "none",
+) -> Outcome:
+    """The outcome of a unit that became no picture; the arguments are those of `drawn`.
+
+    Args:
+        plan: of the run.
+        unit: which picture.
+        error: why; its first line is kept.
+        batch: seeds sampled together.
+        subjects: what was nursed.
+        subjects_from: where they came from.
+    """
+    line = next(iter(error.strip().splitlines()), "")[:_LONGEST_ERROR] or "unknown error"
+    recipe = plan.recipe(unit, subjects, batch)
+    return Outcome(Row(unit, recipe, plan.set_sha256(unit.set), subjects_from, None, line))
