@@ -3,19 +3,27 @@ import hashlib
 import json
 import os
 import re
+from functools import partial
 from pathlib import Path
 
+import pandas
 import pytest
 from PIL import Image
 
+from adhere.evaluation.data import FORMATS, export_data
 from adhere.evaluation.export import LAYOUTS, export, tifa_result
 from adhere.evaluation.outcomes import drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted, prompt_set
+from adhere.evaluation.scorers.cache import read as read_scores
+from adhere.evaluation.scorers.cache import score
+from adhere.evaluation.scorers.preservation import PixelScorer
 from adhere.evaluation.scorers.questions import questions
 from adhere.evaluation.sets.official import COCO
 from adhere.evaluation.store import Store
 from adhere.methods import AttendAndExcite
+from adhere.recipe import from_json
+from runs import filled
 
 SEEDS = (3, 11)
 PROMPTS = (
@@ -359,3 +367,26 @@ def test_an_unfinished_run_is_refused_as_means_would_be_skewed(tmp_path, layout)
     assert not (tmp_path / "view").exists()
     with pytest.raises(ValueError, match=f"has 7 {told}"):
         tifa_result(store, condition="attend", prompts="own")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_rows_and_scores_are_exported_as_data(tmp_path, form):
+    store = filled(tmp_path / "run")
+    score(store, PixelScorer())
+    out = export_data(store, form, tmp_path / "out")
+    read = {"jsonl": partial(pandas.read_json, lines=True), "parquet": pandas.read_parquet}[form]
+    rows, scores = (read(out / f"{name}.{form}") for name in ("rows", "scores"))
+    units = [list(unit) for unit in store.plan.units]
+    names = ["condition", "set", "prompt", "seed"]
+    assert rows[names].to_numpy().tolist() == units
+    assert rows["sha256"].tolist() == [row.sha256 for row in store.rows()]
+    assert (rows["full_forwards"] == 50).all() and rows["error"].isna().all()
+    recipe = rows["recipe"][0]
+    recipe = json.loads(recipe) if isinstance(recipe, str) else recipe
+    assert from_json(json.dumps(recipe)) == store.rows()[0].recipe
+    values = read_scores(store)
+    assert scores["value"].dropna().tolist() == pytest.approx(values["value"].tolist())
+    with pytest.raises(ValueError, match="new or empty"):
+        export_data(store, form, out)
+    with pytest.raises(ValueError, match="did you mean"):
+        export_data(store, form[:-1], tmp_path / "more")

@@ -52,11 +52,16 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from adhere.evaluation.data import FORMATS, export_data
     from adhere.evaluation.export import export
     from adhere.evaluation.store import Store
 
+    store = Store.open(arguments.run)
+    if arguments.layout in FORMATS:
+        say(str(export_data(store, arguments.layout, arguments.out)))
+        return
     folder = export(
-        Store.open(arguments.run),
+        store,
         arguments.layout,
         Path(arguments.out),
         condition=arguments.condition,

@@ -1,8 +1,8 @@
-"""Draws what a run still lacks on a Ray cluster: the same pictures as here, by several workers.
+"""Draws what a run still lacks on a Ray cluster: the same images as here, by several workers.
 
 Each worker is an actor that holds the pipeline, on a GPU or on as many CPU slots as the plan has
-threads. Batches are handed out one at a time; only the driver writes to the store. A batch whose
-worker was lost is handed out again, and comes out the same.
+threads. Only the driver writes to the store. Ray hands batches out, starts lost workers again and
+repeats what they were drawing, which comes out the same.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from adhere.evaluation.outcomes import Outcome
@@ -73,135 +73,63 @@ def draw_on_cluster(
             empty_cache()
             with _cluster(address, store.plan, workers) as ray:
                 count = min(_slots(ray, store.plan), workers or len(pending), len(pending))
-                pace.workers = max(count, 1)
-                crew = _Crew(ray, store.plan, count)
-                try:
-                    work = crew.work(affordable(pending, pace))
-                    for batch, outcomes, seconds in work:
-                        store.keep(outcomes)
-                        pace.note(batch, outcomes, seconds)
-                        pace.tell(on_progress)
-                finally:
-                    crew.dismiss()
+                pace.workers = count
+                for batch, outcomes, seconds in _drawn(
+                    ray, store.plan, count, affordable(pending, pace)
+                ):
+                    store.keep(outcomes)
+                    pace.note(batch, outcomes, seconds)
+                    pace.tell(on_progress)
     return pace.progress()
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A batch that a worker is at."""
+def _drawn(
+    ray: Any, plan: Plan, count: int, batches: Iterator[Batch]
+) -> Iterator[tuple[Batch, list[Outcome], float]]:
+    """Each batch with its outcomes and the seconds that it took, as workers finish them.
 
-    batch: Batch
-    worker: int = 0
-    started: float = 0.0
-    losses: int = 0
-
-
-class _Crew:
-    """Workers, and the batches that they are at."""
-
-    def __init__(self, ray: Any, plan: Plan, count: int) -> None:
-        if count < 1:
-            what = "GPU" if plan.device == "cuda" else f"slot of {_threads(plan)} CPUs"
-            raise ValueError(
-                f"The cluster has no {what} for a worker; add a machine, or draw with fewer "
-                "threads."
-            )
-        self._ray, self._plan = ray, plan
-        needs = {"num_gpus": 1} if plan.device == "cuda" else {"num_cpus": _threads(plan)}
-        # What is lost is noticed here, so that its batch is handed to whoever is free.
-        self._kind = ray.remote(**needs, max_restarts=0)(_Worker)
-        self._plan_at = ray.put(plan)
-        self._workers: dict[int, Any] = {}
-        self._arriving: dict[Any, int] = {}
-        self._starting: dict[Any, int] = {}
-        self._jobs: dict[Any, _Job] = {}
-        self._lost: list[_Job] = []
-        self._deaths_at_birth = 0
-        for number in range(count):
-            self._hire(number)
-
-    def work(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Outcome], float]]:
-        """Each batch with what became of it and the seconds that it took, as they come.
-
-        Raises:
-            ValueError: no worker finds room on the cluster, or workers are lost again and again.
-        """
-        gone = _losses(self._ray)
-        idle: list[int] = []
+    Raises:
+        ValueError: no worker finds room on the cluster, or one batch has lost several workers.
+    """
+    needs = {"num_gpus": 1} if plan.device == "cuda" else {"num_cpus": _threads(plan)}
+    kind = ray.remote(**needs, max_restarts=-1, max_task_retries=_MOST_LOSSES - 1)(_Worker)
+    plan_at = ray.put(plan)
+    actors = [kind.remote(plan_at, f"worker {number}") for number in range(count)]
+    try:
+        _wait_for_room(ray, actors)
+        pool = ray.util.ActorPool(actors)
         while True:
-            while idle and (job := self._next(batches)) is not None:
-                number = idle.pop(0)
-                future = self._workers[number].draw.remote(job.batch)
-                self._jobs[future] = replace(job, worker=number, started=time.monotonic())
-            if idle and not self._jobs:
+            while pool.has_free() and (batch := next(batches, None)) is not None:
+                pool.submit(lambda actor, batch: actor.draw.remote(batch), batch)
+            # A worker that was lost with its machine needs the room of one that is done.
+            while (done := pool.pop_idle()) is not None:
+                ray.kill(done)
+            if not pool.has_next():
                 return
-            future = self._first_done()
-            job = self._jobs.pop(future, None)
-            has_arrived, has_begun = future in self._arriving, future in self._starting
-            number = self._number(future) if job is None else job.worker
-            try:
-                outcomes = self._ray.get(future)
-            except self._ray.exceptions.RayTaskError as error:
-                # The worker's own error, as it would have been raised here.
-                raise error.cause from error
-            except gone as lost:
-                self._mourn(job, lost)
-                self._hire(number)
-                continue
-            if has_arrived:
-                self._starting[self._workers[number].begin.remote()] = number
-                continue
-            if has_begun:
-                self._deaths_at_birth = 0
-            idle.append(number)
-            if job is not None:
-                yield job.batch, outcomes, time.monotonic() - job.started
+            yield pool.get_next_unordered()
+    except ray.exceptions.RayTaskError as error:
+        # The worker's own error, as it would have been raised here.
+        raise error.cause from error
+    except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+        raise ValueError(
+            f"Workers were lost {_MOST_LOSSES} times while they drew one batch: "
+            f"{_first_line(error)}. There may be too little memory. The batches finished before "
+            "are kept."
+        ) from error
+    finally:
+        for actor in actors:
+            ray.kill(actor)
 
-    def dismiss(self) -> None:
-        """Ends all workers."""
-        for worker in self._workers.values():
-            self._ray.kill(worker)
 
-    def _first_done(self) -> Any:
-        """The next future that has something to say."""
-        waiting = [*self._jobs, *self._starting]
-        # While others draw, or fetch the model, a worker may wait for room as long as it likes.
-        timeout = None if waiting else _SECONDS_TO_START
-        done, _ = self._ray.wait([*waiting, *self._arriving], num_returns=1, timeout=timeout)
-        if not done:
-            raise ValueError(
-                f"No worker has found room within {_SECONDS_TO_START / 60:g} minutes; the cluster "
-                "is full of other work, or has lost its machines. `ray status` shows it."
-            )
-        return done[0]
-
-    def _number(self, future: Any) -> int:
-        """The worker that has arrived, or begun."""
-        return (self._arriving if future in self._arriving else self._starting).pop(future)
-
-    def _next(self, batches: Iterator[Batch]) -> _Job | None:
-        if self._lost:
-            return self._lost.pop(0)
-        batch = next(batches, None)
-        return None if batch is None else _Job(batch)
-
-    def _mourn(self, job: _Job | None, error: Exception) -> None:
-        """Puts the batch of a lost worker first in line."""
-        self._deaths_at_birth += job is None
-        losses = self._deaths_at_birth if job is None else job.losses + 1
-        if losses >= _MOST_LOSSES:
-            while_at = "it began" if job is None else f"it drew {job.batch}"
-            raise ValueError(
-                f"Workers were lost {losses} times while {while_at}: {_first_line(error)}. There "
-                "may be too little memory. The batches finished before are kept."
-            ) from error
-        if job is not None:
-            self._lost.append(replace(job, losses=losses))
-
-    def _hire(self, number: int) -> None:
-        worker = self._kind.remote(self._plan_at, f"worker {number}")
-        self._workers[number] = worker
-        self._arriving[worker.arrive.remote()] = number
+def _wait_for_room(ray: Any, actors: list[Any]) -> None:
+    arrived, _ = ray.wait(
+        [actor.arrive.remote() for actor in actors], num_returns=1, timeout=_SECONDS_TO_START
+    )
+    if not arrived:
+        raise ValueError(
+            f"No worker has found room within {_SECONDS_TO_START / 60:g} minutes; the cluster is "
+            "full of other work, or has lost its machines. `ray status` shows it."
+        )
 
 
 class _Worker:
@@ -213,7 +141,8 @@ class _Worker:
     def arrive(self) -> None:
         """Says that there was room."""
 
-    def begin(self) -> None:
+    @cached_property
+    def _drawer(self) -> Drawer:
         """Takes its time: the model may have to be fetched first."""
         import torch
 
@@ -221,11 +150,12 @@ class _Worker:
         if plan.device == "cpu":
             torch.set_num_threads(_threads(plan))
         loaded = loaded_for(plan)
-        name = f"{self._name} on {machine(loaded.pipe.device)}"
-        self._drawer = Drawer(loaded, plan, name)
+        return Drawer(loaded, plan, f"{self._name} on {machine(loaded.pipe.device)}")
 
-    def draw(self, batch: Batch) -> list[Outcome]:
-        return self._drawer.draw(batch)
+    def draw(self, batch: Batch) -> tuple[Batch, list[Outcome], float]:
+        drawer = self._drawer
+        started = time.monotonic()
+        return batch, drawer.draw(batch), time.monotonic() - started
 
 
 def needed_ray() -> Any:
@@ -241,19 +171,6 @@ def needed_ray() -> Any:
             "Drawing on a cluster needs Ray; install it with pip install 'adhere[ray]'."
         ) from error
     return ray
-
-
-def _losses(ray: Any) -> tuple[type[Exception], ...]:
-    """Errors that say that a worker is gone, and nothing of what it was at."""
-    found = ray.exceptions
-    return (
-        found.RayActorError,
-        found.ObjectLostError,
-        found.WorkerCrashedError,
-        found.NodeDiedError,
-        # Ray ends a worker before its machine is out of memory.
-        found.OutOfMemoryError,
-    )
 
 
 @contextmanager
@@ -288,17 +205,27 @@ def _cluster(address: str, plan: Plan, workers: int | None) -> Iterator[Any]:
 
 
 def _slots(ray: Any, plan: Plan) -> int:
-    """How many workers the cluster has room for."""
+    """How many workers the cluster has room for.
+
+    Raises:
+        ValueError: for none.
+    """
     there = ray.cluster_resources()
     if plan.device == "cuda":
-        return int(there.get("GPU", 0))
-    if there.get("GPU", 0):
+        what, slots = "GPU", int(there.get("GPU", 0))
+    else:
+        what, slots = f"slot of {_threads(plan)} CPUs", int(there.get("CPU", 0)) // _threads(plan)
+    if not slots:
+        raise ValueError(
+            f"The cluster has no {what} for a worker; add a machine, or draw with fewer threads."
+        )
+    if plan.device != "cuda" and there.get("GPU", 0):
         warnings.warn(
             "The cluster has GPUs, but the run is one for CPUs. To use them, begin a new run with "
             "--device cuda, on a machine that has one.",
             stacklevel=2,
         )
-    return int(there.get("CPU", 0)) // _threads(plan)
+    return slots
 
 
 def _threads(plan: Plan) -> int:
