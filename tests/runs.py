@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from adhere.drawing.recipe import SchedulerRecipe
 from adhere.evaluation.outcomes import Measurement, drawn
 from adhere.evaluation.plan import Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted

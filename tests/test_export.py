@@ -10,6 +10,7 @@ import pandas
 import pytest
 from PIL import Image
 
+from adhere.drawing.recipe import from_json
 from adhere.evaluation.data import FORMATS, export_data
 from adhere.evaluation.export import LAYOUTS, export, tifa_result
 from adhere.evaluation.outcomes import drawn, failed
@@ -22,7 +23,6 @@ from adhere.evaluation.scorers.questions import questions
 from adhere.evaluation.sets.official import COCO
 from adhere.evaluation.store import Store
 from adhere.methods import AttendAndExcite
-from adhere.recipe import from_json
 from runs import filled
 
 SEEDS = (3, 11)
