@@ -374,7 +374,10 @@ def test_rows_and_scores_are_exported_as_data(tmp_path, form):
     store = filled(tmp_path / "run")
     score(store, PixelScorer())
     out = export_data(store, form, tmp_path / "out")
-    read = {"jsonl": partial(pandas.read_json, lines=True), "parquet": pandas.read_parquet}[form]
+    read = {
+        "jsonl": partial(pandas.read_json, lines=True, precise_float=True),
+        "parquet": pandas.read_parquet,
+    }[form]
     rows, scores = (read(out / f"{name}.{form}") for name in ("rows", "scores"))
     units = [list(unit) for unit in store.plan.units]
     names = ["condition", "set", "prompt", "seed"]
