@@ -92,7 +92,7 @@ def test_a_workers_own_error_is_told_as_it_is_here(model, tmp_path, capsys):
 def test_a_run_whose_workers_are_always_lost_ends_and_keeps_what_it_has(model, tmp_path, capsys):
     plan = plan_run(model, (), (PAIRS,), seeds=range(3), steps=1, batch_size=1)
     store = fill(Store.create(tmp_path / "run", plan), most=2)
-    before = files(store.folder, without=())
+    before = files(store.folder)
     is_over = threading.Event()
 
     def kill():
@@ -111,7 +111,7 @@ def test_a_run_whose_workers_are_always_lost_ends_and_keeps_what_it_has(model, t
         killer.join()
     [line] = capsys.readouterr().err.splitlines()
     assert status == 2 and "Workers were lost 3 times" in line
-    assert files(store.folder, without=()) == before
+    assert files(store.folder) == before
 
 
 def test_a_cluster_that_is_not_there_is_told(model, tmp_path):

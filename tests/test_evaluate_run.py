@@ -249,10 +249,10 @@ def test_damage_is_told_and_repaired_when_asked(model, plan, whole, tmp_path):
     gone, changed = plan.units[1], plan.units[6]
     store.path(gone).unlink()
     store.path(changed).write_bytes(store.path(plan.units[0]).read_bytes())
-    before = files(store.folder, without=())
+    before = files(store.folder)
     with pytest.raises(ValueError, match="2 of the pictures .* missing .*--repair"):
         draw_run(store, model)
-    assert files(store.folder, without=()) == before
+    assert files(store.folder) == before
     assert draw_run(store, model, repair=True).is_finished
     assert files(store.folder) == files(whole.folder) and store.verify() == []
 
@@ -261,7 +261,7 @@ def test_a_machine_that_cannot_repair_loses_nothing(model, plan, tmp_path):
     store = Store.create(tmp_path / "run", plan)
     draw_run(store, model)
     store.path(plan.units[1]).unlink()
-    before = files(store.folder, without=())
+    before = files(store.folder)
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
@@ -269,7 +269,7 @@ def test_a_machine_that_cannot_repair_loses_nothing(model, plan, tmp_path):
             draw_run(store, model, repair=True)
     finally:
         torch.set_num_threads(threads)
-    assert files(store.folder, without=()) == before
+    assert files(store.folder) == before
 
 
 def test_another_model_or_another_number_of_threads_is_refused(model, plan, tmp_path):
