@@ -84,7 +84,7 @@ def test_a_workers_own_error_is_told_as_it_is_here(model, tmp_path, capsys):
     capsys.readouterr()
     assert main(words) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"adhere: unknown model '{folder}'") and "Traceback" not in line
+    assert line.startswith(f"adhere: Unknown model '{folder}'") and "Traceback" not in line
     assert store.rows() == []
 
 

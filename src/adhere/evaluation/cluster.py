@@ -93,8 +93,7 @@ def _drawn(
     """
     needs = {"num_gpus": 1} if plan.device == "cuda" else {"num_cpus": _threads(plan)}
     kind = ray.remote(**needs, max_restarts=-1, max_task_retries=_MOST_LOSSES - 1)(_Worker)
-    plan_at = ray.put(plan)
-    actors = [kind.remote(plan_at, f"worker {number}") for number in range(count)]
+    actors = [kind.remote(plan, f"worker {number}") for number in range(count)]
     try:
         _wait_for_room(ray, actors)
         pool = ray.util.ActorPool(actors)
@@ -112,7 +111,7 @@ def _drawn(
         raise error.cause from error
     except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
         raise ValueError(
-            f"Workers were lost {_MOST_LOSSES} times while they drew one batch: "
+            f"Workers were lost {_MOST_LOSSES} times with the same work: "
             f"{_first_line(error)}. There may be too little memory. The batches finished before "
             "are kept."
         ) from error
@@ -130,6 +129,7 @@ def _wait_for_room(ray: Any, actors: list[Any]) -> None:
             f"No worker has found room within {_SECONDS_TO_START / 60:g} minutes; the cluster is "
             "full of other work, or has lost its machines. `ray status` shows it."
         )
+    ray.get(arrived)
 
 
 class _Worker:
