@@ -92,7 +92,8 @@ def _drawn(
         ValueError: no worker finds room on the cluster, or one batch has lost several workers.
     """
     needs = {"num_gpus": 1} if plan.device == "cuda" else {"num_cpus": _threads(plan)}
-    kind = ray.remote(**needs, max_restarts=-1, max_task_retries=_MOST_LOSSES - 1)(_Worker)
+    again = _MOST_LOSSES - 1
+    kind = ray.remote(**needs, max_restarts=again, max_task_retries=again)(_Worker)
     actors = [kind.remote(plan, f"worker {number}") for number in range(count)]
     try:
         _wait_for_room(ray, actors)
