@@ -15,6 +15,8 @@ from adhere.subjects import Attribute, Subject
 PROMPT = "a red cat and a blue frog"
 CAT = Subject("cat", (3,), (Attribute("red", (2,)),))
 FROG = Subject("frog", (7,), (Attribute("blue", (6,)),))
+# For methods that need them.
+BOXES = {"cat": (0.0, 0.1, 0.4, 0.9), "frog": (0.5, 0.2, 1.0, 1.0)}
 # What the method moves by is compared with differences of the hand-computed loss over this.
 STRIDE = 1e-5
 
@@ -36,14 +38,15 @@ def caught(method, monkeypatch, make=toys.sd, steps=4):
     """Every nursed step of a run in double precision."""
     found, original = [], passes.nurse_latents
 
-    def spy(context, reader, method, opened, step, previous, is_first):
+    def spy(context, reader, method, opened, step, previous, **others):
         def read(latents):
             there = replace(opened, latents=latents)
             own = replace(method, **{"rounds": 0} if hasattr(method, "rounds") else {})
-            seen = original(context, reader, own, there, step, previous, False)[2]
+            unsearched = {**others, "searches": False}
+            seen = original(context, reader, own, there, step, previous, **unsearched)[2]
             return replace(seen, previous=previous)
 
-        shift, record, last = original(context, reader, method, opened, step, previous, is_first)
+        shift, record, last = original(context, reader, method, opened, step, previous, **others)
         reading = replace(last, previous=previous)
         found.append(
             Caught(
@@ -60,7 +63,8 @@ def caught(method, monkeypatch, make=toys.sd, steps=4):
 
     monkeypatch.setattr(run, "nurse_latents", spy)
     pipe = make().to(torch.float64)
-    with nurse(pipe, method, prompt=PROMPT, subjects=[CAT, FROG]):
+    boxes = BOXES if method.needs_boxes else None
+    with nurse(pipe, method, prompt=PROMPT, subjects=[CAT, FROG], boxes=boxes):
         toys.run(pipe, PROMPT, steps=steps)
     return found
 

@@ -157,6 +157,33 @@ class AttentionCall:
                 parts[sample] = one
         return torch.stack([part for part in parts if part is not None])
 
+    def biased(self, region: Region, bias: Tensor) -> AttentionCall:
+        """The same call with something added to the scores of a region.
+
+        Args:
+            region: which queries and keys.
+            bias: (B, A or 1, N, T or more), for the region's samples.
+        """
+        rows, _, queries, _ = self.query.shape
+        length = self.key.shape[2]
+        added = bias.new_zeros((rows, bias.shape[1], queries, length), device=self.query.device)
+        for samples, own, keys in region.groups():
+            places = [region.first + sample for sample in samples]
+            added[places, :, own, keys] = bias[samples][..., : _length(keys, length)].to(added)
+        mask = self.mask(slice(None))
+        added = (added if mask is None else added + mask).to(self.query.dtype)
+        return AttentionCall(
+            self.query,
+            self.key,
+            self.value,
+            added,
+            self.dropout_p,
+            False,
+            self.scale,
+            self.enable_gqa,
+            **self.others,
+        )
+
     def proceed(self) -> Tensor:
         """The call as it was made."""
         return self._attend(self.query, self.key, self.value, self.attn_mask)

@@ -27,6 +27,8 @@ from adhere.errors import NoAttentionRecorded
 Handler = Callable[[str, AttentionCall], Tensor]
 # Takes the layer's name and the call; gives what is kept of it.
 Reader = Callable[[str, AttentionCall], Any]
+# Takes the layer's name and the call; gives the call to be made instead.
+Editor = Callable[[str, AttentionCall], AttentionCall]
 
 
 class _Mode(TorchFunctionMode):
@@ -160,7 +162,9 @@ Record = Callable[[Callable[[], object]], dict[str, Any]]
 
 
 @contextmanager
-def recording(layers: Mapping[str, nn.Module], read: Reader) -> Iterator[Record]:
+def recording(
+    layers: Mapping[str, nn.Module], read: Reader, edit: Editor | None = None
+) -> Iterator[Record]:
     """Read the attention of layers in passes that stop after the last of them.
 
     Gradients are to be taken inside the block too: gradient checkpointing runs parts of the pass
@@ -169,6 +173,7 @@ def recording(layers: Mapping[str, nn.Module], read: Reader) -> Iterator[Record]
     Args:
         layers: attention modules by name, in the order in which a pass meets them.
         read: gives what is kept of a layer's call.
+        edit: gives the call that a layer makes instead of its own; it is that one that is read.
 
     Yields:
         A function that takes a function running the pass, and gives what `read` gave for each
@@ -179,6 +184,7 @@ def recording(layers: Mapping[str, nn.Module], read: Reader) -> Iterator[Record]
     last = list(layers)[-1]
 
     def keep(layer: str, call: AttentionCall) -> Tensor:
+        call = call if edit is None else edit(layer, call)
         kept = read(layer, call)
         if layer not in found:
             found[layer] = kept

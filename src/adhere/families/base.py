@@ -98,6 +98,11 @@ class Family(ABC):
         """Layers in which the image attends to itself; by default those that attend to text."""
         return self.layers()
 
+    @property
+    def is_joint(self) -> bool:
+        """Whether the image attends to text and to itself in one softmax."""
+        return False
+
     def objective_factor(self) -> int:
         """The resolution that objectives read."""
         return 1

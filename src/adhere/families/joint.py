@@ -99,6 +99,11 @@ class JointFamily(Family):
         )
 
     @property
+    def is_joint(self) -> bool:
+        """Whether the image attends to text and to itself in one softmax."""
+        return self.row.order != "cross"
+
+    @property
     def choices(self) -> Mapping[str, str]:
         """Published choices, and all of them."""
         return {"all": "", **self.row.choices}

@@ -32,9 +32,11 @@ class Method(ABC):
         name: names it in commands and reports.
         paper: title and arXiv id.
         bibtex: how it is cited.
-        needs_boxes: whether every subject must have a box.
+        needs_boxes: whether subjects must have boxes; those without one are left alone.
         needs_attributes: whether it acts on subjects with attributes alone; other prompts are left
             as they are, with a warning.
+        needs_joint_attention: whether it means something only where the image attends to text and
+            to itself in one softmax.
         least_subjects: how many subjects a prompt must have.
     """
 
@@ -43,6 +45,7 @@ class Method(ABC):
     bibtex: ClassVar[str] = ""
     needs_boxes: ClassVar[bool] = False
     needs_attributes: ClassVar[bool] = False
+    needs_joint_attention: ClassVar[bool] = False
     least_subjects: ClassVar[int] = 1
 
 
@@ -108,16 +111,16 @@ class LatentMethod(Method):
         ]
 
     def search(self, latents: Tensor, read: Read, step: Step) -> Tensor:
-        """The latents to begin the first step from, (B, ...); by default those given.
+        """The latents to begin a step from, (B, ...); by default those given.
 
-        Called once a run, before the first step's own update, where `searches` is true; also if
-        the schedule moves nothing at that step. A method that searches has a field `rounds`, and
-        searches not at all where that is 0.
+        Called before the step's own update where `searches_at` says so; also if the schedule
+        moves nothing at that step. A method that searches has a field `rounds`, and searches not
+        at all where that is 0.
 
         Args:
-            latents: (B, ...), the initial noise as the denoiser gets it, float32.
+            latents: (B, ...), as the denoiser gets them, float32: noise at the first step.
             read: runs a pass of some samples; gradients flow through its reading to the latents.
-            step: the first step.
+            step: which step it is.
         """
         return latents
 
@@ -125,6 +128,10 @@ class LatentMethod(Method):
     def searches(self) -> bool:
         """Whether `search` is to be called."""
         return type(self).search is not LatentMethod.search
+
+    def searches_at(self, step: Step) -> bool:
+        """Whether `search` is to be called at a step: by default at the first."""
+        return self.searches and step.index == 0
 
     def reads_finer(self, subjects: Subjects) -> bool:
         """Whether the loss reads finer resolutions than the objective's, for these subjects."""
@@ -203,6 +210,7 @@ class LayerContext:
             own attention, before any edit.
         relations: for each sample what its prompt says of its subjects.
         is_objective: whether objectives read this layer's resolution.
+        is_nursing: whether this is a pass of the method's own, not the real one.
     """
 
     layer: str
@@ -217,10 +225,16 @@ class LayerContext:
     readings: Sequence[Reading] = ()
     relations: Sequence[Sequence[Relation]] = ()
     is_objective: bool = True
+    is_nursing: bool = False
 
 
 class AttentionMethod(Method):
-    """Edits the image-to-text attention of the real pass, conditional samples only."""
+    """Edits the attention of the real pass, conditional samples only.
+
+    That is the image's attention to text, and where `edits_self_attention` says so to itself. A
+    method that moves latents too edits its own nursing passes as well, by its biases: its loss
+    then reads edited attention.
+    """
 
     @abstractmethod
     def is_active(self, step: Step) -> bool:
@@ -244,6 +258,15 @@ class AttentionMethod(Method):
 
         The fused attention kernel stays in use, and `probabilities` is not called.
         """
+        return None
+
+    @property
+    def edits_self_attention(self) -> bool:
+        """Whether `self_bias` is to be asked."""
+        return False
+
+    def self_bias(self, context: LayerContext) -> Tensor | None:
+        """What is added to the image's scores for itself, (B, A or 1, N, N), or None."""
         return None
 
     def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:

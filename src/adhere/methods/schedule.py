@@ -24,12 +24,14 @@ class Step:
         count: how many steps the loop has (51 for 50 steps of PNDM).
         timestep: the scheduler's.
         after: the timestep of the next step, 0 at the end.
+        noise: standard deviation of the noise in what the denoiser gets, in 0...1.
     """
 
     index: int
     count: int
     timestep: float
     after: float = 0.0
+    noise: float = 1.0
 
     def within(self, start: float, stop: float, in_steps: bool = False) -> bool:
         """Whether this step lies in a window, which has at least one step unless it is empty.

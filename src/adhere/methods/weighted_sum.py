@@ -76,6 +76,11 @@ class WeightedSum(LatentMethod):
         return all(method.needs_attributes for _, method in self.terms)
 
     @property
+    def needs_joint_attention(self) -> bool:  # type: ignore[override]
+        """Whether any of the terms does."""
+        return any(method.needs_joint_attention for _, method in self.terms)
+
+    @property
     def least_subjects(self) -> int:  # type: ignore[override]
         """The most that any of the terms asks for."""
         return max(method.least_subjects for _, method in self.terms)
@@ -108,14 +113,13 @@ class WeightedSum(LatentMethod):
     def search(self, latents: Tensor, read: Read, step: Step) -> Tensor:
         """The searches of the terms, one after the other."""
         for _, method in self.terms:
-            if method.searches:
+            if method.searches_at(step):
                 latents = method.search(latents, read, step)
         return latents
 
-    @property
-    def searches(self) -> bool:
+    def searches_at(self, step: Step) -> bool:
         """Whether any of the terms does."""
-        return any(method.searches for _, method in self.terms)
+        return any(method.searches_at(step) for _, method in self.terms)
 
     def reads_finer(self, subjects: Subjects) -> bool:
         """Whether any of the terms does."""

@@ -19,6 +19,7 @@ from torch import nn
 from adhere.errors import AlreadyNursed, UnsupportedPipeline
 from adhere.families import Family, family_of
 from adhere.methods.base import AttentionMethod, LatentMethod, Method, checked
+from adhere.methods.weighted_sum import terms_of
 from adhere.nursing.hooks import around_calls, shadowed
 from adhere.nursing.prompts import (
     Prompts,
@@ -103,6 +104,12 @@ def nursed(
     for index, text in enumerate(texts or ()):
         prompts.subjects({"prompt": text}, index, len(texts or ()))
     for one in methods:
+        if one.needs_joint_attention and not family.is_joint:
+            raise UnsupportedPipeline(
+                f"{one.name} weighs text against image in one softmax, and in "
+                f"{type(family.denoiser).__name__} the image attends to text alone. Use another "
+                "method, or a pipeline with joint attention such as FLUX or Stable Diffusion 3."
+            )
         if isinstance(one, LatentMethod):
             family.chosen(one.layers)
     warn_of_late_thresholds(methods)
@@ -131,6 +138,11 @@ def nursed(
     block.warn_if_idle()
 
 
+def _terms(method: LatentMethod) -> list[Method]:
+    """The methods of a sum, or the one."""
+    return [term for _, term in terms_of(method)]
+
+
 class _Block:
     """What a block knows between the runs of its pipeline."""
 
@@ -143,7 +155,8 @@ class _Block:
             )
         self.family, self.prompts = family, prompts
         self.mover = movers[0] if movers else None
-        self.editors = [m for m in methods if isinstance(m, AttentionMethod)]
+        terms = [t for m in methods for t in (_terms(m) if isinstance(m, LatentMethod) else [m])]
+        self.editors = [term for term in terms if isinstance(term, AttentionMethod)]
         self.trace = Trace(methods)
         self.scheduler = family.pipe.scheduler
         self.thread: int | None = None

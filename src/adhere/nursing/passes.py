@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ from adhere.methods.schedule import Step
 from adhere.nursing.hooks import eager, frozen
 from adhere.nursing.trace import StepRecord
 from adhere.nursing.updates import Evaluation, move
+
+if TYPE_CHECKING:
+    from adhere.nursing.editing import Bound
 
 # Small gradients survive half precision when the loss is this much larger on the way back; the
 # next is tried where it is too much.
@@ -169,7 +172,8 @@ def nurse_latents(
     opened: Opened,
     step: Step,
     previous: Reading | None,
-    is_first: bool,
+    searches: bool,
+    bound: Bound | None = None,
 ) -> tuple[Tensor, StepRecord, Reading]:
     """Where the method would have the latents of a call, and what it saw.
 
@@ -185,7 +189,8 @@ def nurse_latents(
         opened: the pipeline's own call, all branches.
         step: where the loop is.
         previous: the reading of the nursed step before, without a graph.
-        is_first: whether this is the run's first call, before which a method may search.
+        searches: whether the method searches for latents first.
+        bound: what the method does to attention in its own passes, or None.
 
     Returns:
         The shift of the denoiser's input, (B, ...) in at least float32; the record; and the last
@@ -206,7 +211,7 @@ def nurse_latents(
     last: dict[int, tuple[Reading, int]] = {}
     first: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {}
     forwards = search_backwards = 0
-    layers = {layer.name: layer.module for layer in _in_order(family, reader)}
+    layers = {layer.name: layer.module for layer in _in_order(family, reader, bound)}
     crosses = {layer.name for layer in reader.layers}
     selves = {layer.name for layer in reader.self_layers}
 
@@ -225,14 +230,19 @@ def nurse_latents(
             own = call.mean_probabilities(region)
         return cross, own, call.heads
 
+    def edit(name: str, call: AttentionCall) -> AttentionCall:
+        assert bound is not None
+        return bound.edited(context, current[0], chosen_samples, name, call)
+
     current: list[Opened] = []
+    chosen_samples: list[int] = []
     with (
         uncast(device),
         torch.inference_mode(False),
         torch.enable_grad(),
         eager(),
         frozen(denoiser),
-        recording(layers, read) as record,
+        recording(layers, read, None if bound is None else edit) as record,
     ):
         usable = replace(opened, call=opened.call.for_autograd())
         precision = torch.promote_types(opened.latents.dtype, torch.float32)
@@ -241,6 +251,7 @@ def nurse_latents(
         def see(moving: Tensor, samples: list[int]) -> Reading:
             nonlocal forwards
             forwards += 1
+            chosen_samples[:] = samples
             asked = family.passing(usable, moving, samples)
             current[:] = [
                 replace(usable, call=asked, rows=len(samples), first=0, samples=len(samples))
@@ -294,7 +305,7 @@ def nurse_latents(
             return Evaluation(loss, score, refining)
 
         start = latents
-        if is_first and method.searches:
+        if searches:
             start = method.search(latents, searched, step).detach()
         threshold = schedule.threshold_at(step)
         is_half = (torch.get_autocast_dtype(device.type) if is_cast else opened.latents.dtype) is (
@@ -326,22 +337,19 @@ def nurse_latents(
         return shift, seen, final
 
 
-def _in_order(family: Family, reader: Reader) -> list[Layer]:
-    """All layers that are read, each once, in the order of a pass."""
-    wanted = {layer.name: layer for layer in (*reader.layers, *reader.self_layers)}
-    if not reader.self_layers:
+def _in_order(family: Family, reader: Reader, bound: Bound | None) -> list[Layer]:
+    """All layers that are read or edited, in the order of a pass, up to the last read."""
+    if not reader.self_layers and bound is None:
         return list(reader.layers)
-    places = {name: place for place, (name, _) in enumerate(family.denoiser.named_modules())}
-    order = {layer.name: place for place, layer in enumerate(family.layers())}
-    blocks = {layer.name: layer for layer in family.self_layers()}
-    if set(blocks) == set(order):
-        return sorted(wanted.values(), key=lambda layer: order[layer.name])
-    # In a U-Net each self-attention stands right before the cross-attention of its block.
-    own = {layer.name: place - 0.5 for place, layer in enumerate(family.self_layers())}
-    return sorted(
-        wanted.values(),
-        key=lambda layer: own.get(layer.name, order.get(layer.name, places[layer.name])),
-    )
+    order = {layer.name: float(place) for place, layer in enumerate(family.layers())}
+    for place, layer in enumerate(family.self_layers()):
+        # In a U-Net each self-attention stands right before the cross-attention of its block.
+        order.setdefault(layer.name, place - 0.5)
+    read = {layer.name: layer for layer in (*reader.layers, *reader.self_layers)}
+    last = max(order[name] for name in read)
+    wanted = read | ({} if bound is None else bound.layers)
+    ordered = sorted(wanted.values(), key=lambda layer: order[layer.name])
+    return [layer for layer in ordered if order[layer.name] <= last]
 
 
 def _gathered(parts: Sequence[tuple[Reading, int]]) -> Reading:

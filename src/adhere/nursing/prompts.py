@@ -11,11 +11,11 @@ from typing import Any
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families import Family, Opened, Placed, place, same
 from adhere.methods.base import Method
+from adhere.methods.boxes import Box
 from adhere.subjects import Subject, find_subjects
 from adhere.subjects.text import check_prompt
 from adhere.subjects.tokenizing import tokenize
 
-Box = tuple[float, float, float, float]
 # The pipelines' arguments that hold the prompt, one for each text encoder.
 _ARGUMENTS = ("prompt", "prompt_2", "prompt_3")
 
@@ -189,12 +189,12 @@ class Prompts:
                     "another method.",
                     stacklevel=4,
                 )
-            lacking = [subject.text for subject in subjects if subject.box is None]
-            if method.needs_boxes and lacking:
+            if method.needs_boxes and not any(subject.box for subject in subjects):
+                names = ", ".join(repr(subject.text) for subject in subjects)
                 raise ValueError(
-                    f"{method.name} needs a box for each subject; {lacking[0]!r} has none. Give "
-                    "boxes={'" + lacking[0] + "': (left, top, right, bottom)} in fractions of "
-                    "the image."
+                    f"{method.name} needs boxes, and of the subjects of {text[:60]!r} ({names}) "
+                    f"none has one. Give boxes={{{subjects[0].text!r}: (left, top, right, "
+                    "bottom)} in fractions of the image."
                 )
 
     def placed(self, opened: Opened, texts: Sequence[Mapping[str, str]]) -> list[Placed]:
@@ -288,7 +288,11 @@ def _check_indices(subjects: Sequence[Subject], tokenizer: Any, prompt: str) -> 
 def _with_boxes(
     subjects: Sequence[Subject], boxes: Mapping[str, Box], prompt: str
 ) -> tuple[Subject, ...]:
-    """The subjects, each with the box that its name has."""
+    """The subjects, each with the box that its name has.
+
+    Raises:
+        SubjectNotFound: a box is for a word that is no subject.
+    """
     left = dict(boxes)
     found = tuple(
         replace(subject, box=left.pop(subject.text)) if subject.text in left else subject

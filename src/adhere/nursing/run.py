@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from adhere.attention.call import AttentionCall, uncast
-from adhere.attention.edits import LayerEdit, attend
+from adhere.attention.edits import attend
 from adhere.attention.tap import check_read, tapped
 from adhere.errors import NonFiniteLoss
-from adhere.families import Family, Layer, Opened, batched
-from adhere.methods.base import AttentionMethod, LatentMethod, LayerContext
+from adhere.families import Family, Opened, batched
+from adhere.methods.base import AttentionMethod, LatentMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
+from adhere.methods.weighted_sum import terms_of
+from adhere.nursing.editing import Bound, Editing, Place
 from adhere.nursing.hooks import eager
 from adhere.nursing.noise import check_noise
 from adhere.nursing.passes import Context, Reader, notes, nurse_latents
@@ -28,6 +30,7 @@ from adhere.nursing.schedulers import (
     ignores_sample,
     input_scale,
     keeping_sample,
+    noise_of,
 )
 from adhere.nursing.trace import RunTrace, StepRecord
 
@@ -52,9 +55,7 @@ class Run:
         self.shift: Tensor | None = None
         self.context: Context | None = None
         self.previous: Reading | None = None
-        self.memories: dict[tuple[int, str], dict[str, Tensor]] = {}
-        self.shared: list[dict[Any, Any]] = [{} for _ in editors]
-        self.readings: list[Reading] = []
+        self.editing = Editing(family, editors)
         self.taps = ExitStack()
         self.tapped: set[str] = set()
         self.met: set[str] = set()
@@ -74,8 +75,10 @@ class Run:
         """Where the loop is."""
         each = evaluations(self.scheduler)
         place = (self.begin or 0) + self.calls
+        time = self._times[place]
         after = self._times[place + each] if place + each < len(self._times) else 0.0
-        return Step(self.calls // each, -(-self.total // each), self._times[place], after)
+        noise = noise_of(self.scheduler, time)
+        return Step(self.calls // each, -(-self.total // each), time, after, noise)
 
     @functools.cached_property
     def _times(self) -> list[float]:
@@ -131,7 +134,7 @@ class Run:
         nurses = watches = searches = False
         if mover is not None:
             schedule = mover.schedule
-            searches = mover.searches and not self.calls
+            searches = mover.searches_at(step) and not is_repeat
             nurses = searches or (
                 bool(schedule.step_size_at(step)) and (schedule.nurses_repeats or not is_repeat)
             )
@@ -148,7 +151,14 @@ class Run:
             if searches and mover.needs_noise:
                 check_noise(mover.name, opened.latents, self.begin or 0)
             shift, record, self.previous = nurse_latents(
-                context, reader, mover, opened, step, self.previous, is_first=not self.calls
+                context,
+                reader,
+                mover,
+                opened,
+                step,
+                self.previous,
+                searches=searches,
+                bound=self._bound(mover, active, context, step),
             )
             self.trace.steps.append(record)
             if shift.any():
@@ -190,44 +200,45 @@ class Run:
         asks: bool,
     ) -> None:
         """Tap the real call's layers: edits act, and what is watched is read after them."""
-        family, factor = self.family, self.family.objective_factor()
+        family, editing = self.family, self.editing
         everything = {layer.name: layer for layer in family.layers()}
-        edited = {
-            name
-            for name, layer in everything.items()
-            if any(self._acts_on(i, layer, factor) for i in active)
-        }
+        edited, own = editing.text_layers(active), editing.self_layers(active)
         reader = None if watcher is None else context.reader(watcher)
         watched = {layer.name for layer in reader.layers} if reader is not None else set()
         asked = set(everything) if asks else set()
-        needed = [layer for name, layer in everything.items() if name in edited | watched | asked]
+        needed = {
+            name: layer
+            for name, layer in (own | everything).items()
+            if name in edited or name in own or name in watched or name in asked
+        }
         if not needed:
             return
+        at = Place(context, opened, step)
         rows: dict[str, Tensor] = {}
         raw: dict[str, Tensor] = {}
         heads: dict[str, int] = {}
 
         def handle(name: str, call: AttentionCall) -> Tensor:
             self.met.add(name)
-            region = family.region(opened, call)
-            here = [i for i in active if self._acts_on(i, everything[name], factor)]
-            edits = [
-                self._layer_edit(i, everything[name], factor, step, call, opened, context)
-                for i in here
-                if name in edited
-            ]
-            self.trace.edited_layers += bool(edits)
             heads[name] = call.heads
-            if name in asked or (name in watched and not edits):
-                raw[name] = call.mean_probabilities(region)
-            if not edits:
+            self.trace.edited_layers += name in edited or name in own
+            is_read = name in asked or (name in watched and not (name in edited or name in own))
+            if is_read:
+                raw[name] = call.mean_probabilities(family.region(opened, call))
+            if name in own:
+                call = editing.with_self(at, call, own[name], active)
+            if name in edited:
+                region = family.region(opened, call)
+                edits = editing.of_text(at, call, edited[name], active)
+                outcome = attend(call, region, edits)
                 if name in watched:
-                    rows[name] = raw[name]
-                return call.proceed()
-            outcome = attend(call, region, edits)
+                    rows[name] = outcome.probabilities()
+                return outcome.result
             if name in watched:
-                rows[name] = outcome.probabilities()
-            return outcome.result
+                is_own = name in own
+                region = family.region(opened, call)
+                rows[name] = call.mean_probabilities(region) if is_own else raw[name]
+            return call.proceed()
 
         def note() -> None:
             if set(rows) < watched or set(raw) < asked:
@@ -238,49 +249,27 @@ class Run:
                     seen, peaks, means = notes(watcher, reading)
                     self.trace.steps.append(StepRecord.watched(step, peaks, means, seen))
                 if asks:
-                    whole = Reader(tuple(everything.values()), factor)
-                    self.readings.append(context.reading(whole, raw, heads, opened.size, step))
+                    whole = Reader(tuple(everything.values()), family.objective_factor())
+                    editing.readings.append(context.reading(whole, raw, heads, opened.size, step))
 
         self.taps.callback(note)
-        modules = {layer.name: layer.module for layer in needed}
+        modules = {name: layer.module for name, layer in needed.items()}
         self.tapped.update(modules)
         self.taps.enter_context(eager())
         self.taps.enter_context(tapped(modules, handle))
 
-    def _acts_on(self, index: int, layer: Layer, factor: int) -> bool:
-        return self.editors[index].all_layers or layer.factor == factor
-
-    def _layer_edit(
-        self,
-        index: int,
-        layer: Layer,
-        factor: int,
-        step: Step,
-        call: AttentionCall,
-        opened: Opened,
-        context: Context,
-    ) -> LayerEdit:
-        """What an edit does to one layer."""
-        height, width = opened.size
-        method = self.editors[index]
-        given = LayerContext(
-            layer=layer.name,
-            step=step,
-            size=(-(-height // layer.factor), -(-width // layer.factor)),
-            subjects=context.subjects,
-            columns=context.columns,
-            heads=call.heads,
-            device=call.query.device,
-            memory=self.memories.setdefault((index, layer.name), {}),
-            shared=self.shared[index],
-            readings=self.readings,
-            relations=[one.relations for one in context.placed],
-            is_objective=layer.factor == factor,
-        )
-        bias = method.bias(given)
-        if bias is not None:
-            return LayerEdit(bias=bias.to(call.query.device))
-        return LayerEdit(weights=lambda scores: method.probabilities(scores, given))
+    def _bound(
+        self, mover: LatentMethod, active: Sequence[int], context: Context, step: Step
+    ) -> Bound | None:
+        """The edits of a mover that acts in its own passes, or None."""
+        terms = [method for _, method in terms_of(mover)]
+        own = [
+            i
+            for i in active
+            if any(self.editors[i] is term for term in terms)
+            and self.editors[i].edits(context.subjects)
+        ]
+        return Bound(self.editing, own, step) if own else None
 
 
 def _of_step(args: tuple, kwargs: dict) -> tuple[Any, Any, Tensor, tuple, dict]:

@@ -6,6 +6,7 @@ base of a step to itself, or rebuild the sample from an earlier one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,17 @@ def input_scale(scheduler: Any, timestep: float) -> float:
     if scale is None:
         return 1.0
     return float(scale(torch.ones((), dtype=torch.float64), timestep))
+
+
+def noise_of(scheduler: Any, timestep: float) -> float:
+    """Standard deviation of the noise in what the denoiser gets, in 0...1."""
+    config = scheduler.config
+    steps = getattr(config, "num_train_timesteps", 1000)
+    signal = getattr(scheduler, "alphas_cumprod", None)
+    is_flow = getattr(config, "use_flow_sigmas", False) or signal is None
+    if is_flow or signal is None:
+        return min(max(timestep / steps, 0.0), 1.0)
+    return math.sqrt(1 - float(signal[min(max(round(timestep), 0), len(signal) - 1)]))
 
 
 def begin_of(scheduler: Any, timestep: Any) -> int:
