@@ -1,6 +1,6 @@
 """The laws that hold for every pipeline, scheduler and method."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ import toys
 from adhere.errors import UnsupportedPipeline
 from adhere.families import family_of
 from adhere.methods.attention_regulation import AttentionRegulation
-from adhere.methods.base import LatentMethod
+from adhere.methods.base import AttentionMethod, LatentMethod, checked
 from adhere.methods.objective import Objective
 from adhere.methods.schedule import Schedule
 from adhere.methods.token_reweighting import TokenReweighting
@@ -26,6 +26,7 @@ NOTHING = 1e-30
 # Active at every one of few steps, without thresholds, and with few iterations of what a method
 # does before or beside its steps, for many of them are chaotic.
 NUMBERS = {"stop": 1.0, "refine_at": (), "iterations": 4, "rounds": 1, "last_iterations": 2}
+NUMBERS |= {"draws": 2}
 # Pipelines whose runs begin from a noised image, unless their `strength` is 1.
 FROM_IMAGE = ("img2img", "refiner")
 PROMPT = "a red cat and a blue frog"
@@ -39,11 +40,18 @@ def on_toys(kind, **changes):
     return kind(**{name: v for name, v in (NUMBERS | changes).items() if name in has})
 
 
-# All that the package knows: a new method is held to the laws without a word here.
-REGISTERED = {name: on_toys(kind) for name, kind in adhere.METHODS.items()}
+# All that the package knows: a new method is held to the laws without a word here. Those that need
+# joint attention are held to them in tests/families.
+REGISTERED = {
+    name: on_toys(kind) for name, kind in adhere.METHODS.items() if not kind.needs_joint_attention
+}
 METHODS = REGISTERED | {"both": [always(), TokenReweighting()]}
 MOVERS = [name for name, method in REGISTERED.items() if isinstance(method, LatentMethod)]
+# Those that do nothing but move latents.
+PURE = [name for name in MOVERS if not isinstance(REGISTERED[name], AttentionMethod)]
 SUBJECTS = [CAT, FROG]
+# For methods that need them.
+BOXES = [(0.0, 0.1, 0.4, 0.9), (0.5, 0.2, 1.0, 1.0)]
 
 
 DOG = Subject("dog", (3,))
@@ -60,13 +68,15 @@ def in_double(pipe):
 
 
 def nursed(pipe, method, prompt=PROMPT, subjects=SUBJECTS, **others):
+    if any(one.needs_boxes for one in checked(method)):
+        subjects = [replace(s, box=box) for s, box in zip(subjects, BOXES, strict=False)]
     with nurse(pipe, method, prompt=prompt, subjects=subjects) as trace:
         latents = toys.run(pipe, prompt, **others)
     return latents, trace
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", MOVERS)
+@pytest.mark.parametrize("name", PURE)
 def test_a_step_size_of_nothing_changes_no_bit(kind, name):
     make, others = toys.calls()[kind]
     pipe = make()

@@ -19,12 +19,17 @@ from .methods.base import AttentionMethod as AttentionMethod
 from .methods.base import LatentMethod as LatentMethod
 from .methods.base import LayerContext as LayerContext
 from .methods.base import ScheduledMethod as ScheduledMethod
+from .methods.bounded_attention import BoundedAttention as BoundedAttention
+from .methods.boxdiff import BoxDiff as BoxDiff
 from .methods.divide_and_bind import DivideAndBind as DivideAndBind
 from .methods.emergent_layout import EmergentLayout as EmergentLayout
 from .methods.objective import Objective as Objective
 from .methods.reading import Reading as Reading
+from .methods.regions import Regions as Regions
+from .methods.saga import SAGA as SAGA
 from .methods.schedule import Schedule as Schedule
 from .methods.schedule import Step as Step
+from .methods.taca import TACA as TACA
 from .methods.token_reweighting import TokenReweighting as TokenReweighting
 from .methods.watch import Watch as Watch
 from .nursing import nurse as nurse

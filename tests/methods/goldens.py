@@ -18,7 +18,7 @@ FILE = Path(__file__).parents[1] / "goldens" / "methods.json"
 MOVERS = sorted(name for name, kind in METHODS.items() if issubclass(kind, LatentMethod))
 # Few iterations of what comes before or at a step, so that rounding cannot add up.
 NUMBERS = {"stop": 1.0, "max_refinements": 2, "max_refinements_first": 2, "rounds": 1}
-NUMBERS |= {"iterations": 2, "last_iterations": 2}
+NUMBERS |= {"iterations": 2, "last_iterations": 2, "draws": 2}
 
 
 def numbers(name, monkeypatch):

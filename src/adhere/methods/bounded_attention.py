@@ -1,0 +1,177 @@
+"""Bounded Attention: no subject attends to another one's box, nor to its words.
+
+Omer Dahary, Or Patashnik, Kfir Aberman, Daniel Cohen-Or, "Be Yourself: Bounded Attention for
+Multi-Subject Text-to-Image Generation", ECCV 2024, https://arxiv.org/abs/2403.16990
+
+Shapes: B samples, H x W the grid of the maps, N = H * W, T text columns, S boxed subjects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from adhere.methods.base import (
+    AttentionMethod,
+    LayerContext,
+    ScheduledMethod,
+)
+from adhere.methods.boxes import cells
+from adhere.methods.reading import Reading, Subjects
+from adhere.methods.schedule import Pairs, Schedule, Step, last_before, step_index
+from adhere.subjects.subject import Subject
+from adhere.typed import Count, Fraction, NonNegative, typed
+
+# Added to scores that are to have no attention; finite, so that no row is without any.
+_NEVER = -1e4
+
+
+@typed
+class BoundedAttention(ScheduledMethod, AttentionMethod):
+    """Bounds attention by boxes, and moves latents so that it fills them.
+
+    In the real pass a subject's words are attended in its box alone, and cells of a box attend to
+    their own box and to the background. In nursing passes the background may attend to the words
+    too, so that the loss can see what lies outside. Subjects without a box are left alone.
+
+    Attributes:
+        step_size: factor of the gradient at the first step; 18 for SDXL in the authors' code.
+        last_step_size: that at `stop`, 5 for SDXL; between them it falls linearly.
+        stop: where guidance ends.
+        refine_at: pairs (where in the loop, score from there on): each step is refined until one
+            minus the mean loss of a subject is reached.
+        max_refinements: further updates that a step may take.
+        cross_weight: of the loss on attention to words.
+        self_weight: of the loss on attention of the image to itself.
+        bound_until: fraction of the loop until which attention is bounded.
+
+    Source: arXiv 2403.16990, the losses and masks of sections 4.1 and 4.2, with the numbers of the
+        authors' code. The paper replaces boxes by clusters of self-attention after guidance; here
+        boxes bound to the end. The code also hides function words, counts the end token among a
+        subject's words and lets it not reach the background; its mask of self-attention sets the
+        diagonal alone, which the next lines undo, so that it bounds nothing.
+    """
+
+    step_size: NonNegative = 8.0
+    last_step_size: NonNegative = 2.0
+    stop: NonNegative = 0.3
+    refine_at: Pairs = ((0.0, 0.8),)
+    max_refinements: Count = 4
+    cross_weight: NonNegative = 1.5
+    self_weight: NonNegative = 0.5
+    bound_until: Fraction = 1.0
+
+    name = "bounded-attention"
+    paper = "Bounded Attention, arXiv 2403.16990"
+    bibtex = """@inproceedings{dahary2024yourself,
+  title     = {Be Yourself: Bounded Attention for Multi-Subject Text-to-Image Generation},
+  author    = {Dahary, Omer and Patashnik, Or and Aberman, Kfir and Cohen-Or, Daniel},
+  booktitle = {European Conference on Computer Vision},
+  year      = {2024},
+  note      = {arXiv:2403.16990}
+}"""
+    needs_boxes = True
+    needs_self_attention = True
+
+    @classmethod
+    def official(cls) -> BoundedAttention:
+        """The numbers of the authors' code for Stable Diffusion 1, in steps."""
+        return cls(stop=15, in_steps=True, refine_at=((0, 0.8),), layers="up", nurses_repeats=True)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its own: a linear step size, and a threshold at every step."""
+        return self
+
+    def step_size_at(self, step: Step) -> float:
+        """The factor of the gradient at a step, linear; 0 outside the window."""
+        if not step.within(self.start, self.stop, self.in_steps):
+            return 0.0
+        first, last = (step_index(at, step.count, self.in_steps) for at in (self.start, self.stop))
+        passed = (step.index - first) / max(last - first, 1)
+        end = min(self.last_step_size, self.step_size)
+        return self.step_size + (end - self.step_size) * passed
+
+    def threshold_at(self, step: Step) -> float | None:
+        """That of the last pair at or before a step."""
+        return last_before(self.refine_at, step, self.in_steps)
+
+    def loss(self, reading: Reading) -> Tensor:
+        """(B,), the weighted sum over subjects of (1 - share of attention inside)²."""
+        return torch.stack([self._of(reading, sample) for sample in range(len(reading))])
+
+    def score(self, reading: Reading) -> Tensor:
+        """(B,), one minus the mean loss of a subject."""
+        counts = [max(len(_boxed(own)), 1) for own in reading.subjects]
+        loss = self.loss(reading)
+        return 1 - loss / torch.tensor(counts).to(loss)
+
+    def _of(self, reading: Reading, sample: int) -> Tensor:
+        boxed = _boxed(reading.subjects[sample])
+        words = reading.aggregate()[sample].flatten(0, 1)
+        image = reading.self_attention()[sample]
+        inside = _inside(boxed, reading.grid).to(words.device)
+        outside = ~inside.any(0)
+        total = words.new_zeros(())
+        for subject, own in zip(boxed, inside, strict=True):
+            for weight, maps, context in (
+                (self.cross_weight, words, list(_columns(subject))),
+                (self.self_weight, image, own),
+            ):
+                theirs = maps[:, context].sum(1)
+                held, lost = theirs[own].sum(), theirs[outside].sum()
+                total = total + weight * (1 - held / (held + len(boxed) * lost)).square()
+        return total
+
+    def is_active(self, step: Step) -> bool:
+        """While attention is bounded."""
+        return step.within(0.0, self.bound_until)
+
+    def edits(self, subjects: Subjects) -> bool:
+        """Whether any subject has a box."""
+        return any(_boxed(own) for own in subjects)
+
+    @property
+    def edits_self_attention(self) -> bool:
+        """Both kinds of attention are bounded."""
+        return True
+
+    def bias(self, context: LayerContext) -> Tensor:
+        """The bound of words, (B, 1, N, T)."""
+        bound = torch.zeros((len(context.subjects), math.prod(context.size), len(context.columns)))
+        for sample, subjects in enumerate(context.subjects):
+            boxed = _boxed(subjects)
+            inside = _inside(boxed, context.size)
+            for subject, own in zip(boxed, inside, strict=True):
+                hidden = ~own & inside.any(0) if context.is_nursing else ~own
+                for column in _columns(subject):
+                    bound[sample, hidden, column] = _NEVER
+        return bound.unsqueeze(1)
+
+    def self_bias(self, context: LayerContext) -> Tensor:
+        """The bound of boxes, (B, 1, N, N)."""
+        cells_of = [_inside(_boxed(own), context.size) for own in context.subjects]
+        bounds = []
+        for inside in cells_of:
+            boxes = inside.to(torch.float32)
+            among, any_box = (boxes.mT @ boxes) > 0, inside.any(0)
+            bounds.append(any_box[:, None] & any_box[None] & ~among)
+        return torch.stack(bounds).unsqueeze(1) * _NEVER
+
+
+def _boxed(subjects: Sequence[Subject]) -> list[Subject]:
+    return [subject for subject in subjects if subject.box is not None]
+
+
+def _columns(subject: Subject) -> set[int]:
+    """The columns of a subject and of its attributes."""
+    return {column for one in (subject, *subject.attributes) for column in one.token_indices}
+
+
+def _inside(boxed: Sequence[Subject], size: tuple[int, int]) -> Tensor:
+    """Which cells each subject's box has, (S, N), bool."""
+    masks = [cells(one.box, size).flatten() for one in boxed if one.box is not None]
+    return torch.stack(masks) if masks else torch.zeros((0, math.prod(size)), dtype=torch.bool)
