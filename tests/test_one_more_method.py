@@ -1,0 +1,85 @@
+"""One more method is one file and one entry in the documentation, and nothing else."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OFFICIAL = '''    name = "keep-apart"
+    paper = "A toy paper"
+
+    @classmethod
+    def official(cls) -> KeepApart:
+        """The same."""
+        return cls()
+'''
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The repository with a toy paper's method in it."""
+    folder = tmp_path_factory.mktemp("copy")
+    heavy = shutil.ignore_patterns("__pycache__", "weights", "results", "pictures", "labelled")
+    for name in ("src", "tests", "docs", "recipes", "benchmarks", "training"):
+        if (ROOT / name).exists():
+            shutil.copytree(ROOT / name, folder / name, ignore=heavy)
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "src/adhere/mini/weights").symlink_to(ROOT / "src/adhere/mini/weights")
+
+    guide = (ROOT / "docs/adding-a-method.md").read_text()
+    [code] = [c for c in re.findall(r"```python\n(.*?)```", guide, re.S) if "class KeepApart" in c]
+    assert '    name = "keep-apart"\n' in code
+    file = folder / "src/adhere/methods/keep_apart.py"
+    file.write_text(code.replace('    name = "keep-apart"\n', OFFICIAL))
+
+    spec = importlib.util.spec_from_file_location("keep_apart", file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["keep_apart"] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules["keep_apart"]
+    rows = [f"| `{f.name}` | `{f.default!r}` | same | – |" for f in fields(module.KeepApart)]
+    head = "| Parameter | Default | `official()` | Meaning |\n|---|---|---|---|\n"
+    entry = f"## Keep apart\n\n```python\nadhere.methods.KeepApart()\n```\n\n{head}"
+    page = folder / "docs/choosing-a-method.md"
+    text = page.read_text()
+    page.write_text(text.replace("## Watching\n", entry + "\n".join(rows) + "\n\n## Watching\n"))
+    return folder
+
+
+def run(folder, *arguments):
+    """The tests of the copy, which must all pass; how many there were."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder / "src"), str(folder)])}
+    done = subprocess.run(
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_laws_hold_for_it_by_themselves(copy):
+    said = run(copy, "tests/test_laws.py", "-k", "keep-apart and not scheduler and not size_and")
+    assert said.count(".") > 20
+
+
+@pytest.mark.slow
+def test_the_documentation_and_the_registry_know_it(copy):
+    run(
+        copy,
+        "tests/test_docs.py::test_every_method_has_a_table_of_parameters",
+        "tests/test_docs.py::test_tables_of_parameters_have_the_numbers_of_the_code",
+        "tests/test_package.py",
+        "-k",
+        "table or keep-apart or KeepApart",
+    )
