@@ -8,7 +8,7 @@ from typing import Any, cast
 from adhere.integrations.comfyui.editing import Editor
 from adhere.integrations.comfyui.prompts import place_prompt
 from adhere.methods import METHODS, make
-from adhere.methods.base import AttentionMethod
+from adhere.methods.base import AttentionMethod, LatentMethod, Method
 from adhere.typed import schema
 
 
@@ -21,6 +21,16 @@ async def comfy_entrypoint() -> Any:
             return [_attention_node(io)]
 
     return Adhere()
+
+
+def _fits(kind: type[Method]) -> bool:
+    """Whether a method does nothing but edit attention, and does so in a U-Net."""
+    return (
+        issubclass(kind, AttentionMethod)
+        and not issubclass(kind, LatentMethod)
+        and not kind.needs_joint_attention
+        and kind.reads is AttentionMethod.reads
+    )
 
 
 def _attention_node(io: Any) -> type:
@@ -36,7 +46,7 @@ def _attention_node(io: Any) -> type:
             options = [
                 io.DynamicCombo.Option(name, list(_inputs(io, kind)))
                 for name, kind in METHODS.items()
-                if issubclass(kind, AttentionMethod) and kind.reads is AttentionMethod.reads
+                if _fits(kind)
             ]
             return io.Schema(
                 node_id="AdhereNurseAttention",
