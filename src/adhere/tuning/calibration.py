@@ -154,18 +154,17 @@ def calibrate(
 def numbers_from(samples: Sequence[Seen], methods: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Temperature, thresholds and step size of each method.
 
+    A method whose loss says nothing of single subjects without attributes is left out.
+
     Raises:
-        ValueError: the loss of a method has no gradient.
+        ValueError: no method's loss has a gradient.
     """
     temperature = temperature_from(samples)
     found = {}
     for name, method in methods.items():
         slope = median(one.slopes[name, temperature] for one in samples)
         if not (math.isfinite(slope) and slope > 0):
-            raise ValueError(
-                f"The loss of {name} has no gradient on this model; use weights in float32 or "
-                "bfloat16, or another method."
-            )
+            continue
         thresholds = [
             (at, _short(quantiles(_scores(samples, name, temperature, at), n=4)[0]))
             for at, _ in method.refine_at
@@ -175,6 +174,10 @@ def numbers_from(samples: Sequence[Seen], methods: Mapping[str, Any]) -> dict[st
             "step_size": _short(SHIFT / slope),
             "refine_at": thresholds,
         }
+    if not found:
+        raise ValueError(
+            "The losses have no gradient on this model; use weights in float32 or bfloat16."
+        )
     return found
 
 

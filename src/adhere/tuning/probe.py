@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from adhere import METHODS, LatentMethod, Reading, Schedule, Step
+from adhere.methods.base import Read
 from adhere.typed import schema
 
 CALIBRATED = ("temperature", "step_size", "refine_at")
@@ -20,11 +21,18 @@ Key = tuple[str, Temperature]
 
 
 def latent_methods() -> dict[str, Any]:
-    """The methods of `METHODS` that have a temperature, a step size and thresholds."""
+    """The methods of `METHODS` that calibration can set.
+
+    They have a temperature, a step size and thresholds, and read the image-to-text attention of
+    subjects, one or more, with or without attributes.
+    """
     return {
         name: kind()
         for name, kind in METHODS.items()
-        if issubclass(kind, LatentMethod) and {*CALIBRATED} <= {*schema(kind)["properties"]}
+        if issubclass(kind, LatentMethod)
+        and kind.least_subjects == 1
+        and not (kind.needs_attributes or kind.needs_self_attention)
+        and {*CALIBRATED} <= {*schema(kind)["properties"]}
     }
 
 
@@ -59,7 +67,6 @@ class Probe(LatentMethod):
     def __init__(self, methods: Mapping[str, Any], temperatures: Sequence[Temperature]) -> None:
         """`methods` are probed at each of the temperatures."""
         self.methods, self.temperatures = methods, tuple(temperatures)
-        self.needs_self_attention = any(m.needs_self_attention for m in methods.values())  # type: ignore[misc]
         self.seen = Seen()
 
     @property
@@ -79,10 +86,10 @@ class Probe(LatentMethod):
         """Where a method has a threshold."""
         return bool(self._places(step))
 
-    def search(self, latents: Tensor, read: Callable[[Tensor], Reading], step: Step) -> Tensor:
+    def search(self, latents: Tensor, read: Read, step: Step) -> Tensor:
         """Takes the gradients. The latents stay."""
         moving = latents.detach().clone().requires_grad_()
-        reading = read(moving)
+        reading = read(moving, range(len(moving)))
         self.seen.text_mass = float(reading.text_mass().detach().mean())
         length = max(latents.norm().item(), 1e-12)
 
