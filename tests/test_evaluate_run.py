@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from adhere.cli import main
-from adhere.cli.evaluate_conditions import conditions
 from adhere.drawing import draw
 from adhere.drawing.loading import load
 from adhere.drawing.png import read_recipe
-from adhere.drawing.stated import method_named
 from adhere.evaluation.plan import Condition
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.run import Pace, affordable, draw_run, plan_run
@@ -400,89 +397,6 @@ def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):
 # The command.
 
 
-def test_conditions_are_said_in_words():
-    said = (
-        "none,attend-and-excite,strong=attend-and-excite:step-size=40,refine_at=0:0.05,0.2:0.5,"
-        "stop=0.6,divide-and-bind:binding=false,both=attend-and-excite+attention-regulation:"
-        "attend-and-excite.stop=0.4,token-reweighting"
-    )
-    found = {c.name: c.built() for c in conditions(said)}
-    assert list(found) == [
-        *("none", "attend-and-excite", "strong", "divide-and-bind-binding-false", "both"),
-        "token-reweighting",
-    ]
-    assert found["none"] == ()
-    assert found["strong"] == (
-        AttendAndExcite(step_size=40, refine_at=((0.0, 0.05), (0.2, 0.5)), stop=0.6),
-    )
-    assert found["divide-and-bind-binding-false"] == (DivideAndBind(binding=False),)
-    assert found["both"] == (AttendAndExcite(stop=0.4), AttentionRegulation())
-    assert [c.name for c in conditions("divide-and-bind")] == ["none", "divide-and-bind"]
-    [_, official] = conditions("o=divide-and-bind:official=true")
-    assert official.built() == (DivideAndBind.official(),)
-    both = (
-        "a=attend-and-excite:step_size=40,official=true,"
-        "b=attend-and-excite+token-reweighting:token-reweighting.stop=0.4,"
-        "attend-and-excite.official=true,"
-        "c=divide-and-bind+token-reweighting:official=true,token-reweighting.official=true"
-    )
-    found = {c.name: c.built() for c in conditions(both)}
-    assert found["a"] == (replace(AttendAndExcite.official(), step_size=40),)
-    assert set(found["b"]) == {AttendAndExcite.official(), TokenReweighting(stop=0.4)}
-    assert set(found["c"]) == {DivideAndBind.official(), TokenReweighting.official()}
-
-
-def test_numbers_that_the_model_states_are_asked_for():
-    said = "tuned=attend-and-excite:stated=true,attend-and-excite:stop=0.4,stated=true"
-    [_, tuned, shorter] = conditions(said, "mini")
-    stated = method_named("attend-and-excite", model="mini")
-    assert tuned.built() == (stated,) != (AttendAndExcite(),)
-    assert shorter.built() == (replace(stated, stop=0.4),)
-    for words, model in ((said, None), ("attention-regulation:stated=true", "mini")):
-        with pytest.raises(ValueError, match="states no numbers for 'att"):
-            conditions(words, model)
-
-
-def test_objectives_are_summed_in_words():
-    said = "sum=token-reweighting+attend-and-excite+0.5*divide-and-bind:divide-and-bind.stop=0.4"
-    [_, summed] = conditions(said)
-    half = AttendAndExcite() + 0.5 * DivideAndBind(stop=0.4)
-    assert set(summed.built()) == {TokenReweighting(), half}
-    assert summed == Condition.of("sum", *summed.built())
-    [_, twice] = conditions("twice=2*attend-and-excite")
-    assert twice.built() == (2 * AttendAndExcite(),)
-    # One without a name is called by what it is, as a folder may be.
-    [_, unnamed, twice] = conditions("attend-and-excite+1e3*divide-and-bind,2*attend-and-excite")
-    assert unnamed.built() == (AttendAndExcite() + 1e3 * DivideAndBind(),)
-    assert (unnamed.name, twice.name) == (
-        "attend-and-excite-1e3-divide-and-bind",
-        "2-attend-and-excite",
-    )
-
-
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ("atend-and-excite", "did you mean 'attend-and-excite'"),
-        ("attend-and-excite:stepsize=3", "did you mean 'step_size'"),
-        ("attend-and-excite:step_size=many", "must be a number"),
-        ("attend-and-excite,,none", "empty"),
-        ("attend-and-excite+2*attend-and-excite", "'attend-and-excite' twice"),
-        ("attend-and-excite:attend-and-excit.official=true", "Unknown method of the condition"),
-        ("attend-and-excite:official=true,stated=true", "more than once whose numbers"),
-        ("x*attend-and-excite", "'x' times attend-and-excite; give a finite number"),
-        ("0.5*token-reweighting", "only methods that move latents"),
-        ("none:stop=1", "plain control"),
-        ("a=attend-and-excite+none", "plain control"),
-        ("a=attend-and-excite:3", "name=value"),
-        ("a=attend-and-excite+divide-and-bind:stop=0.4", "which two methods have"),
-    ],
-)
-def test_conditions_that_are_wrong_are_told(said, told):
-    with pytest.raises(ValueError, match=told):
-        conditions(said)
-
-
 @pytest.fixture
 def shell(tmp_path, capsys, monkeypatch):
     """Runs a command in an empty folder; gives status, output and error lines."""
@@ -548,6 +462,49 @@ def test_the_command_draws_goes_on_and_refuses_another_run(shell, tmp_path):
     assert files(tmp_path / "RUN", without=()) == before
 
 
+def test_the_plan_of_a_finished_run_repeats_it(shell, tmp_path):
+    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "mine.csv").write_text("prompt\na cat and a frog\n")
+    (tmp_path / "plans" / "two.toml").write_text(
+        f"""
+        model = '{saved()}'
+        sets = ["mine.csv"]
+        seeds = [0, 1]
+        steps = 2
+        threads = 1
+        [[conditions]]
+        name = "both"
+        [[conditions.methods]]
+        name = "attend-and-excite"
+        parameters = {{ step_size = 40, max_refinements = 1 }}
+        [[conditions.methods]]
+        name = "divide-and-bind"
+        weight = 0.5
+        [[conditions.methods]]
+        name = "token-reweighting"
+        """
+    )
+    status, out, err = shell("run", "plans/two.toml", "--out", "RUN", "--scorers", "pixels")
+    assert (status, err) == (0, []) and out[0] == "4 of 4 pictures are done"
+    status, _, err = shell("run", "RUN/plan.toml")
+    assert status == 2 and "--out" in err[0]
+    assert (tmp_path / "RUN/report/plan.toml").read_bytes() == (
+        tmp_path / "RUN/plan.toml"
+    ).read_bytes()
+    again = ("run", "RUN/report/plan.toml", "--out", "AGAIN", "--scorers", "pixels")
+    status, out, err = shell(*again)
+    assert (status, err) == (0, []) and not [line for line in out if "not as in" in line]
+    first, second = (files(tmp_path / name) for name in ("RUN", "AGAIN"))
+    others = ("scores.sqlite", "report/")  # They hold seconds.
+    kept = [{k: v for k, v in one.items() if not k.startswith(others)} for one in (first, second)]
+    assert kept[0] == kept[1] and len(kept[0]) > 5
+    plan = (tmp_path / "RUN/plan.toml").read_text().replace('torch = "', 'torch = "0.')
+    (tmp_path / "other.toml").write_text(re.sub('fingerprint = "..', 'fingerprint = "xx', plan))
+    status, out, err = shell("run", "other.toml", "--minutes", "0")
+    assert status == 0 and out[0].startswith("not as in the run that the plan repeats: torch: 0.")
+
+
 def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
     (tmp_path / "mine.txt").write_text("a cat and a frog\n")
     assert shell(*begin())[0] == 0
@@ -592,11 +549,18 @@ def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
         (("prompts", "gone"), "gone"),
         (("prompts", "--tifa"), "without a set"),
         (("run",), "RUN"),
+        (("run", "RUN", "--sets", "dvmp", "--methods", "a=b:c=1"), "evaluate run plan.toml"),
+        (("run", "RUN", "--sets", "dvmp", "--methods", "a+0.5*b"), "names of methods only"),
+        (("run", "RUN", "--sets", "dvmp", "--out", "X"), "--out without a plan"),
+        (("run", "gone.toml"), "gone.toml"),
+        (("run", "bad.toml"), "must be a list"),
+        (("run", "bad.toml", "--steps", "3"), "write it into the plan"),
         ((), "PART"),
         (("draw",), "invalid choice"),
     ],
 )
 def test_mistakes_get_one_line_and_leave_nothing(shell, tmp_path, words, told):
+    (tmp_path / "bad.toml").write_text("sets = 3")
     (tmp_path / "bad.jsonl").write_text('{"prompt": "a cat"}\n{"prompt": \n')
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()

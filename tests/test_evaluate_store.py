@@ -167,7 +167,7 @@ def test_the_plain_control_is_always_there():
 def test_what_is_kept_comes_back(tmp_path):
     store = filled(tmp_path / "run")
     assert sorted(files(store.folder)) == sorted(
-        [".lock", "plan.json", "rows"]
+        [".lock", "plan.json", "plan.toml", "rows"]
         + [f"{u.condition}/{u.set}/{u.prompt}/{u.seed}.png" for u in store.plan.units]
     )
     again = Store.open(store.folder)

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -13,12 +12,10 @@ import pytest
 from PIL import Image
 
 import adhere
-from adhere.cli.evaluate_arguments import parse
-from adhere.cli.evaluate_conditions import conditions
 from adhere.evaluation.outcomes import Measurement, drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
+from adhere.evaluation.planfile import to_toml
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
-from adhere.evaluation.prompts import prompt_set as read_prompts
 from adhere.evaluation.report import pictures_of, report, write
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts, evidence
 from adhere.evaluation.report.page import html, markdown
@@ -28,7 +25,6 @@ from adhere.evaluation.report.plots import (
     draw_plots,
     plot_cost,
 )
-from adhere.evaluation.report.repeat import command
 from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Tables, pareto
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
@@ -402,10 +398,10 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     tables = {f"{n}.{e}" for n in ("results", "pairs", "prompts", "seeds", "costs", "failures")
               for e in ("csv", "parquet")}  # fmt: skip
     figures = {f"figures/{n}" for n in ("cost.svg", "differences.svg", "one.webp", "two.webp")}
-    assert set(a) == {"index.html", "report.md", "plan.json"} | tables | figures
+    assert set(a) == {"index.html", "report.md", "plan.toml"} | tables | figures
     linked = set(re.findall(r"!\[.*?\]\((.*?)\)", a["report.md"].decode()))
     assert linked == figures
-    assert a["plan.json"].decode() == plan.to_json()
+    assert a["plan.toml"].decode() == to_toml(plan)
 
 
 def test_tables_are_the_same_as_data(tmp_path):
@@ -553,45 +549,6 @@ def test_without_operations_cost_is_in_seconds():
     tables = Tables(found)
     assert "seconds, × plain" in plot_cost(tables, Look())
     assert "seconds, × plain" not in plot_cost(Tables(evidence_of(plan_of())), Look())
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "none,attend-and-excite,divide-and-bind",
-        "none,strong=attend-and-excite:step_size=40,stop=0.6,token-reweighting",
-        "none,both=attend-and-excite+token-reweighting:attend-and-excite.stop=0.25",
-        "none,attend-and-excite+0.5*divide-and-bind:divide-and-bind.stop=0.25,attend-and-excite",
-        "none,twice=2*attend-and-excite:step_size=10",
-        "none,attend-and-excite+1e6*divide-and-bind",
-        "none,third=0.3333333333333333*attend-and-excite:step_size=0.1234567891",
-        "none,attend-and-excite:refine_at=0:0.1,0.5:0.7,step_range=1:0.25,max_refinements=3",
-    ],
-)
-def test_the_command_makes_the_same_plan(text):
-    plan = replace(
-        plan_of(methods=()),
-        conditions=conditions(text),
-        seeds=(0, 1, 2, 5, 9, 10),
-        negative_prompt="it's `bad`; $(rm -rf /)",
-        size=(96, 128),
-        guidance_scale=6.25,
-        environment={"threads": "2"},
-    )
-    said = shlex.split(command(plan))
-    assert said[:4] == ["adhere", "evaluate", "run", "RUN"]
-    got = parse(said[1:])
-    assert conditions(got.methods) == plan.conditions
-    assert got.seeds == plan.seeds and got.size == plan.size
-    assert got.negative_prompt == plan.negative_prompt
-    assert (got.steps, got.guidance_scale, got.batch_size) == (50, 6.25, 4)
-    assert (got.scheduler, got.threads, got.sets) == ("ddim", 2, ["pairs.jsonl"])
-
-
-def test_the_command_names_the_file_that_prompts_are_from(tmp_path):
-    (tmp_path / "My prompts.txt").write_text("a cat and a frog\na dog\n")
-    plan = plan_of(read_prompts(str(tmp_path / "My prompts.txt")))
-    assert parse(shlex.split(command(plan))[1:]).sets == ["My prompts.txt"]
 
 
 class Reddish(Scorer):

@@ -155,6 +155,8 @@ def message(error: ValidationError, kind: type | None = None) -> str:
     path = f"`{name}{''.join(f'[{p}]' if isinstance(p, int) else f'.{p}' for p in within)}`"
     example = getattr(fields.get(str(name)), "examples", None)
     hint = f" (for example {example[0]})" if example else ""
+    if what == "unexpected_keyword_argument" and within:
+        return f"{path} is no parameter, got {reprlib.repr(first['input'])}."
     if what in ("unexpected_keyword_argument", "unexpected_positional_argument"):
         return str(unknown("parameter", str(name), fields))
     if what == "missing":

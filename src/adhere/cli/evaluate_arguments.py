@@ -44,13 +44,11 @@ Draw every prompt with every method on the same seeds, score the pictures, and w
 
   adhere evaluate run RUN --sets attend-and-excite-animals --seeds 0-3 --minutes 120
   adhere evaluate run RUN --sets prompts.txt --methods none,attend-and-excite
-  adhere evaluate run RUN --sets dvmp --methods strong=attend-and-excite:step_size=40,stop=0.6
+  adhere evaluate run plan.toml --out RUN
   adhere evaluate run RUN
 
-A run that was stopped or killed goes on with the last of these. Methods are parted by commas; one
-may have a name before it (name=method), parameters after it (method:parameter=value,...), and
-other methods beside it (method+0.5*method, where objectives are summed). The plain control is
-always drawn.
+A run that was stopped or killed goes on with the last of these. Methods with other parameters, or
+several together, stand in a plan. RUN/plan.toml repeats a run. The plain control is always drawn.
 """,
     ),
     "score": ("score a run", "Score the pictures of a run; those scored before are not again."),
@@ -139,6 +137,7 @@ def _add_evaluation(evaluate: _Parser) -> dict[str, _Parser]:
     _add_model(run)
     _add_drawing(run, "the same for all methods, as in 7, 0-3 or 0,2,5-9 (0-3)")
     add = run.add_argument_group("run").add_argument
+    add("--out", action=_Once, metavar="RUN", help="folder of a plan's run (the plan's name)")
     add("--minutes", action=_Once, type=scale, metavar="N", help="draw no longer than this")
     add("--repair", action="store_true", help="draw again what is missing, altered or failed")
     add("--threads", action=_Once, type=count, metavar="N", help="of PyTorch, on a CPU")

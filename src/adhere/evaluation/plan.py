@@ -304,7 +304,7 @@ def plan_from_json(text: str) -> Plan:
             **{
                 **rest,
                 "conditions": tuple(_condition(c) for c in rest["conditions"]),
-                "sets": tuple(_set(s) for s in rest["sets"]),
+                "sets": tuple(set_of(s) for s in rest["sets"]),
                 "seeds": tuple(rest["seeds"]),
                 "size": (rest["size"][0], rest["size"][1]),
                 "scheduler": SchedulerRecipe(**rest["scheduler"]),
@@ -326,7 +326,14 @@ def _condition(data: Mapping[str, Any]) -> Condition:
     return Condition(data["name"], tuple(MethodRecipe(**m) for m in data["methods"]))
 
 
-def _set(data: Mapping[str, Any]) -> PromptSet:
+def set_of(data: Mapping[str, Any]) -> PromptSet:
+    """A prompt set from its fields as JSON has them.
+
+    Raises:
+        ValueError: a prompt or a subject that cannot be.
+        TypeError: fields that it does not have, or lacks.
+        KeyError: `prompts` or `wanted` is missing.
+    """
     own = {k: v for k, v in data.items() if k != "sha256"}
     return PromptSet(**{**own, "prompts": tuple(_prompt(p) for p in own["prompts"])})
 

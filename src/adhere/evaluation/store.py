@@ -1,5 +1,6 @@
 """The folder of a run: its images, a row for each, and what drawing them took.
 
+    RUN/plan.toml                                  what repeats the run
     RUN/plan.json                                  every setting, see `adhere.evaluation.plan`
     RUN/run.sqlite                                 a row for each image, also for a failed one
     RUN/<condition>/<set>/<prompt id>/<seed>.png   the images
@@ -24,10 +25,12 @@ from pydantic import TypeAdapter
 from adhere.evaluation.database import Database, telling
 from adhere.evaluation.outcomes import Measurement, Outcome, Row, SubjectsFrom
 from adhere.evaluation.plan import Batch, Plan, Unit, plan_from_json
+from adhere.evaluation.planfile import to_toml
 from adhere.files import write_whole
 from adhere.subjects import Subject
 
-PLAN, DATABASE, LOCK = "plan.json", "run.sqlite", ".lock"
+PLAN, REPEAT, DATABASE, LOCK = "plan.json", "plan.toml", "run.sqlite", ".lock"
+_LEFT = {LOCK, REPEAT, f".{PLAN}.part", f".{REPEAT}.part"}
 KEPT = (
     "Everything finished before is kept; once the folder can be written to, the same command goes "
     "on"
@@ -126,7 +129,7 @@ class Store:
         with telling(home, KEPT):
             home.mkdir(parents=True, exist_ok=True)
             # What a kill has left of a run that had not begun is no reason to refuse.
-            others = {p.name for p in home.iterdir()} - {LOCK, f".{PLAN}.part"}
+            others = {p.name for p in home.iterdir()} - _LEFT
             if others:
                 raise ValueError(
                     f"{str(home)!r} is not empty and holds no run ({sorted(others)[0]!r} is "
@@ -134,6 +137,8 @@ class Store:
                 )
         with store._database.locked(LOCK, store._drawing):
             if not (home / PLAN).exists():
+                # What makes the folder a run comes last.
+                _write(home / REPEAT, to_toml(plan).encode())
                 _write(home / PLAN, plan.to_json().encode())
         return cls.create(home, plan)
 

@@ -31,7 +31,7 @@ def report(store: Store, out: str | os.PathLike[str]) -> None:
         OUT/index.html             the page, whole in one file
         OUT/report.md, figures/    its tables and figures as Markdown
         OUT/results, pairs, prompts, seeds, costs, failures   each as .csv and .parquet
-        OUT/plan.json              every setting
+        OUT/plan.toml              what repeats the run
 
     Args:
         store: a run that is drawn and scored, or a part of it.
@@ -86,6 +86,7 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
         OSError: the folder cannot be written to, or the disk is full.
     """
     check_packages()
+    from adhere.evaluation.planfile import to_toml
     from adhere.evaluation.report.page import html, markdown
     from adhere.evaluation.report.plots import draw_plots
     from adhere.evaluation.report.sheets import sheet, strips, webp
@@ -113,7 +114,7 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
         frame = getattr(tables, name)
         _write(folder / f"{name}.csv", _csv(frame))
         _write(folder / f"{name}.parquet", _parquet(frame))
-    _write(folder / "plan.json", evidence.plan.to_json().encode())
+    _write(folder / "plan.toml", to_toml(evidence.plan).encode())
     _write(folder / "report.md", text)
     _write(folder / "index.html", page)
 

@@ -1,0 +1,291 @@
+"""Plans as TOML files: what a user writes to begin a run, and what a run writes to be repeated.
+
+    model = "mini"
+    sets = ["attend-and-excite-animals", "prompts.csv"]
+    seeds = [0, 1, 2, 3]
+    steps = 25
+
+    [[conditions]]
+    name = "strong"
+
+    [[conditions.methods]]
+    name = "attend-and-excite"
+    parameters = { step_size = 40, stop = 0.6 }
+
+Only `sets` is needed. Several methods of a condition work together: the losses of those that move
+latents are summed, each times its `weight`, with the schedule of the first, and edits of attention
+run beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from adhere.drawing.loading import MINI, SCHEDULERS
+from adhere.drawing.stated import stated_numbers
+from adhere.evaluation.plan import PLAIN, Condition, Plan, set_of
+from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
+from adhere.methods import METHODS, LatentMethod, Method, make
+from adhere.methods.registry import WEIGHT
+from adhere.typed import NonNegative, PositiveCount, message, plain, typed
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+
+_LONGEST_FILE = 10_000_000
+
+
+@typed
+class MethodEntry:
+    """A method of a condition.
+
+    Attributes:
+        name: one of `adhere.methods.METHODS`.
+        weight: factor of its loss in a sum; None for 1.
+        numbers: what its parameters are before `parameters` changes some: those of the paper, of
+            the authors' code where it differs, or those that the model states for itself.
+        parameters: names to values.
+    """
+
+    name: str
+    weight: float | None = None
+    numbers: Literal["paper", "official", "stated"] = "paper"
+    parameters: dict[str, Any] | None = None
+
+    def made(self, model: str) -> Method:
+        """The method.
+
+        Args:
+            model: whose stated numbers are meant.
+
+        Raises:
+            ValueError: an unknown method or parameter, a model that states no numbers for the
+                method, or a weight of a method that has no loss.
+        """
+        stated = stated_numbers(model).get(self.name, {}) if self.numbers == "stated" else {}
+        if self.numbers == "stated" and not stated:
+            raise ValueError(
+                f"The model {model!r} states no numbers for {self.name!r} (a file methods.json in "
+                "its folder would); give them as parameters."
+            )
+        own = {key: plain(value) for key, value in (self.parameters or {}).items()}
+        method = make(self.name, {**stated, **own}, official=self.numbers == "official")
+        if self.weight is None:
+            return method
+        if not isinstance(method, LatentMethod):
+            raise ValueError(
+                f"{self.name!r} has the weight {self.weight:g} and no loss that it could be a "
+                "factor of; leave the weight out."
+            )
+        return self.weight * method
+
+
+@typed
+class ConditionEntry:
+    """What nurses in one column of the comparison.
+
+    Attributes:
+        name: a-z, 0-9 and hyphens.
+        methods: at least one; the plain control is added to every run.
+    """
+
+    name: str
+    methods: tuple[MethodEntry, ...]
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise ValueError(
+                f"Condition {self.name!r} has no methods; give it some, or leave it out: the "
+                "plain control is added to every run."
+            )
+
+
+@typed
+class PlanFile:
+    """A plan as its file has it. What is None is the model's own.
+
+    Attributes:
+        sets: names of prompt sets, or files, relative to the plan's folder.
+        prompts: prompt sets written out.
+        conditions: what is compared; None for every method at the numbers of its paper.
+        model: "mini", a folder or a hub id.
+        seeds: the same ones for every condition and prompt.
+        steps: of sampling.
+        guidance_scale: of classifier-free guidance.
+        negative_prompt: what guidance leads away from.
+        size: width and height in pixels.
+        scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`.
+        dtype: "float32", "bfloat16" or "float16".
+        device: "cpu", "cuda" or "mps".
+        batch_size: how many seeds are sampled together.
+        threads: of PyTorch, on a CPU.
+        made_with: of the run that the file repeats: weights and versions.
+    """
+
+    sets: tuple[str, ...] = ()
+    prompts: tuple[dict[str, Any], ...] = ()
+    conditions: tuple[ConditionEntry, ...] | None = None
+    model: str = MINI
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    steps: PositiveCount = 50
+    guidance_scale: NonNegative | None = None
+    negative_prompt: str = ""
+    size: tuple[PositiveCount, PositiveCount] | None = None
+    scheduler: str | None = None
+    dtype: str | None = None
+    device: str | None = None
+    batch_size: PositiveCount = 4
+    threads: PositiveCount | None = None
+    made_with: dict[str, str] | None = None
+
+    def prompt_sets(self, folder: Path) -> tuple[PromptSet, ...]:
+        """The sets of prompts.
+
+        Args:
+            folder: of the plan.
+
+        Raises:
+            ValueError: none, an unknown set, or a file that cannot be read, with the line.
+        """
+        names = [
+            n if n in PROMPT_SETS or not Path(n).suffix else str(folder / n) for n in self.sets
+        ]
+        found = [prompt_set(name) for name in names]
+        for own in self.prompts:
+            try:
+                found.append(set_of(own))
+            except (TypeError, KeyError, AttributeError, IndexError) as error:
+                raise ValueError(f"`prompts` holds what is no prompt set: {error}.") from None
+        if not found:
+            raise ValueError('`sets` is empty; name a set, as in sets = ["dvmp"].')
+        return tuple(found)
+
+    def built(self) -> tuple[Condition, ...]:
+        """The conditions, the plain control first.
+
+        Raises:
+            ValueError: see `MethodEntry.made`, or a name that two conditions have.
+        """
+        if self.conditions is None:
+            return conditions_named(tuple(METHODS))
+        found = [
+            Condition.of(one.name, *(method.made(self.model) for method in one.methods))
+            for one in self.conditions
+        ]
+        return (Condition(PLAIN), *found)
+
+
+def conditions_named(names: Sequence[str]) -> tuple[Condition, ...]:
+    """Conditions of one method each, at the numbers of its paper, and the plain control."""
+    chosen = [name for name in names if name != PLAIN]
+    return (Condition(PLAIN), *(Condition.of(name, make(name)) for name in chosen))
+
+
+def read_plan(path: Path) -> PlanFile:
+    """Reads a plan that anyone may have written.
+
+    Raises:
+        ValueError: it is too large, no TOML, or not of the form; one line that names the place.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > _LONGEST_FILE:
+        raise ValueError(f"{str(path)!r} is larger than {_LONGEST_FILE:,} bytes; it is no plan.")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is no TOML: {error}.") from None
+    try:
+        # A strict check takes tables and lists for typed classes and tuples from JSON alone.
+        return _ADAPTER.validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise ValueError(f"{str(path)!r}: {message(error, PlanFile)}") from None
+
+
+_ADAPTER = TypeAdapter(PlanFile)
+
+
+def to_toml(plan: Plan) -> str:
+    """The file that repeats a run.
+
+    Built-in prompt sets are named, and all others are written out.
+    """
+    import tomli_w
+
+    model = plan.model if plan.revision is None else f"{plan.model.split('@')[0]}@{plan.revision}"
+    data: dict[str, Any] = {
+        "model": model,
+        "sets": [s.name for s in plan.sets if _is_built_in(s)],
+        "seeds": list(plan.seeds),
+        "steps": plan.steps,
+        "guidance_scale": plan.guidance_scale,
+        "negative_prompt": plan.negative_prompt,
+        "size": list(plan.size),
+        "dtype": plan.dtype,
+        "device": plan.device,
+        "batch_size": plan.batch_size,
+    }
+    if scheduler := _short_name(plan):
+        data["scheduler"] = scheduler
+    if plan.environment.get("threads", "").isdigit():
+        data["threads"] = int(plan.environment["threads"])
+    made_with = {"fingerprint": plan.fingerprint, "weights": plan.weights or ""}
+    data["made_with"] = {**made_with, **plan.environment, **plan.platform}
+    data["conditions"] = [
+        {"name": one.name, "methods": [_entry(m.name, m.parameters) for m in one.methods]}
+        for one in plan.conditions
+        if one.name != PLAIN
+    ]
+    data["prompts"] = [_written_out(s) for s in plan.sets if not _is_built_in(s)]
+    return tomli_w.dumps({key: value for key, value in data.items() if value not in ([], "")})
+
+
+def told_apart(file: PlanFile, plan: Plan) -> list[str]:
+    """What has changed since the run that a file repeats, a line each."""
+    made_with = dict(file.made_with or {})
+    if made_with.pop("fingerprint", plan.fingerprint) == plan.fingerprint:
+        return []
+    now = {"weights": plan.weights or "", **plan.environment, **plan.platform}
+    return [f"{k}: {was}, now {now.get(k)}" for k, was in made_with.items() if now.get(k) != was]
+
+
+def _is_built_in(prompts: PromptSet) -> bool:
+    name = prompts.name
+    return name in PROMPT_SETS and PROMPT_SETS[name]().sha256 == prompts.sha256
+
+
+def _entry(name: str, parameters: Mapping[str, object]) -> dict[str, Any]:
+    """A method with all its parameters; TOML has no null, for which methods read "none"."""
+    own = {k: "none" if v is None else v for k, v in parameters.items() if k != WEIGHT}
+    weight = {"weight": parameters[WEIGHT]} if WEIGHT in parameters else {}
+    return {"name": name, **weight, "parameters": own}
+
+
+def _written_out(prompts: PromptSet) -> dict[str, Any]:
+    return _without_nothing(json.loads(json.dumps(asdict(prompts))))
+
+
+def _without_nothing(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        kept = {key: _without_nothing(part) for key, part in value.items() if part is not None}
+        return {k: v for k, v in kept.items() if v != [] or k == "wanted"}
+    return [_without_nothing(part) for part in value] if isinstance(value, list) else value
+
+
+def _short_name(plan: Plan) -> str | None:
+    """The short name of the scheduler's class with these settings, where it has one."""
+    own = plan.scheduler
+    fitting = [
+        name
+        for name, (kind, needed) in SCHEDULERS.items()
+        if kind == own.name and all(own.config.get(k) == v for k, v in needed.items())
+    ]
+    return fitting[0] if fitting else None
