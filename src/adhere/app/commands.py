@@ -8,6 +8,7 @@ from typing import Any
 
 from adhere import Subject, SubjectNotFound, find_subjects
 from adhere.drawing.loading import MINI, Loaded
+from adhere.drawing.stated import stated_numbers
 from adhere.typed import text_of
 
 
@@ -26,8 +27,10 @@ def lines(
     prompt = options.pop("prompt")
     options["model"] = None if loaded.source.name == MINI else loaded.source.name
     given = {name: value for name, value in options.items() if value is not None}
+    # A method that is made by hand begins with its defaults, not with what the model states.
+    stated = stated_numbers(loaded.source.name).get(method, {})
     return {
-        "Python": python_line(prompt, method, changed, given),
+        "Python": python_line(prompt, method, {**stated, **changed} if changed else {}, given),
         "Shell": shell_line(prompt, method, changed, given),
     }
 

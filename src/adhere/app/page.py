@@ -193,7 +193,9 @@ def make_page(loaded: Loaded) -> gr.Blocks:
             "api_visibility": "private",
         }
         page.load(read, [prompt, chosen], [chosen, marked], **quick)
-        prompt.input(read, [prompt, chosen], [chosen, marked], trigger_mode="always_last", **quick)
+        prompt.change(
+            read, [prompt, chosen], [chosen, marked], trigger_mode="always_last", **quick
+        )
         marked.click(click, [prompt, chosen], [chosen, marked], **quick)
         method.change(show, method, list(folds.values()), **quick)
         file.upload(

@@ -1,0 +1,408 @@
+"""The page in a real browser and under attack, served by the folder of a Space."""
+
+import base64
+import html
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+import pytest
+
+import adhere
+from adhere.drawing.png import picture_png
+
+pytest.importorskip("gradio", reason="the page needs the extra `app`")
+sync_api = pytest.importorskip("playwright.sync_api", reason="the browser needs playwright")
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium")
+# CI sets the variable, and there a missing browser is a failure.
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None and "ADHERE_NEEDS_BROWSER" not in os.environ,
+    reason="no chromium here; install Debian's package `chromium`",
+)
+# `ADHERE_SCREENSHOTS=docs/pictures python -m pytest -n 0 tests/test_app.py -k fits` makes the
+# screenshots of the documentation.
+SCREENSHOTS = os.environ.get("ADHERE_SCREENSHOTS")
+STEPS = 50 if SCREENSHOTS else 3
+SECONDS = 45_000  # of waiting, in milliseconds, on a machine that does much else
+HOSTILE_PROMPT = "a green frog and a <b>cat</b> on a hill ${1+1} {{value}} {{#each x}}"
+
+
+def free_port():
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return tried.getsockname()[1]
+
+
+class Server:
+    """The page in a process of its own, as a Space starts it, with everything that it says."""
+
+    def __init__(self, folder):
+        self.space, self.temporary = folder / "space", folder / "tmp"
+        shutil.copytree(ROOT / "recipes/space", self.space)
+        self.temporary.mkdir()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / "log"
+        # Whatever would leave this machine goes here first.
+        self.outside = socket.create_server(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{self.outside.getsockname()[1]}"
+        away = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost"}
+        said = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
+        told = {"TMPDIR": str(self.temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "app.py"],
+                cwd=self.space,
+                env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **said, **told, **away},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        for _ in range(1_200):
+            try:
+                self.config = json.loads(self.get("/config")[1])
+                return
+            except OSError:
+                assert self.process.poll() is None, self.log.read_text()
+                time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def get(self, path, data=None, headers=None):
+        """Status and text of an answer."""
+        request = urllib.request.Request(self.url + path, data, headers or {})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read().decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(errors="replace")
+
+    def post(self, path, value):
+        data = json.dumps(value).encode()
+        return self.get(path, data, {"Content-Type": "application/json"})
+
+    def call(self, number, data, session):
+        """Everything that the queue says of one call of the page's function of that number."""
+        call = {"fn_index": number, "data": data, "session_hash": session, "event_data": None}
+        status, text = self.post("/gradio_api/queue/join?", call)
+        if status != 200:
+            return text
+        return text + self.get(f"/gradio_api/queue/data?session_hash={session}")[1]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    made = Server(tmp_path_factory.mktemp("app"))
+    yield made
+    made.process.terminate()
+    status = made.process.wait(30)
+    made.outside.setblocking(False)
+    with made.outside, pytest.raises(BlockingIOError):
+        made.outside.accept()
+    assert status == 0
+    assert not list(made.temporary.iterdir()), "the temporary folder is left behind"
+    left = {one.name for one in made.space.iterdir()}
+    assert left == {one.name for one in (ROOT / "recipes/space").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(server, browser):
+    """A new visitor; the page may speak to nobody but its own server, and make no error."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(SECONDS)
+    opened, elsewhere, errors = context.new_page(), [], []
+    opened.on("request", lambda request: elsewhere.append(request.url))
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(server.url)
+    opened.wait_for_selector(".words button")
+    yield opened
+    context.close()
+    assert not errors
+    assert all(url.startswith((server.url, "data:", "blob:")) for url in elsewhere), elsewhere
+
+
+def words(page, look):
+    return page.locator(f".words .{look}").all_inner_texts()
+
+
+def draw(page, steps=3):
+    page.get_by_label("number input for Steps").fill(str(steps))
+    page.get_by_label("number input for Steps").blur()
+    page.get_by_role("button", name="Draw", exact=True).click()
+
+
+@needs_browser
+def test_subjects_are_marked_as_one_types_and_a_click_corrects_them(page):
+    page.get_by_label("Prompt", exact=True).fill(HOSTILE_PROMPT)
+    page.wait_for_selector(".words .of:text-is('green')")
+    assert words(page, "of") == ["green"] and words(page, "noun") == ["frog", "cat"]
+    assert page.locator(".words").inner_text().replace("\xa0", " ") == HOSTILE_PROMPT
+    green, frog = (page.locator(f".words button:text-is('{w}')") for w in ("green", "frog"))
+    colour = "e => e.style.getPropertyValue('--c')"
+    assert green.evaluate(colour) == frog.evaluate(colour)
+    green.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".words button.none:text-is('green')")
+    assert page.evaluate("document.activeElement.innerText") == "green"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".words button.noun:text-is('green')")
+    draw(page)
+    page.wait_for_selector(".curve")
+    assert "subjects=[" in page.locator("pre[aria-label=Python]").inner_text()
+    assert page.locator(".maps figure").count() >= 8
+
+
+@needs_browser
+def test_drawing_comparing_and_loading_the_recipe_again(page, tmp_path):
+    page.get_by_label("Seed").fill("3")
+    draw(page)
+    page.wait_for_selector(".curve")
+    handle = page.get_by_role("slider", name="How much of the baseline")
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".slider").evaluate("e => e.style.getPropertyValue('--at')") == "51%"
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Nursed").click()
+    saved = tmp_path / "saved.png"
+    download.value.save_as(saved)
+    recipe = adhere.read_recipe(saved)
+    assert (recipe.prompt, recipe.seed, recipe.steps) == ("a red cat and a blue frog", 3, 3)
+    page.get_by_label("Prompt", exact=True).fill("a dog")
+    page.get_by_label("Seed").fill("4")
+    page.set_input_files("input[type=file]", saved)
+    page.get_by_text("Loaded the recipe of seed 3").wait_for()
+    assert page.get_by_label("Prompt", exact=True).input_value() == recipe.prompt
+    assert page.get_by_label("Seed").input_value() == "3"
+    page.get_by_role("button", name="Compare all methods").click()
+    page.wait_for_function(
+        f"document.querySelectorAll('.grid figure').length == {len(methods()) + 1}"
+    )
+    assert page.locator(".grid .alert").count() == 0
+
+
+def methods():
+    return [name for name, kind in adhere.METHODS.items() if not kind.needs_boxes]
+
+
+@needs_browser
+def test_cancelling_ends_a_drawing_within_a_step_and_mistakes_get_a_line(page):
+    draw(page, steps=100)
+    page.get_by_text(re.compile(r"\b[2-9]/100")).first.wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled").wait_for(timeout=15_000)
+    page.get_by_label("Prompt", exact=True).fill("?")
+    page.get_by_text("No subject is marked").first.wait_for()
+    draw(page)
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert "No subject is marked" in alert.inner_text()
+
+
+@needs_browser
+@pytest.mark.parametrize("width, scheme", [(390, "dark"), (1440, "light")])
+def test_it_fits_a_phone_and_a_desk_in_light_and_dark(server, browser, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(SECONDS)
+    opened = context.new_page()
+    opened.goto(server.url)
+    opened.wait_for_selector(".words button")
+    draw(opened, steps=STEPS)
+    opened.wait_for_selector(".curve")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    ground = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 384) == (scheme == "dark")
+    if SCREENSHOTS:
+        opened.mouse.move(0, 0)
+        opened.screenshot(path=f"{SCREENSHOTS}/app-{width}-{scheme}.png", full_page=True)
+    context.close()
+
+
+HOSTILE = [
+    None,
+    -1,
+    1e308,
+    "x" * 100_000,
+    "../../../../etc/passwd",
+    "<script>alert(1)</script>",
+    {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+    {"path": "../../etc/passwd", "orig_name": "../../x.png", "meta": {"_type": "gradio.FileData"}},
+    [[[]]],
+    {"__type__": "update", "value": {}},
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:20])
+def test_no_function_of_the_page_takes_what_it_does_not_expect(server, value):
+    for function in server.config["dependencies"]:
+        data = [value] * len(function["inputs"])
+        said = server.call(function["id"], data, f"hostile{function['id']}{id(value)}")
+        assert "Traceback" not in said and "root:" not in said
+        assert "<script>" not in said or '"success":false' in said
+        assert len(said) < 200_000
+    assert server.get("/")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=../../../../etc/passwd",
+        "/gradio_api/file=app.py",
+        "/gradio_api/file=%2e%2e%2fetc%2fpasswd",
+        "/file=/etc/passwd",
+        "/static/../../../../etc/passwd",
+        "/gradio_api/proxy=http://127.0.0.1:9/",
+        "/gradio_api/stream/a/../../etc/passwd",
+    ],
+)
+def test_no_file_outside_its_folder_is_served(server, path):
+    status, said = server.get(path)
+    assert status >= 400 or "<html" in said
+    assert "root:" not in said and "import" not in said.split("<html")[0]
+
+
+def upload(server, name, data):
+    """The path that an uploaded file has on the server."""
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="'
+        + name.encode()
+        + b'"\r\nContent-Type: image/png\r\n\r\n'
+        + data
+        + b"\r\n--x--\r\n"
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    return server.get("/gradio_api/upload", body, headers)
+
+
+def loading(server, name, data):
+    """What the page says of an uploaded file."""
+    status, said = upload(server, name, data)
+    if status != 200:
+        return said
+    path = json.loads(said)[0]
+    assert Path(path).resolve().is_relative_to(server.temporary.resolve())
+    load = next(f for f in server.config["dependencies"] if f["targets"][0][1] == "upload")
+    file = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+    answer = server.call(load["id"], [file], f"load{time.monotonic_ns()}")
+    assert not Path(path).exists(), "an upload is read once, and deleted"
+    assert str(server.temporary) not in answer and "Traceback" not in answer
+    return answer
+
+
+def chunk(kind, data):
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def bomb(width, text=b""):
+    header = struct.pack(">IIBBBBB", width, width, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1_000_000), 9)
+    parts = chunk(b"IHDR", header), text, chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+TEXT_BOMB = chunk(b"zTXt", b"adhere\0\0" + zlib.compress(bytes(300_000_000), 9))
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("broken.png", b"\x89PNG\r\n\x1a\nbroken"),
+        ("no-image.png", b"hello"),
+        ("empty.png", b""),
+        ("bomb.png", bomb(60_000)),
+        ("text-bomb.png", bomb(8, TEXT_BOMB)),
+        ("no-recipe.png", bomb(8)),
+        ("json.png", bomb(8, chunk(b"tEXt", b"adhere\0" + b"[" * 100_000))),
+        ("<img src=x onerror=alert(1)>.png", bomb(8)),
+        ("../../../../tmp/escaped.png", bomb(8)),
+        ("a" * 5_000 + ".png", bomb(8)),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else "",
+)
+def test_a_hostile_file_gets_a_line(server, name, data):
+    said = loading(server, name, data)
+    assert any(word in said for word in ("alert", "rror", "detail", "exceeded"))
+    assert "<img src=x" not in said
+    assert not Path("/tmp/escaped.png").exists()
+    assert server.get("/")[0] == 200
+
+
+def test_a_file_that_is_too_large_is_refused(server):
+    status, _ = upload(server, "large.png", bytes(21_000_000))
+    assert status == 413
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(server):
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(2)
+
+        def listen():
+            try:
+                asked.append(other.accept())
+            except TimeoutError:
+                return
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        url = f"http://127.0.0.1:{other.getsockname()[1]}/x.png"
+        load = next(f for f in server.config["dependencies"] if f["targets"][0][1] == "upload")
+        file = {"path": url, "url": url, "meta": {"_type": "gradio.FileData"}}
+        server.call(load["id"], [file], "link")
+        listener.join()
+    assert not asked
+
+
+def test_two_visitors_at_once_get_each_their_own(server):
+    names = [c["props"].get("label") for c in server.config["components"]]
+    drawn = [f for f in server.config["dependencies"] if len(f["inputs"]) > 20]
+    assert drawn and "Prompt" in names
+    components = {c["id"]: c["props"] for c in server.config["components"]}
+    answers = {}
+
+    def visit(text):
+        data = []
+        for one in drawn[0]["inputs"]:
+            props = components[one]
+            label, value = props.get("label"), props.get("value")
+            data.append(text if label == "Prompt" else 2 if label == "Steps" else value)
+        answers[text] = server.call(drawn[0]["id"], data, text.replace(" ", ""))
+
+    visitors = [threading.Thread(target=visit, args=(f"a {w}",)) for w in ("cat", "frog", "dog")]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    for text, said in answers.items():
+        found = set(re.findall(r"adhere\.draw\('(a \w+)'", html.unescape(said)))
+        assert found == {text}
+    encoded = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", answers["a cat"])
+    assert base64.b64decode(encoded[0]).startswith(b"\x89PNG")
+
+
+def test_what_it_draws_is_what_the_library_draws(server):
+    plain = adhere.draw("a cat", method=None, steps=2)
+    watched = adhere.draw("a cat", method=adhere.Watch(), steps=2)
+    assert plain.images[0].tobytes() == watched.images[0].tobytes()
+    assert picture_png(plain.images[0], plain.recipes[0]).startswith(b"\x89PNG")
