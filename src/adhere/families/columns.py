@@ -10,7 +10,7 @@ import torch
 
 from adhere.attention.columns import Columns
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
-from adhere.subjects.relations import Relation, find_relations
+from adhere.subjects.relations import Relation
 from adhere.subjects.subject import Subject
 from adhere.subjects.tokenizing import Tokens, tokenize
 
@@ -74,7 +74,7 @@ class Placed:
         words: columns of the prompt itself.
         specials: columns of tokens that open or close the text.
         competing: columns that a softmax over tokens takes in.
-        relations: what the prompt says of its subjects.
+        relations: what the prompt says of its subjects, where an edit of attention is to know it.
     """
 
     prompt: str
@@ -119,20 +119,7 @@ def place(
     """
     lead = encoders[0]
     text = prompts.get(lead.argument) or prompts["prompt"]
-    own = tokenize(lead.tokenizer, text)
-    found = [
-        _find(encoder, prompts.get(encoder.argument) or prompts["prompt"], total, valid)
-        for encoder in encoders
-    ]
-    each: dict[str, tuple[tuple[int, ...], ...]] = {}
-    for encoder, its in zip(encoders, found, strict=True):
-        theirs = prompts.get(encoder.argument) or prompts["prompt"]
-        spans = own.spans if theirs == text else _elsewhere(own, theirs)
-        each[encoder.name] = tuple(_overlapping(its, span) for span in spans)
-    if lead.render is as_given and not lead.lowers:
-        # Special tokens stand for no characters, and have columns all the same.
-        exact = tuple(() if c is None else (c,) for c in found[0].columns)
-        each[lead.name] = exact
+    own, found, each = columns_by_encoder(encoders, prompts, total, valid)
     columns = tuple(
         tuple(sorted({c for of_one in each.values() for c in of_one[token]}))
         for token in range(len(own.spans))
@@ -155,8 +142,40 @@ def place(
         words=tuple(sorted(words)),
         specials=tuple(sorted(specials)),
         competing=tuple(sorted(competing)),
-        relations=find_relations(lead.tokenizer, text, subjects),
     )
+
+
+def columns_by_encoder(
+    encoders: Sequence[Encoder],
+    prompts: Mapping[str, str],
+    total: int,
+    valid: int | None = None,
+) -> tuple[Tokens, list[_Found], dict[str, tuple[tuple[int, ...], ...]]]:
+    """The tokens of the first encoder, those of each, and their columns in each.
+
+    Args:
+        encoders: see `place`.
+        prompts: see `place`.
+        total: see `place`.
+        valid: see `place`.
+    """
+    lead = encoders[0]
+    text = prompts.get(lead.argument) or prompts["prompt"]
+    own = tokenize(lead.tokenizer, text)
+    found = [
+        _find(encoder, prompts.get(encoder.argument) or prompts["prompt"], total, valid)
+        for encoder in encoders
+    ]
+    each: dict[str, tuple[tuple[int, ...], ...]] = {}
+    for encoder, its in zip(encoders, found, strict=True):
+        theirs = prompts.get(encoder.argument) or prompts["prompt"]
+        spans = own.spans if theirs == text else _elsewhere(own, theirs)
+        each[encoder.name] = tuple(_overlapping(its, span) for span in spans)
+    if lead.render is as_given and not lead.lowers:
+        # Special tokens stand for no characters, and have columns all the same.
+        exact = tuple(() if c is None else (c,) for c in found[0].columns)
+        each[lead.name] = exact
+    return own, found, each
 
 
 def batched(placed: Sequence[Placed], total: int) -> Columns:

@@ -28,6 +28,7 @@ from adhere.nursing.prompts import (
     warn_of_late_thresholds,
 )
 from adhere.nursing.run import Run
+from adhere.nursing.schedulers import warn_of_unknown
 from adhere.nursing.trace import RunTrace, Trace
 
 _NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
@@ -113,6 +114,7 @@ def nursed(
         if isinstance(one, LatentMethod):
             family.chosen(one.layers)
     warn_of_late_thresholds(methods)
+    warn_of_unknown(pipe.scheduler)
     block = _Block(family, methods, prompts)
     if has_timesteps:
         block.thread = threading.get_ident()

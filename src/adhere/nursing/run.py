@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from adhere.nursing.schedulers import (
     noise_of,
 )
 from adhere.nursing.trace import RunTrace, StepRecord
+from adhere.subjects.relations import find_relations
 
 
 class Run:
@@ -181,6 +183,12 @@ class Run:
         """What the run draws: found once, at the first step at which anything is done."""
         if self.context is None:
             placed = self.prompts.placed(opened, self.texts)
+            if self.editors:
+                words = self.family.encoders()[0].tokenizer
+                placed = [
+                    replace(o, relations=find_relations(words, o.prompt, o.subjects))
+                    for o in placed
+                ]
             total = self.family.columns_of(opened.call)
             columns = batched(placed, total).to(opened.latents.device)
             self.context = Context(self.family, tuple(placed), columns)
