@@ -30,8 +30,8 @@ def test_a_run_of_stable_diffusion_and_the_memory_of_flux(cost):
     page = cost.README.read_text("utf-8")
     start, end = (page.index(mark) for mark in cost.MARKS)
     shown = page[start:end]
-    for name, model in models.items():
-        assert f"| {model['title']}, {model['pixels']} pixels |" in shown, name
+    for model in models.values():
+        assert f"| {model['title']}, {model['pixels']} pixels |" in shown
     found = {name: cost.full_size.costs(models[name]) for name in ("sd15", "flux1-dev")}
     assert round(found["sd15"].run, 2) <= 1.26
     flux = found["flux1-dev"]
