@@ -72,11 +72,11 @@ def operations() -> dict[str, Operations]:
 
     from adhere.families import Opened, batched, place
     from adhere.families.call import DenoiserCall
-    from adhere.families.columns import Encoder
+    from adhere.families.encoder import Encoder
     from adhere.families.unet import UNetFamily
     from adhere.methods.attend_and_excite import AttendAndExcite
+    from adhere.nursing.context import Context, look
     from adhere.nursing.hooks import frozen
-    from adhere.nursing.passes import Context, look
     from adhere.subjects import Subject
 
     class Pipe:

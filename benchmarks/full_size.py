@@ -139,7 +139,7 @@ def passes(model: dict[str, Any], denoiser: Any) -> tuple[Pass, Pass, Tensor]:
     from adhere.families.call import DenoiserCall
     from adhere.methods.attend_and_excite import AttendAndExcite
     from adhere.methods.schedule import Step
-    from adhere.nursing.passes import Context
+    from adhere.nursing.context import Context
     from adhere.subjects import Subject
 
     latents, arguments, size = CALLS[model["denoiser"]](model, denoiser.config)

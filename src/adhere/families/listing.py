@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from adhere.families import family_of
-from adhere.families.columns import Encoder, columns_by_encoder
+from adhere.families.columns import columns_by_encoder
+from adhere.families.encoder import Encoder
 
 
 @dataclass(frozen=True)

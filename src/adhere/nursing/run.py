@@ -20,11 +20,13 @@ from adhere.methods.base import AttentionMethod, LatentMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
 from adhere.methods.weighted_sum import terms_of
+from adhere.nursing.context import Context, Reader
 from adhere.nursing.editing import Bound, Editing, Place
 from adhere.nursing.hooks import eager
 from adhere.nursing.noise import check_noise
-from adhere.nursing.passes import Context, Reader, notes, nurse_latents
+from adhere.nursing.passes import notes, nurse_latents
 from adhere.nursing.prompts import Prompts
+from adhere.nursing.records import RunTrace, StepRecord
 from adhere.nursing.schedulers import (
     begin_of,
     evaluations,
@@ -32,8 +34,8 @@ from adhere.nursing.schedulers import (
     input_scale,
     keeping_sample,
     noise_of,
+    of_step,
 )
-from adhere.nursing.trace import RunTrace, StepRecord
 from adhere.subjects.relations import find_relations
 
 
@@ -116,7 +118,7 @@ class Run:
         if shift is None:
             result = own(*args, **kwargs)
         else:
-            output, timestep, sample, args, kwargs = _of_step(args, kwargs)
+            output, timestep, sample, args, kwargs = of_step(args, kwargs)
             moved = (sample + shift.reshape(sample.shape)).to(sample.dtype)
             with keeping_sample(self.scheduler):
                 result = own(output, timestep, moved, *args, **kwargs)
@@ -278,16 +280,6 @@ class Run:
             and self.editors[i].edits(context.subjects)
         ]
         return Bound(self.editing, own, step) if own else None
-
-
-def _of_step(args: tuple, kwargs: dict) -> tuple[Any, Any, Tensor, tuple, dict]:
-    """Output, timestep and sample of a scheduler's step, and what else it gets."""
-    names = ("model_output", "timestep", "sample")
-    named = dict(kwargs)
-    values = [
-        args[place] if place < len(args) else named.pop(name) for place, name in enumerate(names)
-    ]
-    return values[0], values[1], values[2], args[3:], named
 
 
 def _check_finite(what: str, values: Tensor, step: int) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def input_scale(scheduler: Any, timestep: float) -> float:
@@ -149,3 +150,13 @@ def keeping_sample(scheduler: Any) -> Iterator[None]:
         yield
     finally:
         scheduler.disable_corrector = listed
+
+
+def of_step(args: tuple, kwargs: dict) -> tuple[Any, Any, Tensor, tuple, dict]:
+    """Output, timestep and sample of a scheduler's step, and what else it gets."""
+    names = ("model_output", "timestep", "sample")
+    named = dict(kwargs)
+    values = [
+        args[place] if place < len(args) else named.pop(name) for place, name in enumerate(names)
+    ]
+    return values[0], values[1], values[2], args[3:], named

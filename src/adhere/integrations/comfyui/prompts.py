@@ -8,7 +8,7 @@ from typing import Any
 
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Encoder, Placed, place
-from adhere.nursing.prompts import checked_boxes
+from adhere.nursing.checks import checked_boxes
 from adhere.subjects import find_relations, find_subjects
 
 # Columns of CLIP's text encoder.
