@@ -1,16 +1,18 @@
-"""What nursing may cost, counted on Stable Diffusion 1.5's U-Net without its weights."""
+"""What nursing may cost, counted on published configurations without their weights."""
 
-import importlib.util
-import sys
-from pathlib import Path
+import importlib
+
+import pytest
 
 
-def test_operations_of_the_nursing_pass(monkeypatch):
-    path = Path(__file__).parents[1] / "benchmarks" / "cost.py"
-    spec = importlib.util.spec_from_file_location("cost", path)
-    cost = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "cost", cost)
-    spec.loader.exec_module(cost)
+@pytest.fixture
+def cost(monkeypatch):
+    """The benchmark as a module."""
+    monkeypatch.syspath_prepend("benchmarks")
+    return importlib.import_module("cost")
+
+
+def test_operations_of_the_nursing_pass(cost):
     found = cost.operations()
     whole, nursing = found["whole pass"], found["adhere"]
     assert nursing.forward <= 0.50 * whole.forward
@@ -20,3 +22,23 @@ def test_operations_of_the_nursing_pass(monkeypatch):
     assert run <= 1.27 * 100 * whole.forward
     # The same operations are not counted where everything is passed.
     assert found["diffusers"].forward > 0.99 * whole.forward
+
+
+@pytest.mark.slow
+def test_a_run_of_stable_diffusion_and_the_memory_of_flux(cost):
+    models = cost.full_size.models()
+    page = cost.README.read_text("utf-8")
+    start, end = (page.index(mark) for mark in cost.MARKS)
+    shown = page[start:end]
+    for model in models.values():
+        assert f"| {model['title']}, {model['pixels']} pixels |" in shown
+    found = {name: cost.full_size.costs(models[name]) for name in ("sd15", "flux1-dev")}
+    assert round(found["sd15"].run, 2) <= 1.26
+    flux = found["flux1-dev"]
+    assert flux.weights + flux.checkpointed.peak < 32e9
+    assert flux.checkpointed.held < 0.2 * flux.nursing.held
+    # Only layers up to the last that is read are passed: 19 of 57.
+    assert flux.nursing.forward < 0.65 * flux.whole.forward
+    for name, one in found.items():
+        cells = cost.full_size.row(models[name], one)
+        assert f"| {' | '.join(cells)} |" in shown, "run python benchmarks/cost.py --write"

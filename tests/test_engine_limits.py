@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from diffusers import (
+    IPNDMScheduler,
     SASolverScheduler,
     StableDiffusionAttendAndExcitePipeline,
     StableDiffusionInstructPix2PixPipeline,
@@ -318,6 +319,14 @@ def test_float16_autocast_keeps_gradients_too_small_for_it():
         latents, _ = nursed(pipe, Objective(tiny, step_size=2e7, stop=0.34))
         expected, _ = nursed(pipe, always(step_size=20.0, stop=0.34))
     assert (latents - expected).abs().mean() < 0.1 * (expected - plain).abs().mean()
+
+
+def test_a_scheduler_that_is_not_known_is_named():
+    pipe = toys.sd()
+    pipe.scheduler = IPNDMScheduler()
+    with pytest.warns(UserWarning, match="IPNDMScheduler is not among the schedulers"):
+        latents, _ = nursed(pipe)
+    assert latents.isfinite().all()
 
 
 # Cost.

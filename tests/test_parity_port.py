@@ -62,3 +62,35 @@ def test_final_latents_equal_those_of_the_port(name, factor):
     plain = toys.run(pipe, PROMPT, steps=STEPS, height=32, width=32)
     assert (theirs - plain).abs().max() > 0.1, "nursing must change something"
     assert (ours - theirs).abs().max() < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
+@pytest.mark.parametrize("steps", [20, 30, 50])
+def test_official_counts_as_the_port_at_any_number_of_steps(steps):
+    pipe = toys.sd().to(torch.float64)
+    pipe.scheduler = schedulers()["pndm"]
+    # Of the toy's gradients a step of 20 would leave the world in which rounding does not matter.
+    method = replace(AttendAndExcite.official(), step_size=2.0)
+    size = {"height": 32, "width": 32}
+    with nurse(pipe, method, prompt=PROMPT, subjects=SUBJECTS) as trace:
+        ours = toys.run(pipe, PROMPT, steps=steps, **size)
+    parts = pipe.components | {"scheduler": schedulers()["pndm"]}
+    del parts["image_encoder"]
+    port = toys.quiet(
+        StableDiffusionAttendAndExcitePipeline(**parts, requires_safety_checker=False)
+    )
+    theirs = port(
+        PROMPT,
+        token_indices=[2, 5],
+        num_inference_steps=steps,
+        generator=torch.Generator().manual_seed(0),
+        output_type="latent",
+        scale_factor=2,
+        attn_res=(8, 8),
+        **size,
+    ).images
+    nursed_steps = [record.step.index for record in trace.steps]
+    assert nursed_steps == list(range(min(25, steps + 1)))
+    thresholds = [i for i, count in enumerate(trace.refinements[:, 0]) if count]
+    assert thresholds and set(thresholds) <= {0, 10, 20}
+    assert (ours - theirs).abs().max() < 1e-4

@@ -12,6 +12,7 @@ from .errors import NoAttentionRecorded as NoAttentionRecorded
 from .errors import NonFiniteLoss as NonFiniteLoss
 from .errors import SubjectNotFound as SubjectNotFound
 from .errors import UnsupportedPipeline as UnsupportedPipeline
+from .families.listing import tokens as tokens
 from .methods import METHODS as METHODS
 from .methods.attend_and_excite import AttendAndExcite as AttendAndExcite
 from .methods.attention_regulation import AttentionRegulation as AttentionRegulation
@@ -37,7 +38,6 @@ from .nursing.trace import Trace as Trace
 from .subjects import Attribute as Attribute
 from .subjects import Subject as Subject
 from .subjects import find_subjects as find_subjects
-from .subjects import tokens as tokens
 from .tuning.calibration import calibrate as calibrate
 from .tuning.calibration import calibrated as calibrated
 

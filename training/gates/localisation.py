@@ -12,7 +12,7 @@ from adhere import find_subjects
 from adhere.families import batched, family_of, place
 from adhere.methods.reading import Reading
 from adhere.methods.watch import Watch
-from adhere.nursing.passes import Context, look
+from adhere.nursing.context import Context, look
 from training import world
 
 # Scenes of the gates are numbered far from those of the training.

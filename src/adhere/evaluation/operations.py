@@ -15,8 +15,8 @@ from adhere.attention.tap import recording
 from adhere.families import Family, Opened, family_of
 from adhere.families.call import DenoiserCall
 from adhere.methods.base import LatentMethod
+from adhere.nursing.context import reader_of
 from adhere.nursing.hooks import frozen
-from adhere.nursing.passes import reader_of
 from adhere.subjects import Subject
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from adhere.errors import UnsupportedPipeline
 from adhere.families.base import Family, Layer, Opened
 from adhere.families.call import same
-from adhere.families.columns import Encoder, Placed, batched, place
+from adhere.families.columns import Placed, batched, place
+from adhere.families.encoder import Encoder
 
 __all__ = [
     "Encoder",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from adhere.attention.call import AttentionCall, Region
 from adhere.errors import UnsupportedPipeline
 from adhere.families.call import DenoiserCall, same
-from adhere.families.columns import Encoder
+from adhere.families.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -263,62 +263,3 @@ class Family(ABC):
                 f"Give {named}, or a regular expression of names such as {layers[0].name!r}."
             )
         return found
-
-    def refuse_switches(self) -> None:
-        """Refuse what no denoiser can have on while it is nursed.
-
-        Raises:
-            UnsupportedPipeline: by the name of the switch.
-        """
-        denoiser = self.denoiser
-        if any(parameter.is_inference() for parameter in denoiser.parameters()):
-            raise UnsupportedPipeline(
-                "The denoiser was loaded under torch.inference_mode(), so that no gradient can "
-                "pass through it. Load it outside; it may run inside."
-            )
-        if getattr(denoiser, "_parallel_config", None) is not None:
-            raise UnsupportedPipeline(
-                "The denoiser runs context-parallel, where no process sees a whole attention "
-                "map. Load it without enable_parallelism."
-            )
-        for name, module in denoiser.named_modules():
-            hook = getattr(module, "_hf_hook", None)
-            if name and hook is not None and getattr(hook, "offload", False):
-                raise UnsupportedPipeline(
-                    f"Sequential CPU offload is on (module {name}), and a backward pass cannot "
-                    "run through it. Use pipe.enable_model_cpu_offload() instead."
-                )
-            registry = getattr(module, "_diffusers_hook", None)
-            for hook_name in getattr(registry, "hooks", {}):
-                if hook_name in _HARMLESS_HOOKS:
-                    continue
-                what, cure = _HOOKS.get(
-                    hook_name,
-                    ("a cache that keeps state between passes", "the denoiser's disable_cache()"),
-                )
-                raise UnsupportedPipeline(
-                    f"The denoiser has the hook {hook_name!r} ({what}), which nursing passes "
-                    f"would disturb. Turn it off first: {cure}."
-                )
-        if type(self.pipe.scheduler).__name__ == "SASolverScheduler":
-            raise UnsupportedPipeline(
-                "SASolverScheduler rebuilds the sample from an earlier one, so that nursing "
-                "would be lost. Use another scheduler, such as DPMSolverMultistepScheduler."
-            )
-
-
-_HARMLESS_HOOKS = frozenset({"layerwise_casting", "peft_input_autocast"})
-_HOOKS = {
-    "group_offloading": (
-        "group offloading moves weights away after each layer",
-        "load the pipeline without enable_group_offload",
-    ),
-    "lazy_prefetch_group_offloading": (
-        "group offloading moves weights away after each layer",
-        "load the pipeline without enable_group_offload",
-    ),
-    "layer_execution_tracker": (
-        "group offloading moves weights away after each layer",
-        "load the pipeline without enable_group_offload",
-    ),
-}

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
 from adhere.attention.columns import Columns
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
-from adhere.subjects.relations import Relation, find_relations
+from adhere.families.encoder import Encoder, as_given
+from adhere.subjects.relations import Relation
 from adhere.subjects.subject import Subject
 from adhere.subjects.tokenizing import Tokens, tokenize
 
 Span = tuple[int, int]
-
-
-def as_given(prompt: str) -> str:
-    """A prompt that no template is put around."""
-    return prompt
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """A text encoder that reaches attention: how it reads a prompt, and where its columns are.
-
-    Attributes:
-        name: the tokenizer's attribute in the pipeline.
-        tokenizer: the tokenizer.
-        argument: the pipeline's argument that it reads.
-        render: puts the template around a prompt.
-        dropped: tokens at the beginning whose states are not kept.
-        first: its first column.
-        length: how many columns it has; None for all that follow.
-        side: "right" where padding follows the words; "left" where it comes first, so that columns
-            count from the end.
-        limit: how many tokens it reads; None for the tokenizer's own limit.
-        lowers: whether the pipeline lower-cases and strips the prompt.
-        tail: how many of the template's last tokens come after the padding.
-        chunk: longer texts come in chunks of so many columns, each with a start and an end token.
-        pads: whether columns of padding take part in the softmax over tokens.
-        has_images: whether tokens of images may stand before the words.
-    """
-
-    name: str
-    tokenizer: Any
-    argument: str = "prompt"
-    render: Callable[[str], str] = as_given
-    dropped: int = 0
-    first: int = 0
-    length: int | None = None
-    side: str = "right"
-    limit: int | None = None
-    lowers: bool = False
-    tail: int = 0
-    chunk: int | None = None
-    pads: bool = False
-    has_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +31,7 @@ class Placed:
         words: columns of the prompt itself.
         specials: columns of tokens that open or close the text.
         competing: columns that a softmax over tokens takes in.
-        relations: what the prompt says of its subjects.
+        relations: what the prompt says of its subjects, where an edit of attention is to know it.
     """
 
     prompt: str
@@ -119,20 +76,7 @@ def place(
     """
     lead = encoders[0]
     text = prompts.get(lead.argument) or prompts["prompt"]
-    own = tokenize(lead.tokenizer, text)
-    found = [
-        _find(encoder, prompts.get(encoder.argument) or prompts["prompt"], total, valid)
-        for encoder in encoders
-    ]
-    each: dict[str, tuple[tuple[int, ...], ...]] = {}
-    for encoder, its in zip(encoders, found, strict=True):
-        theirs = prompts.get(encoder.argument) or prompts["prompt"]
-        spans = own.spans if theirs == text else _elsewhere(own, theirs)
-        each[encoder.name] = tuple(_overlapping(its, span) for span in spans)
-    if lead.render is as_given and not lead.lowers:
-        # Special tokens stand for no characters, and have columns all the same.
-        exact = tuple(() if c is None else (c,) for c in found[0].columns)
-        each[lead.name] = exact
+    own, found, each = columns_by_encoder(encoders, prompts, total, valid)
     columns = tuple(
         tuple(sorted({c for of_one in each.values() for c in of_one[token]}))
         for token in range(len(own.spans))
@@ -155,8 +99,40 @@ def place(
         words=tuple(sorted(words)),
         specials=tuple(sorted(specials)),
         competing=tuple(sorted(competing)),
-        relations=find_relations(lead.tokenizer, text, subjects),
     )
+
+
+def columns_by_encoder(
+    encoders: Sequence[Encoder],
+    prompts: Mapping[str, str],
+    total: int,
+    valid: int | None = None,
+) -> tuple[Tokens, list[_Found], dict[str, tuple[tuple[int, ...], ...]]]:
+    """The tokens of the first encoder, those of each, and their columns in each.
+
+    Args:
+        encoders: see `place`.
+        prompts: see `place`.
+        total: see `place`.
+        valid: see `place`.
+    """
+    lead = encoders[0]
+    text = prompts.get(lead.argument) or prompts["prompt"]
+    own = tokenize(lead.tokenizer, text)
+    found = [
+        _find(encoder, prompts.get(encoder.argument) or prompts["prompt"], total, valid)
+        for encoder in encoders
+    ]
+    each: dict[str, tuple[tuple[int, ...], ...]] = {}
+    for encoder, its in zip(encoders, found, strict=True):
+        theirs = prompts.get(encoder.argument) or prompts["prompt"]
+        spans = own.spans if theirs == text else _elsewhere(own, theirs)
+        each[encoder.name] = tuple(_overlapping(its, span) for span in spans)
+    if lead.render is as_given and not lead.lowers:
+        # Special tokens stand for no characters, and have columns all the same.
+        exact = tuple(() if c is None else (c,) for c in found[0].columns)
+        each[lead.name] = exact
+    return own, found, each
 
 
 def batched(placed: Sequence[Placed], total: int) -> Columns:

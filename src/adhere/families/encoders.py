@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any
 
 from adhere.errors import UnsupportedPipeline
-from adhere.families.columns import Encoder
+from adhere.families.encoder import Encoder
 from adhere.subjects.tokenizing import encode
 
 # Tokens at the beginning of Qwen's templates whose states are not kept.

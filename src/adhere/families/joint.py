@@ -16,7 +16,8 @@ from torch import Tensor
 from adhere.attention.call import AttentionCall, Region
 from adhere.families.base import Family, Layer, Opened
 from adhere.families.call import DenoiserCall
-from adhere.families.columns import Encoder
+from adhere.families.encoder import Encoder
+from adhere.families.switches import refuse_switches
 
 
 @dataclass(frozen=True)
@@ -176,4 +177,4 @@ class JointFamily(Family):
         if self.row.check is not None:
             self.row.check(self.pipe)
         self.encoders()
-        self.refuse_switches()
+        refuse_switches(self.pipe, self.denoiser)

@@ -12,7 +12,8 @@ from adhere.attention.call import AttentionCall, Region
 from adhere.errors import UnsupportedPipeline
 from adhere.families.base import Family, Layer, Opened
 from adhere.families.call import DenoiserCall
-from adhere.families.columns import Encoder
+from adhere.families.encoder import Encoder
+from adhere.families.switches import refuse_switches
 
 _BLOCK = re.compile(r"(down_blocks|mid_block|up_blocks)(?:\.(\d+))?\.")
 _ORDER = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
@@ -145,4 +146,4 @@ class UNetFamily(Family):
             )
         self.objective_factor()
         self.encoders()
-        self.refuse_switches()
+        refuse_switches(self.pipe, self.denoiser)

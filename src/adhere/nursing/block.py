@@ -20,15 +20,13 @@ from adhere.errors import AlreadyNursed, UnsupportedPipeline
 from adhere.families import Family, family_of
 from adhere.methods.base import AttentionMethod, LatentMethod, Method, checked
 from adhere.methods.weighted_sum import terms_of
+from adhere.nursing.checks import checked_boxes, checked_prompts, warn_of_late_thresholds
 from adhere.nursing.hooks import around_calls, shadowed
-from adhere.nursing.prompts import (
-    Prompts,
-    checked_boxes,
-    checked_prompts,
-    warn_of_late_thresholds,
-)
+from adhere.nursing.prompts import Prompts
+from adhere.nursing.records import RunTrace
 from adhere.nursing.run import Run
-from adhere.nursing.trace import RunTrace, Trace
+from adhere.nursing.schedulers import warn_of_unknown
+from adhere.nursing.trace import Trace
 
 _NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 _NURSED_LOCK = threading.Lock()
@@ -113,6 +111,7 @@ def nursed(
         if isinstance(one, LatentMethod):
             family.chosen(one.layers)
     warn_of_late_thresholds(methods)
+    warn_of_unknown(pipe.scheduler)
     block = _Block(family, methods, prompts)
     if has_timesteps:
         block.thread = threading.get_ident()

@@ -14,7 +14,7 @@ from adhere.families import Family, Layer, Opened
 from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
-from adhere.nursing.passes import Context
+from adhere.nursing.context import Context
 
 
 @dataclass

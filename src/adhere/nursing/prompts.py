@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from adhere.families import Family, Opened, Placed, place, same
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
 from adhere.subjects import Subject, find_subjects
-from adhere.subjects.text import check_prompt
 from adhere.subjects.tokenizing import tokenize
 
 # The pipelines' arguments that hold the prompt, one for each text encoder.
@@ -210,51 +209,6 @@ class Prompts:
         return found
 
 
-def checked_prompts(prompt: object) -> tuple[str, ...] | None:
-    """Prompts as a tuple, or None where there is none.
-
-    Raises:
-        ValueError: an empty prompt, or what is no text.
-    """
-    if prompt is None:
-        return None
-    if not isinstance(prompt, Iterable):
-        raise ValueError(f"Got {prompt!r} as the prompt; give the text that the pipeline gets.")
-    prompts: tuple[Any, ...] = (prompt,) if isinstance(prompt, str) else tuple(prompt)
-    if not prompts:
-        raise ValueError("Got no prompt; give the one, or the list, that the pipeline gets.")
-    for text in prompts:
-        check_prompt(text)
-    return prompts
-
-
-def checked_boxes(boxes: object) -> Mapping[str, Box]:
-    """Boxes by the name of their subject.
-
-    Raises:
-        ValueError: a box that does not lie within the image.
-    """
-    if boxes is None:
-        return {}
-    if not isinstance(boxes, Mapping):
-        raise ValueError(f"Got boxes {boxes!r}; give them by subject: {{'cat': (0, 0, 0.5, 1)}}.")
-    checked: dict[str, Box] = {}
-    for name, box in boxes.items():
-        is_list = isinstance(box, Iterable) and not isinstance(box, str)
-        sides: tuple[Any, ...] = tuple(box) if is_list else ()
-        is_box = len(sides) == 4 and all(
-            isinstance(side, int | float) and 0 <= side <= 1 for side in sides
-        )
-        if not is_box or not (sides[0] < sides[2] and sides[1] < sides[3]):
-            raise ValueError(
-                f"Got box {box!r} for {name!r}; give (left, top, right, bottom) in fractions of "
-                "the image, 0 to 1, left before right and top before bottom."
-            )
-        left, top, right, bottom = map(float, sides)
-        checked[str(name)] = left, top, right, bottom
-    return checked
-
-
 def _texts(arguments: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
     """The text arguments of a call of `encode_prompt`, one mapping for each prompt."""
     given = {name: arguments[name] for name in _ARGUMENTS if arguments.get(name) is not None}
@@ -305,19 +259,3 @@ def _with_boxes(
             f"Its subjects are {names}."
         )
     return found
-
-
-def warn_of_late_thresholds(methods: Sequence[Any]) -> None:
-    """Say that thresholds at or after the end of nursing have no effect."""
-    for method in methods:
-        schedule = getattr(method, "schedule", None)
-        if schedule is None or schedule.start >= schedule.stop:
-            continue
-        late = [at for at, _ in schedule.refine_at if at >= schedule.stop]
-        if late:
-            warnings.warn(
-                f"{method.name} has a threshold at {late[0]:g}, but nursing stops at "
-                f"{schedule.stop:g}, so it has no effect. Raise stop, or leave it out of "
-                "refine_at.",
-                stacklevel=4,
-            )

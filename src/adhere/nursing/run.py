@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,11 +20,13 @@ from adhere.methods.base import AttentionMethod, LatentMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
 from adhere.methods.weighted_sum import terms_of
+from adhere.nursing.context import Context, Reader
 from adhere.nursing.editing import Bound, Editing, Place
 from adhere.nursing.hooks import eager
 from adhere.nursing.noise import check_noise
-from adhere.nursing.passes import Context, Reader, notes, nurse_latents
+from adhere.nursing.passes import notes, nurse_latents
 from adhere.nursing.prompts import Prompts
+from adhere.nursing.records import RunTrace, StepRecord
 from adhere.nursing.schedulers import (
     begin_of,
     evaluations,
@@ -31,8 +34,9 @@ from adhere.nursing.schedulers import (
     input_scale,
     keeping_sample,
     noise_of,
+    of_step,
 )
-from adhere.nursing.trace import RunTrace, StepRecord
+from adhere.subjects.relations import find_relations
 
 
 class Run:
@@ -114,7 +118,7 @@ class Run:
         if shift is None:
             result = own(*args, **kwargs)
         else:
-            output, timestep, sample, args, kwargs = _of_step(args, kwargs)
+            output, timestep, sample, args, kwargs = of_step(args, kwargs)
             moved = (sample + shift.reshape(sample.shape)).to(sample.dtype)
             with keeping_sample(self.scheduler):
                 result = own(output, timestep, moved, *args, **kwargs)
@@ -181,6 +185,12 @@ class Run:
         """What the run draws: found once, at the first step at which anything is done."""
         if self.context is None:
             placed = self.prompts.placed(opened, self.texts)
+            if self.editors:
+                words = self.family.encoders()[0].tokenizer
+                placed = [
+                    replace(o, relations=find_relations(words, o.prompt, o.subjects))
+                    for o in placed
+                ]
             total = self.family.columns_of(opened.call)
             columns = batched(placed, total).to(opened.latents.device)
             self.context = Context(self.family, tuple(placed), columns)
@@ -270,16 +280,6 @@ class Run:
             and self.editors[i].edits(context.subjects)
         ]
         return Bound(self.editing, own, step) if own else None
-
-
-def _of_step(args: tuple, kwargs: dict) -> tuple[Any, Any, Tensor, tuple, dict]:
-    """Output, timestep and sample of a scheduler's step, and what else it gets."""
-    names = ("model_output", "timestep", "sample")
-    named = dict(kwargs)
-    values = [
-        args[place] if place < len(args) else named.pop(name) for place, name in enumerate(names)
-    ]
-    return values[0], values[1], values[2], args[3:], named
 
 
 def _check_finite(what: str, values: Tensor, step: int) -> None:

@@ -7,11 +7,13 @@ base of a step to itself, or rebuild the sample from an earlier one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def input_scale(scheduler: Any, timestep: float) -> float:
@@ -65,18 +67,71 @@ def ignores_sample(scheduler: Any) -> bool:
 
     Latents moved at such a call would touch the predicted noise and nothing else.
     """
-    if not getattr(scheduler, "state_in_first_order", True):
-        return True
-    orders = getattr(scheduler, "order_list", None)
-    if orders is not None:
-        # DPMSolverSinglestep takes a new base only with its solver of first order.
-        return orders[scheduler.step_index or 0] != 1
-    if hasattr(scheduler, "prk_timesteps"):
-        calls, config = scheduler.counter, scheduler.config
-        if not config.skip_prk_steps and calls < len(scheduler.prk_timesteps):
-            return calls % 4 != 0
-        return calls == 1
+    return (_behaviour(scheduler) or _never)(scheduler)
+
+
+def warn_of_unknown(scheduler: Any) -> None:
+    """Say so where it is not known from which sample the steps of a scheduler begin."""
+    if _behaviour(scheduler) is None:
+        warnings.warn(
+            f"{type(scheduler).__name__} is not among the schedulers that nursing knows, so each "
+            "step is taken to begin from the latents that it is given. If images come out "
+            f"unchanged or broken, use one of {', '.join(sorted(_BEHAVIOURS))}.",
+            stacklevel=4,
+        )
+
+
+def _behaviour(scheduler: Any) -> Callable[[Any], bool] | None:
+    """By the scheduler's class, or the nearest above it that is known."""
+    names = [kind.__name__ for kind in type(scheduler).__mro__]
+    return next((_BEHAVIOURS[name] for name in names if name in _BEHAVIOURS), None)
+
+
+def _never(scheduler: Any) -> bool:
+    """Every step begins from the sample that it is given."""
     return False
+
+
+def _second_evaluation(scheduler: Any) -> bool:
+    """The second evaluation of a step begins where the first did."""
+    return not scheduler.state_in_first_order
+
+
+def _higher_order(scheduler: Any) -> bool:
+    """A new base is taken only with the solver of first order."""
+    return scheduler.order_list[scheduler.step_index or 0] != 1
+
+
+def _repeated_call(scheduler: Any) -> bool:
+    """PNDM's second call, and of its Runge-Kutta steps the last three of four calls."""
+    calls, config = scheduler.counter, scheduler.config
+    if not config.skip_prk_steps and calls < len(scheduler.prk_timesteps):
+        return calls % 4 != 0
+    return calls == 1
+
+
+# Class to whether its coming step ignores the sample that it is given.
+_BEHAVIOURS: Mapping[str, Callable[[Any], bool]] = {
+    "DDIMScheduler": _never,
+    "DDPMScheduler": _never,
+    "DEISMultistepScheduler": _never,
+    "DPMSolverMultistepScheduler": _never,
+    "DPMSolverSinglestepScheduler": _higher_order,
+    "EulerAncestralDiscreteScheduler": _never,
+    "EulerDiscreteScheduler": _never,
+    "FlowMatchEulerDiscreteScheduler": _never,
+    "FlowMatchHeunDiscreteScheduler": _second_evaluation,
+    "FlowMatchLCMScheduler": _never,
+    "HeunDiscreteScheduler": _second_evaluation,
+    "KDPM2AncestralDiscreteScheduler": _second_evaluation,
+    "KDPM2DiscreteScheduler": _second_evaluation,
+    "LCMScheduler": _never,
+    "LMSDiscreteScheduler": _never,
+    "PNDMScheduler": _repeated_call,
+    "SCMScheduler": _never,
+    "TCDScheduler": _never,
+    "UniPCMultistepScheduler": _never,
+}
 
 
 @contextmanager
@@ -95,3 +150,13 @@ def keeping_sample(scheduler: Any) -> Iterator[None]:
         yield
     finally:
         scheduler.disable_corrector = listed
+
+
+def of_step(args: tuple, kwargs: dict) -> tuple[Any, Any, Tensor, tuple, dict]:
+    """Output, timestep and sample of a scheduler's step, and what else it gets."""
+    names = ("model_output", "timestep", "sample")
+    named = dict(kwargs)
+    values = [
+        args[place] if place < len(args) else named.pop(name) for place, name in enumerate(names)
+    ]
+    return values[0], values[1], values[2], args[3:], named

@@ -8,8 +8,8 @@ from typing import Any
 
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Encoder, Placed, place
-from adhere.nursing.prompts import checked_boxes
-from adhere.subjects import find_subjects
+from adhere.nursing.checks import checked_boxes
+from adhere.subjects import find_relations, find_subjects
 
 # Columns of CLIP's text encoder.
 COLUMNS = 77
@@ -64,7 +64,8 @@ def place_prompt(clip: Any, text: str, subjects: str, boxes: str) -> Placed:
             f"subjects are {', '.join(one.text for one in found)}."
         )
     encoder = Encoder(_TOKENIZERS[name], tokenizer, chunk=COLUMNS, pads=set(chunks) == {"l"})
-    return place([encoder], {"prompt": plain}, found, COLUMNS)
+    placed = place([encoder], {"prompt": plain}, found, COLUMNS)
+    return replace(placed, relations=find_relations(tokenizer, plain, found))
 
 
 def read_boxes(text: str) -> Mapping[str, list[float]]:

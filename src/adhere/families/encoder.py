@@ -1,0 +1,50 @@
+"""A text encoder that reaches attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+def as_given(prompt: str) -> str:
+    """A prompt that no template is put around."""
+    return prompt
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A text encoder that reaches attention: how it reads a prompt, and where its columns are.
+
+    Attributes:
+        name: the tokenizer's attribute in the pipeline.
+        tokenizer: the tokenizer.
+        argument: the pipeline's argument that it reads.
+        render: puts the template around a prompt.
+        dropped: tokens at the beginning whose states are not kept.
+        first: its first column.
+        length: how many columns it has; None for all that follow.
+        side: "right" where padding follows the words; "left" where it comes first, so that columns
+            count from the end.
+        limit: how many tokens it reads; None for the tokenizer's own limit.
+        lowers: whether the pipeline lower-cases and strips the prompt.
+        tail: how many of the template's last tokens come after the padding.
+        chunk: longer texts come in chunks of so many columns, each with a start and an end token.
+        pads: whether columns of padding take part in the softmax over tokens.
+        has_images: whether tokens of images may stand before the words.
+    """
+
+    name: str
+    tokenizer: Any
+    argument: str = "prompt"
+    render: Callable[[str], str] = as_given
+    dropped: int = 0
+    first: int = 0
+    length: int | None = None
+    side: str = "right"
+    limit: int | None = None
+    lowers: bool = False
+    tail: int = 0
+    chunk: int | None = None
+    pads: bool = False
+    has_images: bool = False

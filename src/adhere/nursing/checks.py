@@ -1,0 +1,71 @@
+"""Checks of what `nurse` is given."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from adhere.methods.boxes import Box
+from adhere.subjects.text import check_prompt
+
+
+def checked_prompts(prompt: object) -> tuple[str, ...] | None:
+    """Prompts as a tuple, or None where there is none.
+
+    Raises:
+        ValueError: an empty prompt, or what is no text.
+    """
+    if prompt is None:
+        return None
+    if not isinstance(prompt, Iterable):
+        raise ValueError(f"Got {prompt!r} as the prompt; give the text that the pipeline gets.")
+    prompts: tuple[Any, ...] = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+    if not prompts:
+        raise ValueError("Got no prompt; give the one, or the list, that the pipeline gets.")
+    for text in prompts:
+        check_prompt(text)
+    return prompts
+
+
+def checked_boxes(boxes: object) -> Mapping[str, Box]:
+    """Boxes by the name of their subject.
+
+    Raises:
+        ValueError: a box that does not lie within the image.
+    """
+    if boxes is None:
+        return {}
+    if not isinstance(boxes, Mapping):
+        raise ValueError(f"Got boxes {boxes!r}; give them by subject: {{'cat': (0, 0, 0.5, 1)}}.")
+    checked: dict[str, Box] = {}
+    for name, box in boxes.items():
+        is_list = isinstance(box, Iterable) and not isinstance(box, str)
+        sides: tuple[Any, ...] = tuple(box) if is_list else ()
+        is_box = len(sides) == 4 and all(
+            isinstance(side, int | float) and 0 <= side <= 1 for side in sides
+        )
+        if not is_box or not (sides[0] < sides[2] and sides[1] < sides[3]):
+            raise ValueError(
+                f"Got box {box!r} for {name!r}; give (left, top, right, bottom) in fractions of "
+                "the image, 0 to 1, left before right and top before bottom."
+            )
+        left, top, right, bottom = map(float, sides)
+        checked[str(name)] = left, top, right, bottom
+    return checked
+
+
+def warn_of_late_thresholds(methods: Sequence[Any]) -> None:
+    """Say that thresholds at or after the end of nursing have no effect."""
+    for method in methods:
+        schedule = getattr(method, "schedule", None)
+        if schedule is None or schedule.start >= schedule.stop:
+            continue
+        late = [at for at, _ in schedule.refine_at if at >= schedule.stop]
+        if late:
+            warnings.warn(
+                f"{method.name} has a threshold at {late[0]:g}, but nursing stops at "
+                f"{schedule.stop:g}, so it has no effect. Raise stop, or leave it out of "
+                "refine_at.",
+                stacklevel=4,
+            )

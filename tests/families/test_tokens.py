@@ -1,0 +1,89 @@
+"""The columns that `adhere.tokens` gives are where the embeddings say that the words are."""
+
+from operator import attrgetter
+
+import pytest
+import torch
+
+import adhere
+from adhere.families import family_of
+
+from . import FAMILIES
+from .layouts import LAYOUTS
+from .probe import first_call, first_ids
+
+PROMPT = "a cat and a frog"
+
+
+def poked(position):
+    """States of a text encoder with one token's changed."""
+
+    def change(states):
+        states = states.clone()
+        states[:, position] += torch.linspace(-1, 2, states.shape[-1])
+        return states
+
+    return change
+
+
+def changed(one, other):
+    """The columns of a text that differ, of the conditional sample."""
+    one, other = (each[0] if isinstance(each, list) else each[-1] for each in (one, other))
+    return (one - other).abs().flatten(1).amax(1).nonzero().flatten().tolist()
+
+
+def check(toy, layout, pipe, prompt=PROMPT):
+    """Each word's token, moved in the text encoder, moves the columns that are told."""
+    listed = adhere.tokens(pipe, prompt)
+    encoders = family_of(pipe).encoders()
+    # An editing pipeline reads through a processor with a tokenizer of its own.
+    names = {"processor.tokenizer": encoders[0].name} | {
+        encoder.name: encoder.name for encoder in encoders
+    }
+    call, _ = first_call(pipe, toy.call(prompt))
+    count = 0
+    for stream in layout.streams:
+        tokenizer = attrgetter(stream.tokenizer)(pipe)
+        if stream.tokenizer not in names:
+            continue
+        ids = first_ids(pipe, toy.call(prompt), stream.encoder)[0].tolist()
+        for word in ("cat", "frog"):
+            # Sana's instruction has the words too, before the prompt.
+            position = max(
+                at for at, number in enumerate(ids) if tokenizer.decode([number]).strip() == word
+            )
+            (token,) = [token for token in listed if token.text == word]
+            other, _ = first_call(pipe, toy.call(prompt), states=(stream.encoder, poked(position)))
+            text = call[layout.text]
+            width = text[0].shape[0] if isinstance(text, list) else text.shape[1]
+            told = [column % width for column in token.columns[names[stream.tokenizer]]]
+            assert changed(text, other[layout.text]) == told
+            assert not token.is_cut
+            count += 1
+    assert count
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_a_word_is_at_its_columns(kind):
+    toy = FAMILIES[kind]
+    check(toy, LAYOUTS[kind], toy.build())
+
+
+@pytest.mark.parametrize("kind", ["flux2-klein", "flux2-dev", "cogview4"])
+def test_padding_on_the_other_side(kind):
+    toy = FAMILIES[kind]
+    pipe = toy.build()
+    tokenizer = family_of(pipe).encoders()[0].tokenizer
+    tokenizer.padding_side = "left" if tokenizer.padding_side == "right" else "right"
+    check(toy, LAYOUTS[kind], pipe)
+
+
+def test_words_that_are_cut_off_are_named():
+    toy = FAMILIES["sd3"]
+    pipe = toy.build()
+    prompt = "a cat and " * 40 + "a frog " + "and a cat " * 60 + "and a bowl"
+    listed = adhere.tokens(pipe, prompt)
+    frog, bowl = (next(t for t in listed if t.text == word) for word in ("frog", "bowl"))
+    assert frog.columns["tokenizer"] == ()
+    assert len(frog.columns["tokenizer_3"]) == 1 and not frog.is_cut
+    assert bowl.is_cut and listed[bowl.index] is bowl
