@@ -19,7 +19,7 @@ from adhere.integrations.modular import NurseBlock
 
 from . import FAMILIES, flux2
 from .blocks import modular
-from .test_nursing import PROMPT, always, plain, state
+from .nursing import PROMPT, always, plain, state
 
 KINDS = {
     "modular-flux2-klein-base": (Flux2KleinBaseAutoBlocks, flux2.klein),

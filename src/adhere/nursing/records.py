@@ -33,7 +33,7 @@ class StepRecord:
     step: Step
     loss: Tensor
     peaks: tuple[tuple[float, ...], ...]
-    means: tuple[tuple[float, ...], ...]
+    means: tuple[tuple[float, ...], ...] = field(repr=False)
     maps: Tensor = field(repr=False)
     refinements: Tensor
     truncated_forwards: int
