@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adhere.cli.choosing import Source, check_once, chosen_model, options_of
 from adhere.drawing.request import Sampling
+from adhere.errors import AdhereError
 from adhere.subjects.text import check_prompt
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def compare(
     out: str = "sheets",
 ) -> None:
     """Draw a prompt plainly and with every method on the same seeds: one sheet, a row each.
+
+    Without `--methods`, a method that refuses the model or the prompt is left out with its reason.
 
       adhere compare "a cat and a frog" --seeds 0-3
       adhere compare "a red car and a blue bench" --methods divide-and-bind,attend-and-excite
@@ -45,7 +48,8 @@ def compare(
 
     check_writable(out)
     check_prompt(prompt)
-    names = [name.strip() for text in methods or () for name in text.split(",")] or list(METHODS)
+    chosen = [name.strip() for text in methods or () for name in text.split(",")]
+    names = chosen or list(METHODS)
     check_once(names)
     rows_of: dict[str, Method | None] = {"plain": None}
     rows_of |= {n: method_named(n, model=source.model) for n in names if n != "none"}
@@ -59,8 +63,15 @@ def compare(
     rows: dict[str, Drawing] = {}
     try:
         for name, method in rows_of.items():
-            with bar(name) as on_step:
-                rows[name] = draw(prompt, model=model, method=method, on_step=on_step, **options)
+            try:
+                with bar(name) as on_step:
+                    drawn = draw(prompt, model=model, method=method, on_step=on_step, **options)
+            except (AdhereError, ValueError) as refusal:
+                if chosen or method is None:
+                    raise
+                say(f"{name:22} left out: {refusal}")
+                continue
+            rows[name] = drawn
             say(f"{name:22} {', '.join(_told(name, rows, stated))}")
     except KeyboardInterrupt:
         if not rows:
