@@ -46,9 +46,10 @@ def changed(kind: type, values: Mapping[str, object], given: Sequence[Any]) -> d
     """
     found = {}
     for (name, field), value in zip(fields_of(kind).items(), given, strict=True):
-        if value is None or value == "" or len(str(value)) > LONGEST_TEXT:
+        same = value == shown(field, values[name])
+        if value is None or (value == "" and not same) or len(str(value)) > LONGEST_TEXT:
             raise ValueError(f"{name} is empty or too long; give a value.")
-        if value != shown(field, values[name]):
+        if not same:
             found[name] = value
     return found
 
