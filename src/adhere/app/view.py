@@ -92,7 +92,7 @@ def attention(drawing: Drawing) -> str:
     colours = {
         index: COLOURS[number % len(COLOURS)]
         for number, subject in enumerate(trace.subjects[0])
-        for part in (subject, *subject.attributes)
+        for part in subject.words
         for index in part.token_indices
     }
     words = range(1, len(trace.tokens[0]) - 1)

@@ -44,7 +44,7 @@ _SAMPLERS = {
 
 def _bounded(subject: Subject) -> Subject:
     """The subject, if its numbers are those of a prompt."""
-    for part in (subject, *subject.attributes):
+    for part in subject.words:
         indices = part.token_indices
         if not 0 < len(indices) <= MOST_ITEMS or not all(0 <= i <= 511 for i in indices):
             raise ValueError("`token_indices` of a subject must be 1 or more numbers of 0 to 511.")

@@ -91,7 +91,7 @@ def _check_indices(recipe: Recipe, pipe: DiffusionPipeline) -> None:
     """Refuses subjects that lie outside the prompt."""
     last = len(tokens(pipe, recipe.prompt)) - 2
     for subject in recipe.subjects:
-        for part in (subject, *subject.attributes):
+        for part in subject.words:
             if not all(1 <= index <= last for index in part.token_indices):
                 raise ValueError(
                     f"The recipe has {part.text!r} at tokens {list(part.token_indices)}, but "

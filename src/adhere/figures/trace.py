@@ -49,7 +49,7 @@ def trace_sheet(
     parts: list[Word] = list(words or ())
     if words is None:
         for subject in trace.subjects[sample]:
-            parts += [subject, *subject.attributes]
+            parts += subject.words
     means = [trace.heat_map(part, sample).numpy() for part in parts]
     count = len(trace.steps)
     moments = sorted({round(i * (count - 1) / (_MOMENTS - 1)) for i in range(_MOMENTS)})
@@ -90,7 +90,7 @@ def label(trace: Trace, word: Word, sample: int = 0) -> Label:
     tokens = trace.tokens[sample]
     text = tokens[word] if isinstance(word, int) else word.text
     index = word if isinstance(word, int) else word.token_indices[0]
-    named = [part.text for s in own for part in (s, *s.attributes)]
+    named = [part.text for s in own for part in s.words]
     name = (
         text if tokens.count(text) <= 1 and named.count(text) <= 1 else f"{text} (token {index})"
     )

@@ -90,7 +90,7 @@ class AttendAndExcite(ScheduledMethod):
 
     def _map(self, reading: Reading, sample: int, subject: Subject) -> Tensor:
         """The map of a subject, (H, W)."""
-        words = (subject, *subject.attributes) if self.with_attributes else (subject,)
+        words = subject.words if self.with_attributes else (subject,)
         maps = [
             reading.word(
                 sample,

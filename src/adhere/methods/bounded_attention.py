@@ -168,7 +168,7 @@ def _boxed(subjects: Sequence[Subject]) -> list[Subject]:
 
 def _columns(subject: Subject) -> set[int]:
     """The columns of a subject and of its attributes."""
-    return {column for one in (subject, *subject.attributes) for column in one.token_indices}
+    return {column for one in subject.words for column in one.token_indices}
 
 
 def _inside(boxed: Sequence[Subject], size: tuple[int, int]) -> Tensor:

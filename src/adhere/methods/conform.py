@@ -88,7 +88,7 @@ class Conform(ScheduledMethod):
         words = [
             (index, word.token_indices)
             for index, subject in enumerate(reading.subjects[sample])
-            for word in (subject, *subject.attributes)
+            for word in subject.words
         ]
         maps = [
             reading.word(sample, columns, temperature=self.temperature).flatten()

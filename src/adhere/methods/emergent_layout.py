@@ -173,7 +173,7 @@ def phrases_of(subjects: Sequence[Subject], relations: Sequence[Relation]) -> li
     first: list[int] = []
     phrases: list[Phrase] = []
     for index, subject in enumerate(subjects):
-        words = (subject.token_indices, *(one.token_indices for one in subject.attributes))
+        words = tuple(one.token_indices for one in subject.words)
         first.append(len(phrases))
         host = first[hosts[index]] if index in hosts else None
         phrases += [Phrase(words, host)] * subject.count

@@ -103,8 +103,7 @@ class Focus(LatentMethod):
         maps = self.maps(reading)[sample].flatten(0, 1).T
         within, middles = [], []
         for subject in reading.subjects[sample]:
-            words = (subject, *subject.attributes)
-            own = torch.stack([maps[list(word.token_indices)].mean(0) for word in words])
+            own = torch.stack([maps[list(one.token_indices)].mean(0) for one in subject.words])
             own = own / own.amax(-1, keepdim=True).clamp_min(torch.finfo(own.dtype).tiny)
             shares = own.pow(_POWER) / own.pow(_POWER).sum(-1, keepdim=True)
             within.append(divergence(shares))

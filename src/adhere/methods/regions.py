@@ -76,7 +76,7 @@ class Regions(AttentionMethod):
             if subject.box is None:
                 continue
             own = closeness(subject.box, context.size, self.softness)
-            words = (subject, *subject.attributes) if self.with_attributes else (subject,)
+            words = subject.words if self.with_attributes else (subject,)
             for column in (column for word in words for column in word.token_indices):
                 near[column] = torch.maximum(near[column], own) if column in near else own
         found = torch.ones((len(context.columns), *context.size))

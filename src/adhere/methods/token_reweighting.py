@@ -116,5 +116,5 @@ class TokenReweighting(AttentionMethod):
         return weights
 
     def _indices(self, subject: Subject) -> tuple[int, ...]:
-        weighted = (subject, *subject.attributes) if self.with_attributes else (subject,)
+        weighted = subject.words if self.with_attributes else (subject,)
         return tuple(index for one in weighted for index in one.token_indices)

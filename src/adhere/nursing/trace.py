@@ -158,7 +158,7 @@ class Trace:
                 f"to {len(tokens) - 1}."
             )
         for subject in self.subjects[sample]:
-            for part in (subject, *subject.attributes):
+            for part in subject.words:
                 if part.text == word:
                     return list(part.token_indices)
         if word in tokens:

@@ -1,5 +1,7 @@
 """What a prompt asks for: subjects, and the attributes that belong to them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 
@@ -34,3 +36,8 @@ class Subject:
     attributes: tuple[Attribute, ...] = ()
     count: int = 1
     box: tuple[float, float, float, float] | None = None
+
+    @property
+    def words(self) -> tuple[Subject | Attribute, ...]:
+        """The noun, then its attributes."""
+        return self, *self.attributes
