@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import toys
-from adhere.methods.saga import SAGA, overlap
+from adhere.methods.losses import mean_overlap
+from adhere.methods.saga import SAGA
 from adhere.methods.schedule import Step
 from adhere.nursing import nurse
 from adhere.subjects import Subject
@@ -86,7 +87,7 @@ def test_it_searches_at_one_step_of_any_loop():
 def test_overlap_of_known_maps():
     one = torch.zeros((2, 4, 4))
     one[:, 1, 1] = 1.0
-    assert overlap(one).item() == 0.5
+    assert mean_overlap(one).item() == 0.5
     apart = one.clone()
     apart[1] = one[1].roll(1, 0)
-    assert overlap(apart).item() == 0 and overlap(one[:1]).item() == 0
+    assert mean_overlap(apart).item() == 0 and mean_overlap(one[:1]).item() == 0

@@ -54,20 +54,12 @@ class AStar(ScheduledMethod):
         return torch.stack([self._loss(reading, sample) for sample in range(len(reading))])
 
     def _loss(self, reading: Reading, sample: int) -> Tensor:
-        maps = self._subjects(reading, sample)
+        maps = reading.subject_maps(sample, temperature=self.temperature)
         first, second = losses.pairs(len(maps))
         loss = self.segregation * losses.overlap(maps[first], maps[second]).sum()
         if reading.previous is None:
             return loss
-        places = [losses.foreground(one) for one in self._subjects(reading.previous, sample)]
+        former = reading.previous.subject_maps(sample, temperature=self.temperature)
+        places = [losses.foreground(one) for one in former]
         kept = losses.overlap(maps, torch.stack(places).to(maps))
         return loss + self.retention * (1 - kept).sum()
-
-    def _subjects(self, reading: Reading, sample: int) -> Tensor:
-        """The maps of the subjects, (S, H, W)."""
-        return torch.stack(
-            [
-                reading.word(sample, one.token_indices, temperature=self.temperature)
-                for one in reading.subjects[sample]
-            ]
-        )

@@ -155,24 +155,15 @@ class InitNO(ScheduledMethod):
 
     def _subjects(self, reading: Reading) -> list[Tensor]:
         """For each sample the maps of its subjects, (S, H, W)."""
-        return [
-            torch.stack(
-                [
-                    reading.word(sample, one.token_indices, temperature=self.temperature)
-                    for one in subjects
-                ]
-            )
-            for sample, subjects in enumerate(reading.subjects)
-        ]
+        samples = range(len(reading))
+        return [reading.subject_maps(s, temperature=self.temperature) for s in samples]
 
     def _overlap(self, reading: Reading) -> Tensor:
         """(B,), the mean overlap of the self-attention of two subjects' peaks, in [0, 0.5]."""
         found = []
         for maps, looks in zip(self._subjects(reading), reading.self_attention(), strict=True):
             own = smooth(looks[maps.flatten(1).argmax(-1)].unflatten(-1, reading.grid))
-            first, second = losses.pairs(len(own))
-            shared = losses.overlap(own[first], own[second])
-            found.append(shared.sum() / max(len(shared), 1))
+            found.append(losses.mean_overlap(own))
         return torch.stack(found)
 
     def _outside(self, reading: Reading) -> Tensor:

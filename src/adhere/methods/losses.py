@@ -137,6 +137,13 @@ def pairs(count: int) -> tuple[list[int], list[int]]:
     return tuple(torch.triu_indices(count, count, 1).tolist())  # type: ignore[return-value]
 
 
+def mean_overlap(maps: Tensor) -> Tensor:
+    """Returns the mean overlap of all pairs of maps (S, H, W), in [0, 0.5]; 0 for one map."""
+    first, second = pairs(len(maps))
+    shared = overlap(maps[first], maps[second])
+    return shared.sum() / max(len(shared), 1)
+
+
 def foreground(values: Tensor) -> Tensor:
     """Returns which cells of a map stand out, by Otsu's threshold, as bool.
 

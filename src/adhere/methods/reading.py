@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -184,6 +184,12 @@ class Reading:
 
         key = (sample, tuple(columns), temperature, finer, smoothed, pieces)
         return self._once(key, compute)
+
+    def subject_maps(self, sample: int, **how: Any) -> Tensor:
+        """The maps of a sample's subjects, (S, H, W); `how` is as in `word`."""
+        return torch.stack(
+            [self.word(sample, one.token_indices, **how) for one in self.subjects[sample]]
+        )
 
     def self_attention(self) -> Tensor:
         """Self-attention of the resolution that objectives read, (B, H * W, H * W).

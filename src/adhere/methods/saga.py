@@ -103,31 +103,11 @@ class SAGA(ScheduledMethod):
     def loss(self, reading: Reading) -> Tensor:
         """(B,), half of what the weakest subject lacks and half of the mean overlap of pairs."""
         found = []
-        for sample, subjects in enumerate(reading.subjects):
-            maps = torch.stack(
-                [
-                    reading.word(
-                        sample,
-                        one.token_indices,
-                        temperature=self.temperature,
-                        pieces=self.pieces,
-                    )
-                    for one in subjects
-                ]
-            )
-            found.append((losses.excitation(maps).amax() + overlap(maps)) / 2)
+        for sample in range(len(reading)):
+            maps = reading.subject_maps(sample, temperature=self.temperature, pieces=self.pieces)
+            found.append((losses.excitation(maps).amax() + losses.mean_overlap(maps)) / 2)
         return torch.stack(found)
 
     def score(self, reading: Reading) -> Tensor:
         """(B,), one minus the loss."""
         return 1 - self.loss(reading)
-
-
-def overlap(maps: Tensor) -> Tensor:
-    """The mean over pairs of maps (S, H, W) of what both have over what either has, in 0...1/2."""
-    flat = maps.flatten(1)
-    pairs = torch.combinations(torch.arange(len(flat)), 2)
-    if not len(pairs):
-        return maps.new_zeros(())
-    one, other = flat[pairs[:, 0]], flat[pairs[:, 1]]
-    return (torch.minimum(one, other).sum(1) / (one + other).sum(1)).mean()

@@ -68,12 +68,7 @@ class SelfCross(ScheduledMethod):
         return torch.stack([peaks.amin() for peaks in self.peaks(reading)])
 
     def _loss(self, reading: Reading, sample: int) -> Tensor:
-        maps = torch.stack(
-            [
-                reading.word(sample, one.token_indices, temperature=self.temperature)
-                for one in reading.subjects[sample]
-            ]
-        )
+        maps = reading.subject_maps(sample, temperature=self.temperature)
         inside = torch.stack([losses.foreground(one) for one in maps])
         weights = (maps * inside).flatten(1)
         looks = _shares(weights @ reading.self_attention()[sample].to(weights))

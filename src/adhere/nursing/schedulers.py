@@ -29,8 +29,7 @@ def noise_of(scheduler: Any, timestep: float) -> float:
     config = scheduler.config
     steps = getattr(config, "num_train_timesteps", 1000)
     signal = getattr(scheduler, "alphas_cumprod", None)
-    is_flow = getattr(config, "use_flow_sigmas", False) or signal is None
-    if is_flow or signal is None:
+    if signal is None or getattr(config, "use_flow_sigmas", False):
         return min(max(timestep / steps, 0.0), 1.0)
     return math.sqrt(1 - float(signal[min(max(round(timestep), 0), len(signal) - 1)]))
 
