@@ -165,4 +165,4 @@ def _methods(given: Any) -> Any:
     """
     if isinstance(given, list | tuple):
         return [_methods(one) for one in given]
-    return make(given, {}) if isinstance(given, str) else given
+    return make(given) if isinstance(given, str) else given

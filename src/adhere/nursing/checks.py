@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from adhere.errors import SubjectNotFound
 from adhere.methods.boxes import Box
+from adhere.subjects import Subject
 from adhere.subjects.text import check_prompt
 
 
@@ -53,6 +56,28 @@ def checked_boxes(boxes: object) -> Mapping[str, Box]:
         left, top, right, bottom = map(float, sides)
         checked[str(name)] = left, top, right, bottom
     return checked
+
+
+def with_boxes(
+    subjects: Sequence[Subject], boxes: Mapping[str, Box], prompt: str
+) -> tuple[Subject, ...]:
+    """The subjects, each with the box that its name has.
+
+    Raises:
+        SubjectNotFound: a box is for a word that is no subject.
+    """
+    left = dict(boxes)
+    found = tuple(
+        replace(subject, box=left.pop(subject.text)) if subject.text in left else subject
+        for subject in subjects
+    )
+    if left:
+        names = ", ".join(repr(subject.text) for subject in subjects)
+        raise SubjectNotFound(
+            f"There is a box for {next(iter(left))!r}, which is no subject of {prompt[:60]!r}. "
+            f"Its subjects are {names}."
+        )
+    return found
 
 
 def warn_of_late_thresholds(methods: Sequence[Any]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families import Family, Opened, Placed, place, same
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
+from adhere.nursing.checks import with_boxes
 from adhere.subjects import Subject, find_subjects
 from adhere.subjects.tokenizing import tokenize
 
@@ -156,7 +157,7 @@ class Prompts:
         if key not in self._found:
             found = find_subjects(lead.tokenizer, text, self._words(index, count))
             _check_indices(found, lead.tokenizer, text)
-            self._found[key] = _with_boxes(found, self.boxes, text)
+            self._found[key] = with_boxes(found, self.boxes, text)
             self._check_needs(self._found[key], text)
         return self._found[key]
 
@@ -228,7 +229,7 @@ def _check_indices(subjects: Sequence[Subject], tokenizer: Any, prompt: str) -> 
     tokens = tokenize(tokenizer, prompt)
     words = range(tokens.opening, tokens.end)
     for subject in subjects:
-        for part in (subject, *subject.attributes):
+        for part in subject.words:
             if part.token_indices and all(index in words for index in part.token_indices):
                 continue
             listed = ", ".join(f"{i} {word!r}" for i, word in enumerate(tokens.kept))
@@ -237,25 +238,3 @@ def _check_indices(subjects: Sequence[Subject], tokenizer: Any, prompt: str) -> 
                 f"{prompt!r}; choose from those of its words, {words.start} to "
                 f"{words.stop - 1}: {listed}."
             )
-
-
-def _with_boxes(
-    subjects: Sequence[Subject], boxes: Mapping[str, Box], prompt: str
-) -> tuple[Subject, ...]:
-    """The subjects, each with the box that its name has.
-
-    Raises:
-        SubjectNotFound: a box is for a word that is no subject.
-    """
-    left = dict(boxes)
-    found = tuple(
-        replace(subject, box=left.pop(subject.text)) if subject.text in left else subject
-        for subject in subjects
-    )
-    if left:
-        names = ", ".join(repr(subject.text) for subject in subjects)
-        raise SubjectNotFound(
-            f"There is a box for {next(iter(left))!r}, which is no subject of {prompt[:60]!r}. "
-            f"Its subjects are {names}."
-        )
-    return found

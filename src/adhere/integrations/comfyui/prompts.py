@@ -8,7 +8,7 @@ from typing import Any
 
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Encoder, Placed, place
-from adhere.nursing.checks import checked_boxes
+from adhere.nursing.checks import checked_boxes, with_boxes
 from adhere.subjects import find_relations, find_subjects
 
 # Columns of CLIP's text encoder.
@@ -30,7 +30,7 @@ def place_prompt(clip: Any, text: str, subjects: str, boxes: str) -> Placed:
 
     Raises:
         UnsupportedPipeline: the text encoder is not one of CLIP's, or the prompt is too long.
-        SubjectNotFound: there is no subject, or not the one named.
+        SubjectNotFound: there is no subject, or not the one named, or a box for another word.
     """
     chunks = clip.tokenize(text)
     name = next((n for n in _TOKENIZERS if n in chunks), None)
@@ -55,14 +55,7 @@ def place_prompt(clip: Any, text: str, subjects: str, boxes: str) -> Placed:
         )
     named = [word.strip().lower() for word in subjects.split(",") if word.strip()] or None
     found = find_subjects(tokenizer, plain, named)
-    by_name = checked_boxes(read_boxes(boxes))
-    found = [replace(one, box=by_name.get(one.text)) for one in found]
-    lacking = set(by_name) - {one.text for one in found}
-    if lacking:
-        raise ValueError(
-            f"There is a box for {min(lacking)!r}, which is no subject of the prompt; its "
-            f"subjects are {', '.join(one.text for one in found)}."
-        )
+    found = with_boxes(found, checked_boxes(read_boxes(boxes)), plain)
     encoder = Encoder(_TOKENIZERS[name], tokenizer, chunk=COLUMNS, pads=set(chunks) == {"l"})
     placed = place([encoder], {"prompt": plain}, found, COLUMNS)
     return replace(placed, relations=find_relations(tokenizer, plain, found))
