@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from adhere.drawing.loading import Loaded
     from adhere.methods import Method
 
-BATCH_SIZE = 4
-STEPS = 50
-
 
 @typed
 class Chosen:

@@ -25,6 +25,7 @@ import numpy as np
 
 from adhere import draw
 from adhere.drawing.loading import MINI, Loaded, load, local_folder
+from adhere.evaluation.sets.words import ANIMALS, OBJECTS, with_article
 from adhere.files import write_whole
 from adhere.methods import make
 from adhere.mini import bundled
@@ -36,11 +37,7 @@ if TYPE_CHECKING:
     from adhere.methods import Method
 
 FORMAT = "adhere calibration 1"
-SUBJECTS = (
-    "cat", "dog", "bird", "bear", "lion", "horse", "elephant", "monkey", "frog", "turtle",
-    "rabbit", "mouse", "backpack", "crown", "suitcase", "chair", "balloon", "bow", "car", "bowl",
-    "bench", "clock", "apple", "glasses",
-)  # fmt: skip
+SUBJECTS = ANIMALS + OBJECTS
 """The subjects of Attend-and-Excite's own benchmark (arXiv 2301.13826)."""
 TEMPERATURES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
 SHIFT = 0.15
@@ -121,7 +118,7 @@ def calibrate(
     samples = []
     for number, subject in enumerate(subjects):
         probe = Probe(methods, (*TEMPERATURES, None))
-        prompt = f"{'an' if subject[0] in 'aeiou' else 'a'} {subject}"
+        prompt = with_article(subject)
         drawing = draw(
             prompt,
             model=loaded,

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from adhere.evaluation.sets.prompt import Prompt, PromptSet, Wanted
+from adhere.evaluation.sets.words import with_article
 
 FORM = "adhere templates 1"
 YES_NO = ("yes", "no")
@@ -81,7 +82,7 @@ def questions(prompt: Prompt) -> tuple[Question, ...]:
         found.append(_presence(wanted, counts[wanted.subject]))
         found += _colour(wanted, of_subject[wanted.subject] > 1)
         for attribute in wanted.attributes:
-            asked = f"is there {_article(f'{attribute} {wanted.subject}')}?"
+            asked = f"is there {with_article(f'{attribute} {wanted.subject}')}?"
             found.append(Question(asked, YES_NO, "yes", _kind_of(attribute), attribute))
         if has_numbers:
             found.append(_count(wanted, counts[wanted.subject]))
@@ -200,7 +201,7 @@ def _presence(wanted: Wanted, count: int) -> Question:
     if count > 1 or _is_plural(subject):
         asked = f"are there {_plural(subject)}?"
     else:
-        asked = f"is there {_article(subject)}?"
+        asked = f"is there {with_article(subject)}?"
     kind = "animal/human" if subject in _ANIMALS else "food" if subject in _FOODS else "object"
     return Question(asked, YES_NO, "yes", kind, subject)
 
@@ -213,7 +214,7 @@ def _colour(wanted: Wanted, is_shared: bool) -> list[Question]:
     is_plural = wanted.count > 1 or _is_plural(subject)
     name, verb = (_plural(subject), "are") if is_plural else (subject, "is")
     if is_shared:
-        there = f"{colour} {name}" if is_plural else _article(f"{colour} {name}")
+        there = f"{colour} {name}" if is_plural else with_article(f"{colour} {name}")
         return [Question(f"{verb} there {there}?", YES_NO, "yes", "color", colour)]
     choices = COLOURS if colour in COLOURS else (*COLOURS, colour)
     return [
@@ -244,10 +245,6 @@ def _kind_of(attribute: str) -> str:
     if attribute in _MATERIALS:
         return "material"
     return "shape" if attribute in _SHAPES else "attribute"
-
-
-def _article(words: str) -> str:
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def _is_plural(subject: str) -> bool:
