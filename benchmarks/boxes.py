@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
+from training.scorer.judging import overlap
 
 import adhere
 from adhere.drawing.stated import method_named
@@ -48,15 +49,6 @@ class Tally:
     overlap: list[float] = field(default_factory=list)
     colour: list[float] = field(default_factory=list)
     mixture: list[float] = field(default_factory=list)
-
-
-def overlap(one: tuple, other: tuple) -> float:
-    """Intersection over union of two boxes."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0) * max(height, 0)
-    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (one, other)]
-    return shared / (sum(areas) - shared)
 
 
 def note(tally: Tally, seen: scorer.Sighting, side: int, wanted: list[tuple]) -> None:

@@ -16,7 +16,8 @@ from training.scorer.specimens import Label
 SAME_PLACE = 0.3
 
 
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Intersection over union of two boxes."""
     width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     both = width * height
@@ -27,8 +28,8 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 def _found(label: Label, sighting: Sighting) -> Finding | None:
     """The finding in a label's place, if there is one."""
     return max(
-        (f for f in sighting.findings if _overlap(f.box, label.box) > SAME_PLACE),
-        key=lambda f: _overlap(f.box, label.box),
+        (f for f in sighting.findings if overlap(f.box, label.box) > SAME_PLACE),
+        key=lambda f: overlap(f.box, label.box),
         default=None,
     )
 
@@ -92,7 +93,7 @@ def figures(
                 continue
             false_mixtures += finding.is_mixture
             if finding.subject == subject and not finding.is_mixture:
-                overlaps.append(_overlap(finding.box, label.box))
+                overlaps.append(overlap(finding.box, label.box))
                 if max(label.colours) == 1:
                     painted += 1
                     colour_right += finding.colour == tuple(COLOURS)[label.colours.index(1)]

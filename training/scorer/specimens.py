@@ -12,7 +12,6 @@ The rules, by which a picture is also labelled by eye:
 """
 
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ from torch import Tensor
 from adhere.mini.vocabulary import ANIMALS, COLOURS, OBJECTS, PAIRINGS, SCENES, SUBJECTS
 from training.scorer import degrade
 from training.world.backgrounds import background
-from training.world.mix import BACKGROUND_KINDS, PAINTED, RELATION_KINDS, random_scene
+from training.world.mix import BACKGROUND_KINDS, PAINTED, RELATION_KINDS, place, random_scene
 from training.world.scene import Relation, Thing, below_rim, paste, placed
 from training.world.sprites import STYLES
 
@@ -107,23 +106,8 @@ def unpack(packed: Labels) -> list[Label]:
 
 def _spots(random: np.random.Generator, count: int) -> list[tuple[float, float, float]]:
     """(x, y, size) of each thing, mostly with little overlap, now and then as it comes."""
-    low, high = SIZES[count]
-    best, least = [], np.inf
-    for _ in range(1 if random.random() < 0.12 else 25):
-        spots = []
-        for _ in range(count):
-            size = random.uniform(low, high)
-            spots.append((*random.uniform(size / 2, 1 - size / 2, 2), size))
-        overlap = sum(
-            max(0.0, (a[2] + b[2]) / 2 - abs(a[0] - b[0]))
-            * max(0.0, (a[2] + b[2]) / 2 - abs(a[1] - b[1]))
-            for a, b in combinations(spots, 2)
-        )
-        if overlap < least:
-            best, least = spots, overlap
-        if overlap < 0.004:
-            break
-    return best
+    tries = 1 if random.random() < 0.12 else 25
+    return place(random, [SIZES[count]] * count, tries)
 
 
 def _things(random: np.random.Generator) -> list[Thing]:

@@ -77,17 +77,18 @@ def random_relation(random: np.random.Generator) -> tuple[str, str, str]:
 
 
 def place(
-    random: np.random.Generator, sizes: list[tuple[float, float]]
+    random: np.random.Generator, sizes: list[tuple[float, float]], tries: int = 40
 ) -> list[tuple[float, float, float]]:
-    """(x, y, size) for each of 1 to 3 things, so that they overlap little and stay inside.
+    """(x, y, size) for each of some things, so that they overlap little and stay inside.
 
     Args:
         random: draws the places.
         sizes: the least and the greatest size of each.
+        tries: of which the one with the least overlap is taken.
     """
     best: list[tuple[float, float, float]] = []
     least = np.inf
-    for _ in range(40):
+    for _ in range(tries):
         spots = []
         for low, high in sizes:
             size = random.uniform(low, high)
