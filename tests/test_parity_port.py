@@ -24,6 +24,26 @@ def schedulers():
     return {"ddim": ddim, "pndm": pndm}
 
 
+def ported(pipe, scheduler, steps, **numbers):
+    """Final latents of the port, around the parts of a toy."""
+    parts = pipe.components | {"scheduler": schedulers()[scheduler]}
+    del parts["image_encoder"]
+    port = toys.quiet(
+        StableDiffusionAttendAndExcitePipeline(**parts, requires_safety_checker=False)
+    )
+    return port(
+        PROMPT,
+        token_indices=[2, 5],
+        num_inference_steps=steps,
+        generator=torch.Generator().manual_seed(0),
+        output_type="latent",
+        height=32,
+        width=32,
+        attn_res=(8, 8),
+        **numbers,
+    ).images
+
+
 @pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
 @pytest.mark.parametrize("name", ["ddim", "pndm"])
 @pytest.mark.parametrize("factor", [5.0, 2.0])
@@ -40,24 +60,14 @@ def test_final_latents_equal_those_of_the_port(name, factor):
     )
     with nurse(pipe, method, prompt=PROMPT, subjects=SUBJECTS) as trace:
         ours = toys.run(pipe, PROMPT, steps=STEPS, height=32, width=32)
-    parts = pipe.components | {"scheduler": schedulers()[name]}
-    del parts["image_encoder"]
-    port = toys.quiet(
-        StableDiffusionAttendAndExcitePipeline(**parts, requires_safety_checker=False)
-    )
-    theirs = port(
-        PROMPT,
-        token_indices=[2, 5],
-        num_inference_steps=STEPS,
-        generator=torch.Generator().manual_seed(0),
-        output_type="latent",
-        height=32,
-        width=32,
+    theirs = ported(
+        pipe,
+        name,
+        STEPS,
         max_iter_to_alter=window,
         thresholds=TURNS,
         scale_factor=int(factor),
-        attn_res=(8, 8),
-    ).images
+    )
     assert trace.refinements.sum() > 3, "the thresholds must trigger refinement"
     plain = toys.run(pipe, PROMPT, steps=STEPS, height=32, width=32)
     assert (theirs - plain).abs().max() > 0.1, "nursing must change something"
@@ -71,24 +81,9 @@ def test_official_counts_as_the_port_at_any_number_of_steps(steps):
     pipe.scheduler = schedulers()["pndm"]
     # Of the toy's gradients a step of 20 would leave the world in which rounding does not matter.
     method = replace(AttendAndExcite.official(), step_size=2.0)
-    size = {"height": 32, "width": 32}
     with nurse(pipe, method, prompt=PROMPT, subjects=SUBJECTS) as trace:
-        ours = toys.run(pipe, PROMPT, steps=steps, **size)
-    parts = pipe.components | {"scheduler": schedulers()["pndm"]}
-    del parts["image_encoder"]
-    port = toys.quiet(
-        StableDiffusionAttendAndExcitePipeline(**parts, requires_safety_checker=False)
-    )
-    theirs = port(
-        PROMPT,
-        token_indices=[2, 5],
-        num_inference_steps=steps,
-        generator=torch.Generator().manual_seed(0),
-        output_type="latent",
-        scale_factor=2,
-        attn_res=(8, 8),
-        **size,
-    ).images
+        ours = toys.run(pipe, PROMPT, steps=steps, height=32, width=32)
+    theirs = ported(pipe, "pndm", steps, scale_factor=2)
     nursed_steps = [record.step.index for record in trace.steps]
     assert nursed_steps == list(range(min(25, steps + 1)))
     thresholds = [i for i, count in enumerate(trace.refinements[:, 0]) if count]

@@ -1,7 +1,5 @@
 """What the tests of nursing the families share."""
 
-from dataclasses import dataclass, field
-
 import torch
 
 from adhere.methods.attend_and_excite import AttendAndExcite
@@ -13,19 +11,6 @@ PROMPT = "a red car and a blue bowl"
 # So small that latents do not move, though every pass is run.
 NOTHING = 1e-30
 KINDS = sorted(FAMILIES)
-
-
-@dataclass(frozen=True)
-class Noting(AttendAndExcite):
-    """Attend-and-Excite that notes what every pass has reached."""
-
-    seen: list = field(default_factory=list)
-
-    def loss(self, reading):
-        """As ever, and noted."""
-        loss = super().loss(reading)
-        self.seen.append(1 - loss.detach())
-        return loss
 
 
 def always(kind=AttendAndExcite, **changes):

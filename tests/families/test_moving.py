@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from engine import Noting
+
 from . import FAMILIES
-from .nursing import KINDS, Noting, always, nursed, plain
+from .nursing import KINDS, always, nursed, plain
 
 
 @pytest.mark.parametrize("kind", KINDS)
