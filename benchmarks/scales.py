@@ -13,7 +13,8 @@ import torch
 from tqdm import tqdm
 from training.gates.localisation import reading_of_scene, two_subject_scenes
 
-from adhere import losses, mini
+from adhere import mini
+from adhere.methods import losses
 
 TIMESTEPS = (961, 801, 601)
 NOUNS = [2, 5]

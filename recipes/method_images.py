@@ -2,7 +2,8 @@
 
 python recipes/method_images.py
 
-Nothing is chosen: one prompt, seeds 0 to 2, the bundled model, every method with its defaults.
+Nothing is chosen: one prompt, seeds 0 to 2, the bundled model, with their defaults all methods
+that a U-Net can have.
 """
 
 from pathlib import Path
@@ -25,6 +26,8 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     baseline = adhere.draw(PROMPT, model=model, method=None, seeds=SEEDS).images
     for name, kind in METHODS.items():
+        if kind.needs_joint_attention:
+            continue
         boxes = BOXES if kind.needs_boxes else None
         drawing = adhere.draw(PROMPT, model=model, method=kind(), seeds=SEEDS, boxes=boxes)
         make_sheet(

@@ -20,6 +20,21 @@ def test_every_public_name_is_there_and_has_a_docstring(name):
     assert name == "METHODS" or value.__doc__
 
 
+@pytest.mark.slow
+def test_benchmarks_and_recipes_find_what_they_import(tmp_path):
+    root = Path(__file__).parents[1]
+    files = [str(f) for folder in ("benchmarks", "recipes") for f in (root / folder).glob("*.py")]
+    code = "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
+    code += "[runpy.run_path(file) for file in sys.argv[2:]]"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root / "benchmarks"), *files],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert len(files) > 15 and not done.returncode, done.stderr
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="paint"):
         adhere.paint  # noqa: B018
