@@ -1,4 +1,4 @@
-"""The page as a server of its own, which speaks to nobody else and leaves nothing behind."""
+"""The page as a server of its own, which leaves nothing behind."""
 
 from __future__ import annotations
 
