@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import adhere
+from adhere.evaluation.measures import Seen
 from adhere.evaluation.outcomes import Measurement, drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.planfile import to_toml
@@ -25,9 +26,10 @@ from adhere.evaluation.report.plots import (
     draw_plots,
     plot_cost,
 )
+from adhere.evaluation.report.ratios import MEASURES
 from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Tables, pareto
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
+from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Thing
 from adhere.evaluation.scorers.cache import score
 from adhere.evaluation.statistics import estimate
 from adhere.evaluation.store import Store
@@ -241,6 +243,42 @@ def test_methods_are_compared_with_each_other(tmp_path):
     assert len(pd.read_csv(tmp_path / "pairs.csv")) == 0
 
 
+def test_variety_quality_and_cost_are_ratios_to_the_baseline(tmp_path):
+    """The method puts every cat in one place and draws it as surely; the other changes nothing."""
+    single = PromptSet("singles", "made here", (Prompt("cat", "a cat", (Wanted("cat"),)),))
+    plan = plan_of(prompt_set(), single, baseline_only=("singles",))
+    assert {unit.condition for unit in plan.units if unit.set == "singles"} == {"none"}
+    rng = np.random.default_rng(0)
+    places = {unit[1:]: rng.uniform(0.2, 0.8) for unit in plan.units}
+    seen = {}
+    for unit in plan.units:
+        x = 0.5 if unit.condition == NURSE else places[unit[1:]]
+        sure = 0.9 if unit.set == "singles" or unit.condition == NURSE else 0.8 + unit.seed / 20
+        cat = Thing("cat", sure, (x - 0.1, 0.4 - unit.seed / 40, x + 0.1, 0.6 + unit.seed / 40))
+        seen[unit] = Seen((cat,), (10 * x, *rng.normal(size=2)))
+    found = replace(evidence_of(plan), seen={"toy": seen})
+    rows = {(r["condition"], r["measure"]): r for r in Tables(found).ratios.to_dict("records")}
+    assert {measure for _, measure in rows} == set(MEASURES)
+    assert rows[NURSE, "spread of sizes"]["ratio"] == pytest.approx(1)
+    assert rows[NURSE, "spread of places"]["ratio"] == pytest.approx(0, abs=1e-9)
+    assert rows[OTHER, "spread of places"]["ratio"] == 1
+    # Seeds 2 and 3 of four are as sure as the single images.
+    assert rows[NURSE, "as confident as alone"]["ratio"] == 2
+    assert rows[NURSE, "as confident as alone"]["baseline"] == 0.5
+    assert rows[NURSE, "operations"]["ratio"] == 1.5
+    assert rows[NURSE, "seconds"]["ratio"] == pytest.approx((3 + 1.5) / (2 + 1.5))
+    assert rows[NURSE, "distance of features"]["ratio"] > 1
+    assert rows[OTHER, "distance of features"]["value"] == pytest.approx(
+        rows[OTHER, "distance of features"]["baseline"], rel=0.6
+    )
+    write(found, picture, tmp_path)
+    for name in ("index.html", "report.md"):
+        text = (tmp_path / name).read_text()
+        assert "Variety, quality and cost" in text and "spread of places" in text
+        assert "Nothing of singles" not in text
+    assert len(pd.read_csv(tmp_path / "ratios.csv")) == len(rows)
+
+
 def test_the_minimum_columns_are_there():
     columns = {
         "condition", "methods", "model", "revision", "weights", "scheduler", "steps",
@@ -395,8 +433,8 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
     write(evidence_of(plan), picture, tmp_path / "b")
     a, b = files(tmp_path / "a"), files(tmp_path / "b")
     assert a == b
-    tables = {f"{n}.{e}" for n in ("results", "pairs", "prompts", "seeds", "costs", "failures")
-              for e in ("csv", "parquet")}  # fmt: skip
+    names = ("results", "pairs", "ratios", "prompts", "seeds", "costs", "failures")
+    tables = {f"{name}.{ending}" for name in names for ending in ("csv", "parquet")}
     figures = {f"figures/{n}" for n in ("cost.svg", "differences.svg", "one.webp", "two.webp")}
     assert set(a) == {"index.html", "report.md", "plan.toml"} | tables | figures
     linked = set(re.findall(r"!\[.*?\]\((.*?)\)", a["report.md"].decode()))

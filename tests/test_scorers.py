@@ -33,6 +33,7 @@ from adhere.evaluation.plan import Plan
 from adhere.evaluation.prompts import PROMPT_SETS, Joined, Prompt, PromptSet, Wanted, prompt_set
 from adhere.evaluation.scorers import SCORERS, cache, scorer
 from adhere.evaluation.scorers import clip as clip_module
+from adhere.evaluation.scorers.base import things_in
 from adhere.evaluation.scorers.mini import MiniScorer, compared
 from adhere.evaluation.scorers.owlv2 import Found, shared, suppressed
 from adhere.evaluation.scorers.preservation import PixelScorer
@@ -135,7 +136,15 @@ def test_the_mini_scorer_sees_a_drawn_scene():
         "all-present": 1, "share-present": 1, "right-colour": 1, "right-colour-where-present": 1,
         "right-count": 1, "mixture": 0, "exact": 1, "relation-kept": None,
     }  # fmt: skip
-    assert sorted(both.details["found"]) == ["blue car", "cat"]
+    cat, car = sorted(things_in(both.details), key=lambda one: one.box[0])
+    assert (cat.subject, cat.colour, car.subject, car.colour) == ("cat", None, "car", "blue")
+    left, top, right, bottom = car.box
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((0.72, 0.7), abs=0.03)
+    assert 0.7 < car.confidence <= 1
+    assert len(both.details["features"]) == 64
+    small = judge.judge([picture.resize((64, 64))], [wanted], [None])[0]
+    [again] = [one for one in things_in(small.details) if one.subject == "car"]
+    assert again.box == pytest.approx(car.box, abs=0.03), "boxes are in fractions of the image"
     assert shuffled.values["all-present"] == 0
     assert shuffled.values["share-present"] == 0.5
     assert shuffled.values["right-colour"] == 0

@@ -12,6 +12,7 @@ from adhere.evaluation.statistics import (
     estimate,
     is_clear,
     macro,
+    ratio,
 )
 
 NAN = float("nan")
@@ -206,3 +207,27 @@ def test_paired_intervals_cover():
         found = estimate(differences(values, plain), resamples=999)
         covered += found.low <= 0.6 * 0.2 <= found.high
     assert 0.91 <= covered / samples <= 0.99
+
+
+def test_a_ratio_is_that_of_means_and_needs_prompts_that_both_have():
+    own = np.array([[1.0, 3.0], [np.nan, 2.0], [5.0, 5.0], [np.nan, np.nan]])
+    plain = np.array([[2.0, 2.0], [4.0, np.nan], [np.nan, np.nan], [1.0, 1.0]])
+    found = ratio([(own, plain)])
+    assert found.value == pytest.approx((6 / 3) / (8 / 3))
+    assert (found.prompts, found.pictures) == (2, 3)
+    assert found.low <= found.value <= found.high and found.note.startswith("fewer")
+    assert ratio([(own[2:], plain[2:])]).value is None
+    both = ratio([(own, plain), (3 * plain, plain)])
+    assert both.value == pytest.approx((found.value + 3) / 2)
+
+
+def test_intervals_of_ratios_cover():
+    """Half the mean of the baseline, which varies from prompt to prompt as the method does."""
+    rng = np.random.default_rng(3)
+    inside = 0
+    for _ in range(200):
+        hard = rng.gamma(4, 1, (40, 1))
+        own, plain = rng.gamma(3, hard / 6, (40, 4)), rng.gamma(3, hard / 3, (40, 4))
+        found = ratio([(own, plain)], resamples=999)
+        inside += found.low <= 0.5 <= found.high
+    assert 0.9 <= inside / 200 <= 0.985

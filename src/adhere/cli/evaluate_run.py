@@ -187,6 +187,7 @@ def _opened(
         size=file.size,
         scheduler=file.scheduler,
         batch_size=file.batch_size,
+        baseline_only=file.baseline_only,
     )
     for line in told_apart(file, plan):
         say(f"not as in the run that the plan repeats: {line}")

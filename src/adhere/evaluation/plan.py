@@ -122,6 +122,8 @@ class Plan:
         weights: SHA-256 over the model's weights.
         environment: what `adhere.drawing.environment` gives.
         platform: what else the bytes of a file depend on.
+        baseline_only: names of the sets of which no method draws, such as single subjects, which
+            image quality is measured against.
     """
 
     model: str
@@ -140,6 +142,7 @@ class Plan:
     weights: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     platform: Mapping[str, str] = field(default_factory=dict)
+    baseline_only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not any(c.name == PLAIN for c in self.conditions):
@@ -159,6 +162,9 @@ class Plan:
         _check_names([s.name for s in self.sets], "prompt set")
         for prompts in self.sets:
             _check_names([p.id for p in prompts.prompts], f"prompt of {prompts.name!r}")
+        for name in self.baseline_only:
+            if name not in (known := [s.name for s in self.sets]):
+                raise unknown("set of the baseline only", name, known)
         _check_seeds(self.seeds)
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise ValueError(f"Got batch size {self.batch_size!r}; give 1 or more.")
@@ -180,6 +186,7 @@ class Plan:
             for first in range(0, len(self.seeds), self.batch_size)
             for _, _, name, prompt in sorted(turns, key=lambda turn: turn[:2])
             for condition in self.conditions
+            if condition.name == PLAIN or name not in self.baseline_only
         )
 
     @cached_property
@@ -251,6 +258,8 @@ class Plan:
 
     def _settings(self) -> dict[str, Any]:
         data = asdict(self)
+        if not self.baseline_only:
+            del data["baseline_only"]
         for stored, prompts in zip(data["sets"], self.sets, strict=True):
             stored["sha256"] = prompts.sha256
             for prompt in stored["prompts"]:
@@ -264,7 +273,7 @@ class Plan:
     def differences(self, other: Plan) -> list[str]:
         """What another plan has otherwise, a line each; empty where there is nothing."""
         found = []
-        own, others = self._settings(), other._settings()
+        own, others = ({"baseline_only": [], **plan._settings()} for plan in (self, other))
         for name in own:
             before, after = own[name], others[name]
             if before == after:
@@ -298,6 +307,7 @@ def plan_from_json(text: str) -> Plan:
     fingerprint = data.get("fingerprint")
     try:
         rest = {k: v for k, v in data.items() if k not in ("schema", "fingerprint")}
+        rest.setdefault("baseline_only", [])
         if set(rest) != {f.name for f in fields(Plan)}:
             raise ValueError("keys are missing or unknown")
         plan = Plan(
@@ -306,6 +316,7 @@ def plan_from_json(text: str) -> Plan:
                 "conditions": tuple(_condition(c) for c in rest["conditions"]),
                 "sets": tuple(set_of(s) for s in rest["sets"]),
                 "seeds": tuple(rest["seeds"]),
+                "baseline_only": tuple(rest["baseline_only"]),
                 "size": (rest["size"][0], rest["size"][1]),
                 "scheduler": SchedulerRecipe(**rest["scheduler"]),
             }

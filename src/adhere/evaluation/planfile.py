@@ -128,6 +128,8 @@ class PlanFile:
         device: "cpu", "cuda" or "mps".
         batch_size: how many seeds are sampled together.
         threads: of PyTorch, on a CPU.
+        baseline_only: names of the sets of which the baseline alone is drawn, such as "singles",
+            which image quality is measured against.
         made_with: of the run that the file repeats: weights and versions.
     """
 
@@ -145,6 +147,7 @@ class PlanFile:
     device: str | None = None
     batch_size: PositiveCount = 4
     threads: PositiveCount | None = None
+    baseline_only: tuple[str, ...] = ()
     made_with: dict[str, str] | None = None
 
     def prompt_sets(self, folder: Path) -> tuple[PromptSet, ...]:
@@ -232,6 +235,7 @@ def to_toml(plan: Plan) -> str:
         "dtype": plan.dtype,
         "device": plan.device,
         "batch_size": plan.batch_size,
+        "baseline_only": list(plan.baseline_only),
     }
     if scheduler := _short_name(plan):
         data["scheduler"] = scheduler

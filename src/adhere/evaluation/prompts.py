@@ -14,6 +14,7 @@ from adhere.evaluation.sets.dvmp import dvmp
 from adhere.evaluation.sets.own import READERS, own
 from adhere.evaluation.sets.prompt import Joined, Prompt, PromptSet, Wanted
 from adhere.evaluation.sets.relations import relations
+from adhere.evaluation.sets.singles import singles
 
 __all__ = [
     "PROMPT_SETS", "Joined", "Prompt", "PromptSet", "Wanted", "attend_and_excite", "describe",
@@ -34,6 +35,7 @@ PROMPT_SETS: Mapping[str, Callable[[], PromptSet]] = MappingProxyType(
         "geneval-colors": geneval.colors,
         "geneval-color-attr": geneval.color_attr,
         "relations": relations,
+        "singles": singles,
     }
 )
 _WIDEST = 80

@@ -68,6 +68,7 @@ def plan_run(
     size: tuple[int, int] | None = None,
     scheduler: str | None = None,
     batch_size: int = 4,
+    baseline_only: Sequence[str] = (),
 ) -> Plan:
     """The plan of a run with all that a model decides by itself spelled out.
 
@@ -83,6 +84,7 @@ def plan_run(
         scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`; None takes the
             pipeline's.
         batch_size: how many seeds are sampled together.
+        baseline_only: names of the sets of which no method draws.
 
     Returns:
         The plan. A picture of a few steps was drawn to find it.
@@ -96,7 +98,14 @@ def plan_run(
     if not 1 <= steps <= most:
         raise ValueError(f"Got {steps} steps; this model takes from 1 to {most}.")
     seeds = tuple(seeds)
-    rough = Plan("", tuple(conditions), tuple(sets), seeds, batch_size=batch_size)
+    rough = Plan(
+        "",
+        tuple(conditions),
+        tuple(sets),
+        seeds,
+        batch_size=batch_size,
+        baseline_only=tuple(baseline_only),
+    )
     with _enough_memory():
         drawing = draw(
             rough.prompt(rough.units[0]).text,

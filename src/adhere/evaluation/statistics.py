@@ -9,7 +9,7 @@ Shapes: P prompts, S seeds. Where a metric does not apply, or a picture is not t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,9 +105,79 @@ def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES, seed: int =
     if all(np.ptp(s / c) < _EQUAL for s, c in zip(sums, counts, strict=True)):
         note = "all prompts alike: no interval"
         return Estimate(value, None, None, prompts, pictures, note)
-    low, high = _interval(sums, counts, resamples, seed)
+
+    def mean(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        means = [
+            s[i].sum(axis=axis) / c[i].sum(axis=axis)
+            for s, c, i in zip(sums, counts, drawn, strict=True)
+        ]
+        return np.mean(means, axis=0)
+
+    low, high = interval([len(s) for s in sums], mean, resamples=resamples, seed=seed)
     note = f"fewer than {FEW} prompts: too narrow" if fewest < FEW else ""
     return Estimate(value, low, high, prompts, pictures, note)
+
+
+def ratio(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Estimate:
+    """A mean over images as a ratio to the baseline's; of several prompt sets their average.
+
+    A prompt counts where both have a value. Prompts are drawn anew within their set, each with
+    its values of both.
+
+    Args:
+        pairs: for each set the method's values and the baseline's, each (P, S), NaN where there
+            is none; numbers from 0 on.
+        resamples: how many times the prompts are drawn anew.
+        seed: of the drawing.
+
+    Returns:
+        As `estimate` does. Sets whose baseline's mean is 0 are left out.
+
+    Raises:
+        ValueError: values of another shape, or infinite.
+    """
+    parts: list[np.ndarray] = []
+    images = 0
+    for own, plain in pairs:
+        sums, count = _both(own, plain)
+        if len(sums) and sums[:, 2].sum() > 0:
+            parts.append(sums)
+            images += count
+    if not parts:
+        return Estimate(None, None, None, 0, 0, "applies to no pair")
+
+    def of_means(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        ratios = []
+        for part, places in zip(parts, drawn, strict=True):
+            own, own_count, plain, plain_count = (
+                part[places, column].sum(axis=axis) for column in range(4)
+            )
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratios.append(own / own_count / (plain / plain_count))
+        return np.mean(ratios, axis=0)
+
+    value = float(of_means(*(np.arange(len(part)) for part in parts)))
+    prompts, fewest = sum(map(len, parts)), min(map(len, parts))
+    if fewest == 1:
+        return Estimate(value, None, None, prompts, images, "a set of one prompt: no interval")
+    if all(np.ptp(part, axis=0).max() < _EQUAL for part in parts):
+        return Estimate(value, None, None, prompts, images, "all prompts alike: no interval")
+    low, high = interval([len(part) for part in parts], of_means, resamples=resamples, seed=seed)
+    note = f"fewer than {FEW} prompts: too narrow" if fewest < FEW else ""
+    return Estimate(value, low, high, prompts, images, note)
+
+
+def _both(own: np.ndarray, plain: np.ndarray) -> tuple[np.ndarray, int]:
+    """Sum and count of both, (P, 4), over prompts that both have, and the number of values."""
+    columns = []
+    for values in (own, plain):
+        numbers = _checked(values)
+        columns += [np.nansum(numbers, axis=1), np.isfinite(numbers).sum(axis=1)]
+    found = np.stack(columns, axis=1)
+    kept = found[(found[:, 1] > 0) & (found[:, 3] > 0)]
+    return kept, int(kept[:, 1].sum())
 
 
 def differences(values: np.ndarray, plain: np.ndarray) -> np.ndarray:
@@ -176,25 +246,32 @@ def _checked(values: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def _interval(
-    sums: Sequence[np.ndarray], counts: Sequence[np.ndarray], resamples: int, seed: int
+def interval(
+    counts: Sequence[int],
+    statistic: Callable[..., np.ndarray],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> tuple[float, float]:
-    """The interval of the mean of `sums / counts` over sets; both are (P,) for each set."""
+    """The interval of a statistic over prompts that are drawn anew within their set.
+
+    Args:
+        counts: prompts of each set.
+        statistic: of numbers of prompts, an array (..., P) a set, along `axis`; a prompt brings
+            along all that is its own.
+        resamples: how many times the prompts are drawn anew.
+        seed: of the drawing.
+
+    Returns:
+        The ends of the 95% interval, bias-corrected and accelerated; plain percentiles where so
+        few resamples differ that the correction is undefined.
+    """
     from scipy.stats import DegenerateDataWarning, bootstrap
 
-    def statistic(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
-        means = [
-            s[i].sum(axis=axis) / c[i].sum(axis=axis)
-            for s, c, i in zip(sums, counts, drawn, strict=True)
-        ]
-        return np.mean(means, axis=0)
-
-    # What is drawn are numbers of prompts: a prompt brings its sum and its count along.
-    prompts = tuple(np.arange(len(s)) for s in sums)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", DegenerateDataWarning)
         found = bootstrap(
-            prompts,
+            tuple(np.arange(count) for count in counts),
             statistic,
             n_resamples=resamples,
             batch=_BATCH,
@@ -206,7 +283,6 @@ def _interval(
         )
     low, high = found.confidence_interval
     if not np.isfinite([low, high]).all():
-        # So few different resamples that the correction is undefined.
         tail = (1 - LEVEL) / 2
-        low, high = np.quantile(found.bootstrap_distribution, [tail, 1 - tail])
+        low, high = np.nanquantile(found.bootstrap_distribution, [tail, 1 - tail])
     return float(low), float(high)

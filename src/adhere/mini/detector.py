@@ -76,11 +76,15 @@ class Detector(nn.Module):
         # Nearly every cell is empty: start from a chance of 2% that a centre is there.
         nn.init.constant_(self.head.bias[: len(SUBJECTS)], -4.0)  # type: ignore[index]
 
-    def forward(self, images: Tensor) -> Prediction:
-        """What stands in images of shape (B, 3, 128, 128) with values in -1…1."""
+    def features(self, images: Tensor) -> Tensor:
+        """What the head reads of images (B, 3, 128, 128) with values in -1…1: (B, C, H, W)."""
         fine = self.fine(images)
         coarse = F.interpolate(self.coarse(fine), scale_factor=2.0, mode="nearest")
+        return self.joined(fine + coarse)
+
+    def forward(self, images: Tensor) -> Prediction:
+        """What stands in images of shape (B, 3, 128, 128) with values in -1…1."""
         centres, boxes, colours, mixtures = torch.split(
-            self.head(self.joined(fine + coarse)).float(), self.parts, 1
+            self.head(self.features(images)).float(), self.parts, 1
         )
         return Prediction(centres, boxes, colours, mixtures[:, 0])

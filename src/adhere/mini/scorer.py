@@ -254,6 +254,13 @@ def _as_image(picture: Picture) -> Image.Image:
     return Image.fromarray(array)
 
 
+def _resized(image: Image.Image) -> NDArray:
+    """The image's pixels (128, 128, 3), without keeping its aspect."""
+    is_fitting = image.size == (SIZE, SIZE)
+    fitting = image if is_fitting else image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    return np.asarray(fitting)
+
+
 class Scorer:
     """Looks at pictures and says what stands in them.
 
@@ -298,14 +305,7 @@ class Scorer:
 
     def _look(self, pictures: Sequence[Picture]) -> list[Sighting]:
         images = [_as_image(picture) for picture in pictures]
-        resized = [
-            np.asarray(
-                image
-                if image.size == (SIZE, SIZE)
-                else image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-            )
-            for image in images
-        ]
+        resized = [_resized(image) for image in images]
         found = [
             one
             for start in range(0, len(resized), self.batch_size)
@@ -320,6 +320,14 @@ class Scorer:
             )
             for one, image in zip(found, images, strict=True)
         ]
+
+    @torch.no_grad()
+    def features(self, pictures: Sequence[Picture]) -> list[list[float]]:
+        """What the detector reads of each image, averaged over it: 64 numbers from 0 on."""
+        weight = self.detector.head.weight
+        tensor = torch.from_numpy(np.stack([_resized(_as_image(one)) for one in pictures]))
+        found = self.detector.features(to_network(tensor.to(weight.device)))
+        return found.mean((2, 3)).tolist()
 
     @torch.no_grad()
     def candidates(self, pictures: NDArray) -> list[list[Candidate]]:

@@ -30,7 +30,7 @@ def report(store: Store, out: str | os.PathLike[str]) -> None:
 
         OUT/index.html             the page, whole in one file
         OUT/report.md, figures/    its tables and figures as Markdown
-        OUT/results, pairs, prompts, seeds, costs, failures   each as .csv and .parquet
+        OUT/results, pairs, ratios, prompts, seeds, costs, failures   each as .csv and .parquet
         OUT/plan.toml              what repeats the run
 
     Args:
@@ -110,7 +110,7 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     text = markdown(tables, [(title, path) for title, path, _ in figures]).encode()
     for _, path, data in figures:
         _write(folder / path, data)
-    for name in ("results", "pairs", "prompts", "seeds", "costs", "failures"):
+    for name in ("results", "pairs", "ratios", "prompts", "seeds", "costs", "failures"):
         frame = getattr(tables, name)
         _write(folder / f"{name}.csv", _csv(frame))
         _write(folder / f"{name}.parquet", _parquet(frame))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from adhere.evaluation.plan import Plan
-from adhere.evaluation.scorers.base import Metric
+from adhere.evaluation.measures import Seen
+from adhere.evaluation.plan import Plan, Unit
+from adhere.evaluation.scorers.base import Metric, things_in
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -42,6 +43,7 @@ class Evidence:
         scores: a row for each picture, scorer and metric; value is NaN where it does not apply.
         costs: a row for each picture; seconds, flops, peak_bytes, worker.
         scorers: in the order of their columns.
+        seen: what each scorer that finds things found in each image, the scorer by its name.
     """
 
     plan: Plan
@@ -49,6 +51,7 @@ class Evidence:
     scores: DataFrame
     costs: DataFrame
     scorers: tuple[ScorerFacts, ...]
+    seen: Mapping[str, Mapping[Unit, Seen]] = field(default_factory=dict)
 
 
 def evidence(store: Store) -> Evidence:
@@ -80,6 +83,14 @@ def evidence(store: Store) -> Evidence:
         for unit, judgement in one.judgements.items()
         for metric in one.metrics
     ]
+    seen = {
+        one.name: {
+            unit: Seen(things, tuple(judgement.details.get("features", ())))
+            for unit, judgement in one.judgements.items()
+            if (things := things_in(judgement.details)) is not None
+        }
+        for one in found
+    }
     costs = [(*m.unit, m.seconds, m.flops, m.peak_bytes, m.worker) for m in store.measurements()]
     numbers = {"seed": "int64", "seconds": "float64", "flops": "float64", "peak_bytes": "float64"}
     return Evidence(
@@ -90,4 +101,5 @@ def evidence(store: Store) -> Evidence:
         ),
         DataFrame(costs, columns=[*UNIT, *list(numbers)[1:], "worker"]).astype(numbers),
         tuple(ScorerFacts(one.name, one.identity, one.metrics) for one in found),
+        {name: units for name, units in seen.items() if units},
     )

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from adhere.evaluation.plan import PLAIN
 from adhere.evaluation.report.evidence import UNIT
 from adhere.evaluation.report.plots import Plot, darkened
+from adhere.evaluation.report.ratios import MEASURES
 from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Column, Tables
 from adhere.evaluation.statistics import FEW, FEWEST_CHANGED
@@ -88,7 +90,9 @@ def facts(tables: Tables) -> dict[str, Any]:
         "done": done,
         "total": total,
         "is_partial": done < total,
-        "left_out": [s.name for s in plan.sets if s.name not in tables.sets],
+        "left_out": [
+            s.name for s in plan.sets if s.name not in (*tables.sets, *plan.baseline_only)
+        ],
         "unscored": _unscored(tables),
         "compared": _compared(tables),
         "primary": tables.primary,
@@ -98,6 +102,8 @@ def facts(tables: Tables) -> dict[str, Any]:
         "comparisons": _comparisons(tables),
         "tables": [_table(tables, name) for name in names],
         "pairs": [_pairs(tables, name) for name in names] if len(tables.conditions) > 2 else [],
+        "measures": MEASURES,
+        "ratios": [_ratios(tables, name) for name in names] if len(tables.conditions) > 1 else [],
         "all_metrics": [_all_metrics(tables, name) for name in names],
         "by_prompt": [_by(tables, name, "prompt") for name in tables.sets],
         "by_seed": [_by(tables, name, "seed") for name in tables.sets],
@@ -278,6 +284,41 @@ def _pairs(tables: Tables, name: str) -> dict[str, Any]:
         "rows": rows,
         "has_few": has_few,
     }
+
+
+def _ratios(tables: Tables, name: str) -> dict[str, Any]:
+    """A row for each method, with a cell for each measure that any of them has."""
+    own = tables.ratios[tables.ratios["set"] == name]
+    records = pd.DataFrame(own).to_dict("records")
+    found = {(row["condition"], row["measure"]): row for row in records}
+    measures = [one for one in MEASURES if any(measure == one for _, measure in found)]
+    rows = [
+        {
+            "condition": condition,
+            "cells": [_of_ratio(found.get((condition, one))) for one in measures],
+        }
+        for condition in tables.conditions[1:]
+    ]
+    has_few = any(cell and "†" in cell["interval"] for row in rows for cell in row["cells"])
+    return {"name": _label(name), "heads": measures, "rows": rows, "has_few": has_few}
+
+
+def _of_ratio(row: dict[str, Any] | None) -> dict[str, str] | None:
+    """A ratio with its interval, and the two numbers that it is of, as text."""
+    if row is None:
+        return None
+    few = "†" if row["note"].startswith("fewer") else ""
+    has_interval = not math.isnan(row["low"])
+    own, plain = (f"{row[name]:.3g}" for name in ("value", "baseline"))
+    return {
+        "ratio": f"{row['ratio']:.2f}",
+        "interval": f"[{row['low']:.2f}, {row['high']:.2f}]{few}" if has_interval else "",
+        "note": "" if has_interval else row["note"],
+        "of": "" if row["measure"] in _COUNTED else f"{own} : {plain}",
+    }
+
+
+_COUNTED = ("operations", "seconds")
 
 
 def _verdict(row: dict[str, Any], column: Column) -> str:

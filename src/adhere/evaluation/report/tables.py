@@ -15,6 +15,7 @@ import pandas as pd
 
 from adhere.evaluation.plan import PLAIN
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
+from adhere.evaluation.report.ratios import Ratios
 from adhere.evaluation.scorers.base import Metric
 from adhere.evaluation.statistics import (
     Estimate,
@@ -28,7 +29,7 @@ from adhere.evaluation.statistics import (
 
 # Stands for all sets together; no set can be called this.
 MACRO = "macro average"
-GROUPS = ("presence", "binding", "count", "mixing", "alignment", "preservation")
+GROUPS = ("presence", "binding", "relation", "count", "mixing", "alignment", "preservation")
 _FIRST = ("mini", "owlv2")
 _NOTHING = Estimate(None, None, None, 0, 0)
 
@@ -253,6 +254,13 @@ class Tables:
         ]
         heads = ["set", "condition", "against", "scorer", "metric", "group", "higher_is_better"]
         return pd.DataFrame(rows, columns=[*heads, *_change([])])
+
+    @cached_property
+    def ratios(self) -> pd.DataFrame:
+        """Variety, quality and cost of each method as ratios to the baseline's."""
+        groups = {MACRO: self.sets} if len(self.sets) > 1 else {}
+        groups |= {name: (name,) for name in self.sets}
+        return Ratios(self.evidence, groups, self.conditions[1:]).table
 
     @cached_property
     def _facts(self) -> dict[str, ScorerFacts]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from PIL import Image
 
 from adhere.evaluation.sets.prompt import Prompt
 
-Group = Literal["presence", "binding", "count", "mixing", "alignment", "preservation"]
+Group = Literal["presence", "binding", "relation", "count", "mixing", "alignment", "preservation"]
 Values = dict[str, float | None]
 
 
@@ -46,6 +46,54 @@ class Judgement:
 
     values: Values
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing that a scorer found in an image.
+
+    Attributes:
+        subject: what it is; of a mixture what shows most.
+        confidence: 0…1.
+        box: left, top, right and bottom in fractions of the image.
+        colour: None where the scorer names none.
+        mixed_with: the other subject of a mixture, or None.
+    """
+
+    subject: str
+    confidence: float
+    box: tuple[float, float, float, float]
+    colour: str | None = None
+    mixed_with: str | None = None
+
+    @classmethod
+    def seen(
+        cls,
+        subject: str,
+        confidence: float,
+        box: Sequence[float],
+        size: tuple[int, int],
+        **others: str | None,
+    ) -> Thing:
+        """A thing whose box is in pixels of an image of a size (width, height)."""
+        left, top, right, bottom = (
+            round(edge / side, 4) for edge, side in zip(box, (*size, *size), strict=True)
+        )
+        return cls(subject, round(confidence, 4), (left, top, right, bottom), **others)
+
+
+def details_of(things: Sequence[Thing], features: Sequence[float] = ()) -> dict[str, Any]:
+    """Things, and features of the whole image, as a judgement's details have them."""
+    found = [{key: v for key, v in asdict(one).items() if v is not None} for one in things]
+    rounded = [round(value, 4) for value in features]
+    return {"found": found} | ({"features": rounded} if rounded else {})
+
+
+def things_in(details: Mapping[str, Any]) -> tuple[Thing, ...] | None:
+    """The things of a judgement's details; None of a scorer that finds none."""
+    if "found" not in details:
+        return None
+    return tuple(Thing(**{**one, "box": tuple(one["box"])}) for one in details["found"])
 
 
 class Scorer(ABC):

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
+from adhere.evaluation.scorers.base import (
+    Judgement,
+    Metric,
+    Scorer,
+    Thing,
+    Values,
+    details_of,
+)
 from adhere.evaluation.scorers.presence import (
     ALL_PRESENT,
     RIGHT_COUNT,
@@ -42,7 +49,7 @@ METRICS = (
     ),
     Metric(
         "relation-kept",
-        "binding",
+        "relation",
         True,
         "Subjects that must be joined (worn, on, in, held) are seen, and joined by their boxes.",
         0.0,
@@ -79,6 +86,7 @@ class MiniScorer(Scorer):
             "threshold": repr(self._scorer.threshold),
             "mixture threshold": repr(self._scorer.mixture_threshold),
             "relations": f"boxes, sha256:{hashlib.sha256(joined.LIMITS.read_bytes()).hexdigest()}",
+            "features": "64, of the layer before the head, averaged over the image",
             "scale": "yes or no: 1 or 0",
         }
 
@@ -88,13 +96,12 @@ class MiniScorer(Scorer):
         prompts: Sequence[Prompt],
         plain: Sequence[Image.Image | None],
     ) -> list[Judgement]:
-        """Looks at each picture; the details are the things found."""
+        """Looks at each picture; the details are the things found, and 64 features."""
         seen = self._scorer.look(list(pictures))
+        features = self._scorer.features(pictures)
         return [
-            Judgement(
-                compared(sighting, prompt), {"found": [str_of(f) for f in sighting.findings]}
-            )
-            for sighting, prompt in zip(seen, prompts, strict=True)
+            Judgement(compared(sighting, prompt), details_of(_things(sighting, one.size), own))
+            for one, sighting, prompt, own in zip(pictures, seen, prompts, features, strict=True)
         ]
 
     def judge_failed(self, prompt: Prompt) -> Judgement:
@@ -102,10 +109,11 @@ class MiniScorer(Scorer):
         return Judgement({**compared(Sighting(), prompt), "mixture": None})
 
 
-def str_of(finding: judge.Finding) -> str:
-    """A finding in words, such as "red car" or "cat mixed with frog"."""
-    words = finding.subject if finding.colour is None else f"{finding.colour} {finding.subject}"
-    return f"{words} mixed with {finding.mixed_with}" if finding.is_mixture else words
+def _things(sighting: Sighting, size: tuple[int, int]) -> list[Thing]:
+    return [
+        Thing.seen(f.subject, f.confidence, f.box, size, colour=f.colour, mixed_with=f.mixed_with)
+        for f in sighting.findings
+    ]
 
 
 def compared(seen: Sighting, prompt: Prompt) -> Values:

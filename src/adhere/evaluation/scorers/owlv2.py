@@ -10,7 +10,14 @@ from typing import NamedTuple
 import torch
 from PIL import Image
 
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
+from adhere.evaluation.scorers.base import (
+    Judgement,
+    Metric,
+    Scorer,
+    Thing,
+    Values,
+    details_of,
+)
 from adhere.evaluation.scorers.presence import (
     ALL_PRESENT,
     RIGHT_COUNT,
@@ -163,12 +170,9 @@ class Owlv2Scorer(Scorer):
             found: list[list[Found]] = [[] for _ in rows]
             if subjects:
                 found = self.detect([picture for picture, _ in rows], subjects)
-            for (_, prompt), things in zip(rows, found, strict=True):
-                listed = [
-                    [f.subject, round(f.confidence, 4), [round(edge, 1) for edge in f.box]]
-                    for f in things
-                ]
-                judgements.append(Judgement(_values(prompt, things), {"found": listed}))
+            for (one, prompt), things in zip(rows, found, strict=True):
+                seen = [Thing.seen(*thing, size=one.size) for thing in things]
+                judgements.append(Judgement(_values(prompt, things), details_of(seen)))
         return judgements
 
     def judge_failed(self, prompt: Prompt) -> Judgement:
