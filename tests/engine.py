@@ -65,6 +65,18 @@ def scheduled(name, make=toys.sd):
     return pipe
 
 
+def taking_turns(places, names):
+    """Pairs without the whole product.
+
+    Every name meets the first place, and every place meets two of the names, in turn.
+    """
+    places, names = list(places), list(names)
+    pairs = [(places[0], name) for name in names]
+    for index, place in enumerate(places):
+        pairs += [(place, names[(2 * index + each) % len(names)]) for each in (0, 1)]
+    return list(dict.fromkeys(pairs))
+
+
 def state(pipe):
     """Everything of a pipeline that nursing could leave behind."""
     module = getattr(pipe.unet, "_orig_mod", pipe.unet)

@@ -18,7 +18,7 @@ from adhere.methods.watch import Watch
 from adhere.methods.weighted_sum import WeightedSum
 from adhere.nursing import nurse
 from adhere.subjects import Attribute, Subject
-from engine import SCHEDULERS, Noting, always, scheduled, state
+from engine import SCHEDULERS, Noting, always, scheduled, state, taking_turns
 
 KINDS = sorted(toys.calls())
 # So small that latents do not move, in float32, though every pass is run.
@@ -62,6 +62,16 @@ def is_refused(method, kind):
     return getattr(method, "needs_noise", False) and any(one in kind for one in FROM_IMAGE)
 
 
+# A law takes seconds for all pipelines times all methods: every method meets the first pipeline,
+# and every pipeline meets two of the methods, and each method that it must refuse.
+PURE_TURNS = taking_turns(KINDS, PURE)
+REFUSED = [(k, m) for k in KINDS for m in METHODS if is_refused(METHODS[m], k)]
+METHOD_TURNS = list(dict.fromkeys([*taking_turns(KINDS, METHODS), *REFUSED]))
+SCHEDULER_TURNS = taking_turns(SCHEDULERS, METHODS)
+SIZES = [(24, 40), (56, 16), (8, 8)]
+MODELS = {"sd": toys.sd, "sdxl": toys.sdxl}
+
+
 def in_double(pipe):
     """In double precision, where differences that are not of rounding stand out."""
     return pipe.to(torch.float64)
@@ -75,8 +85,7 @@ def nursed(pipe, method, prompt=PROMPT, subjects=SUBJECTS, **others):
     return latents, trace
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", PURE)
+@pytest.mark.parametrize(("kind", "name"), PURE_TURNS)
 def test_a_step_size_of_nothing_changes_no_bit(kind, name):
     make, others = toys.calls()[kind]
     pipe = make()
@@ -97,8 +106,7 @@ def test_a_step_size_of_nothing_changes_no_bit_under_any_scheduler(scheduler, gu
     assert trace.backwards > 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("kind", "method"), METHOD_TURNS)
 def test_leaving_the_block_restores_everything(kind, method):
     make, others = toys.calls()[kind]
     pipe = make()
@@ -114,8 +122,7 @@ def test_leaving_the_block_restores_everything(kind, method):
     assert torch.equal(toys.run(pipe, PROMPT, **others), plain)
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("scheduler", "method"), SCHEDULER_TURNS)
 def test_leaving_the_block_restores_every_scheduler(scheduler, method):
     pipe = scheduled(scheduler)
     before, plain = state(pipe), toys.run(pipe, PROMPT)
@@ -273,11 +280,17 @@ def test_one_small_step_lowers_the_loss_of_every_method(name, make):
     assert (losses[1] < losses[0]).all()
 
 
-@pytest.mark.parametrize("size", [(24, 40), (56, 16), (8, 8)])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("make", [toys.sd, toys.sdxl])
-def test_any_size_and_shape(size, method, make):
-    pipe = make()
+@pytest.mark.parametrize(
+    ("model", "method", "size"),
+    # The three sizes go round: a method meets two of them, one on each model.
+    [
+        (model, method, SIZES[(first + second) % len(SIZES)])
+        for first, model in enumerate(MODELS)
+        for second, method in enumerate(METHODS)
+    ],
+)
+def test_any_size_and_shape(model, method, size):
+    pipe = MODELS[model]()
     height, width = size
     latents, trace = nursed(pipe, METHODS[method], height=height, width=width)
     assert latents.isfinite().all()
