@@ -49,6 +49,8 @@ def tokenizer() -> CLIPTokenizer:
         ("a red - car, a big... dog | a cat", ["car<red", "dog<big", "cat"]),
         ("a <b>red</b> car<br>a mug (white)", ["car<red", "mug<white"]),
         ("**a bear**, _honey_, #bees", ["bear", "honey", "bees"]),
+        ('"a robot" by "An Artist"', ["robot"]),
+        ('"two red boats", "No swimming"', ["boats<red*2"]),
         ("a black/white cat + a dog", ["cat<black,white", "dog"]),
     ],
 )  # fmt: skip

@@ -25,6 +25,8 @@ _WORD = re.compile(
 _QUOTE = re.compile(r"(?<!\d)\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)'[^']*'(?!\w)|(?<!\w)‘[^’]*’(?!\w)")
 _MARK = re.compile(r"[\"“”«»]|(?<!\w)['‘’]|['’](?!\w)")
 _GOES_ON = re.compile(r"\s*\w")
+_DESCRIBES = re.compile(r"(?:an?|the|one|two|three|four|five)\s", re.I)
+_ENDS = re.compile(r"\s*(?:[,.;|]|by\b|in the style\b|$)", re.I)
 _SHORT = {"w/": "with", "w/o": "without"}
 # In words.
 LONGEST_ENTRY = 5
@@ -56,8 +58,15 @@ def read(prompt: str) -> list[Word]:
 
 
 def _unquoted(quote: re.Match) -> str:
-    """Spaces for what is quoted; for the marks alone in "a 'vintage' camera"."""
+    """Spaces for what is quoted; for the marks alone in "a 'vintage' camera".
+
+    Quoted words at the start of a prompt describe the image where an article or a number opens
+    them, and style or a comma follows: '"a robot" by an artist'.
+    """
     start, end = quote.span()
+    opens = not quote.string[:start].strip()
+    if opens and _DESCRIBES.match(quote[0], 1) and _ENDS.match(quote.string, end):
+        return f" {quote[0][1:-1]} "
     before = quote.string[max(0, start - 20) : start].split()
     opened = bool(before) and before[-1].lower() in lexicon("determiners")
     if opened and len(quote[0].split()) == 1 and _GOES_ON.match(quote.string, end):
