@@ -177,8 +177,8 @@ def test_a_models_folder_may_state_numbers(tmp_path):
     ("stated", "message"),
     [
         ("[", "cannot be used"),
-        ("[]", "no table"),
-        ('{"attend-and-excite": 3}', "no table"),
+        ("[]", "expected a table"),
+        ('{"attend-and-excite": 3}', "expected a table"),
         ('{"attend-excite": {}}', "did you mean 'attend-and-excite'"),
         ('{"attend-and-excite": {"stepsize": 3}}', "did you mean 'step_size'"),
         ('{"attend-and-excite": {"step_size": -3}}', ">= 0"),

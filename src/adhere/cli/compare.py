@@ -25,7 +25,7 @@ def compare(
     source: Source,
     out: str = "sheets",
 ) -> None:
-    """Draw a prompt plainly and with every method on the same seeds: one sheet, a row each.
+    """Draw the baseline and every method on the same seeds: one sheet, one row each.
 
     Without `--methods`, a method that refuses the model or the prompt is left out with its reason.
 
@@ -104,7 +104,7 @@ def _save(prompt: str, rows: dict[str, Drawing], stated: Collection[str], folder
 
 
 def _told(name: str, rows: dict[str, Drawing], stated: Collection[str]) -> tuple[str, ...]:
-    """Time against the plain run, passes that nursing added, and whose numbers a method has."""
+    """Time against the baseline, passes that nursing added, and whose numbers a method has."""
     drawing, plain = rows[name], rows["plain"]
     time = f"{drawing.seconds:.1f} s"
     if drawing is plain:

@@ -57,7 +57,7 @@ def draw(
 
 
 def _told(drawing: Drawing, number: int) -> str:
-    """What nursing did to one picture of a batch, in a line."""
+    """What nursing did to one image of a batch, in a line."""
     seconds = f"{drawing.seconds / len(drawing.images):.1f} s"
     if not drawing.traces:
         return f"plain, {seconds}"

@@ -1,4 +1,4 @@
-"""`draw`: one call from a prompt to pictures that carry their recipe."""
+"""`draw`: one call from a prompt to images that carry their recipe."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ class Drawing:
         return self.traces[0]
 
     def save(self, folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-        """Writes each picture as a PNG with its recipe inside, over no other file.
+        """Writes each image as a PNG with its recipe inside, over no other file.
 
         Args:
             folder: made where it is missing.
 
         Returns:
-            The files, one for each picture.
+            The files, one for each image.
         """
         pairs = zip(self.images, self.recipes, strict=True)
         return tuple(save_picture(picture, recipe, folder) for picture, recipe in pairs)
@@ -107,7 +107,7 @@ def draw(
 ) -> Drawing:
     """Draws a prompt, one image for each seed.
 
-        adhere.draw("a cat and a frog", seeds=range(4)).save("pictures")
+        adhere.draw("a cat and a frog", seeds=range(4)).save("images")
 
     Args:
         prompt: what to draw.
@@ -117,11 +117,11 @@ def draw(
         method: what nurses: the name of a method, with its paper's numbers, or with those that
             the model's folder states in `methods.json`, as that of "mini" does; a method; a list
             of these, of which one may move latents; None for the plain pipeline.
-        subjects: what the picture must hold; None finds it, see `adhere.find_subjects`. For a
-            plain picture they are checked, and nothing more.
+        subjects: what the image must hold; None finds it, see `adhere.find_subjects`. For a
+            baseline image they are checked, and nothing more.
         boxes: places of subjects by their word, each (left, top, right, bottom) in fractions of
             the image, from the top left corner; see `adhere.nurse`.
-        seeds: one or several, from 0 to 2**63 - 1; each picture has a random generator of its
+        seeds: one or several, from 0 to 2**63 - 1; each image has a random generator of its
             own on the CPU, so that it depends on no other one, nor on the device.
         steps: of sampling.
         guidance_scale: of classifier-free guidance; None takes the pipeline's default.
@@ -131,7 +131,7 @@ def draw(
             takes the pipeline's.
         dtype: "float32", "bfloat16" or "float16", where the model is loaded here.
         device: where the model is loaded to; None takes a GPU where there is one.
-        batch_size: how many pictures are sampled together, at most 64.
+        batch_size: how many images are sampled together, at most 64.
         on_step: called after each turn of the loop with turns done and their number, all
             batches together.
         on_batch: called with each batch as soon as it is done.
@@ -141,7 +141,7 @@ def draw(
 
     Raises:
         ValueError: an argument out of range, or an unknown name.
-        AdhereError: what `adhere.nurse` raises; `NonFiniteLoss` also for a picture of NaN.
+        AdhereError: what `adhere.nurse` raises; `NonFiniteLoss` also for an image of NaN.
     """
     if former:
         raise TypeError(

@@ -8,7 +8,7 @@ from adhere import __version__
 
 
 def environment(device: str) -> dict[str, str]:
-    """What the last bits of a picture depend on besides: versions, threads, the processor."""
+    """What the last bits of an image depend on besides: versions, threads, the processor."""
     import diffusers
     import torch
     import transformers

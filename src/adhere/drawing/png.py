@@ -1,4 +1,4 @@
-"""Pictures on disk: their recipe inside, a name that is safe, and never half of one."""
+"""Images on disk: their recipe inside, a name that is safe, and never half of one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_NAME = 120
 
 
 def save_picture(picture: Image.Image, recipe: Recipe, folder: str | os.PathLike[str]) -> Path:
-    """Writes a picture with its recipe as a PNG.
+    """Writes an image with its recipe as a PNG.
 
     The recipe stands in two text chunks: `parameters`, which image tools of the field read, and
     `adhere`, the whole of it as JSON.
@@ -42,18 +42,18 @@ def save_picture(picture: Image.Image, recipe: Recipe, folder: str | os.PathLike
 
 
 def picture_png(picture: Image.Image, recipe: Recipe) -> bytes:
-    """A picture with its recipe as the bytes of a PNG, see `save_picture`."""
+    """An image with its recipe as the bytes of a PNG, see `save_picture`."""
     return png(picture, {"parameters": recipe.parameters_text(), _CHUNK: recipe.to_json()})
 
 
 def sheet_chunks(description: str, recipes: Sequence[Recipe]) -> dict[str, str]:
-    """The text chunks of a sheet: what it is, and the recipe of every picture on it."""
+    """The text chunks of a sheet: what it is, and the recipe of every image on it."""
     listed = ", ".join(recipe.to_json() for recipe in recipes)
     return {"Description": description.replace("\0", " "), SHEET_CHUNK: f"[{listed}]"}
 
 
 def png(picture: Image.Image, chunks: dict[str, str]) -> bytes:
-    """A picture as the bytes of a PNG with text chunks."""
+    """An image as the bytes of a PNG with text chunks."""
     info = PngImagePlugin.PngInfo()
     for name, text in chunks.items():
         info.add_text(name, text)
@@ -63,7 +63,7 @@ def png(picture: Image.Image, chunks: dict[str, str]) -> bytes:
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe inside a picture; nothing in it is trusted, nor are pixels decoded.
+    """The recipe inside an image; nothing in it is trusted, nor are pixels decoded.
 
     Raises:
         ValueError: the file is no PNG, holds no recipe of ours, or one that is not valid.

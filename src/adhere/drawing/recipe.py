@@ -1,4 +1,4 @@
-"""A recipe: everything that a picture was made from, as data that can be read without trust."""
+"""A recipe: everything that an image was made from, as data that can be read without trust."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def redraw(
     device: str | None = None,
     on_step: OnStep | None = None,
 ) -> Drawing:
-    """Draws the picture of a recipe again.
+    """Draws the image of a recipe again.
 
     On the same machine with the same versions it comes out identical, bit for bit. What differs
     is said by warnings.
@@ -36,12 +36,12 @@ def redraw(
     Args:
         recipe: see `adhere.drawing.png.read_recipe`.
         model: the model; None takes the recipe's if it is the bundled one or a folder that is
-            here. One of the hub is not fetched on the word of a picture alone.
+            here. One of the hub is not fetched on the word of an image alone.
         device: None takes the recipe's kind where there is one.
         on_step: see `draw`.
 
     Returns:
-        A drawing of the one picture.
+        A drawing of the one image.
 
     Raises:
         ValueError: the model is not at hand, or a name in the recipe is not known.
@@ -101,7 +101,7 @@ def _check_indices(recipe: Recipe, pipe: DiffusionPipeline) -> None:
 
 
 def _differences(recipe: Recipe, source: ModelRecipe, device: str) -> list[str]:
-    """What is not as it was when the picture was drawn."""
+    """What is not as it was when the image was drawn."""
     found = []
     was = recipe.model
     if was.weights is None or source.weights is None:

@@ -45,7 +45,7 @@ def stated_numbers(model: str) -> Mapping[str, Mapping[str, object]]:
     try:
         stated = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(stated, dict) or not all(isinstance(v, dict) for v in stated.values()):
-            raise ValueError("it is no table of methods and their parameters.")
+            raise ValueError("expected a table of methods and their parameters.")
         for name, numbers in stated.items():
             make(name, numbers)
     except (ValueError, RecursionError) as error:

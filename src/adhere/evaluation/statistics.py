@@ -185,7 +185,7 @@ def differences(values: np.ndarray, plain: np.ndarray) -> np.ndarray:
 
     Args:
         values: of the method, (P, S).
-        plain: of the plain run, (P, S), prompts and seeds in the same order.
+        plain: of the baseline, (P, S), prompts and seeds in the same order.
 
     Returns:
         (P, S); NaN where either has none.

@@ -1,4 +1,4 @@
-"""Sheets: pictures in rows and columns, with labels that can be read."""
+"""Sheets: images in rows and columns, with labels that can be read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_sheet(
     note: str = "",
     cell: int = 256,
 ) -> Image.Image:
-    """Lays pictures out in a grid.
+    """Lays images out in a grid.
 
     Args:
         pictures: one sequence a row; None leaves a cell empty.
@@ -41,7 +41,7 @@ def make_sheet(
         columns: labels of the columns, broken into lines where a column is too narrow.
         title: stands above all, in at most three lines.
         note: a small line below the title.
-        cell: the longest side of a picture on the sheet, in pixels.
+        cell: the longest side of an image on the sheet, in pixels.
 
     Returns:
         The sheet, RGB.
@@ -91,7 +91,7 @@ def make_sheet(
 
 
 def heat(heat_map: np.ndarray, brightest: float) -> Image.Image:
-    """A heat map as a picture of its own grid, dark for 0.
+    """A heat map as an image of its own grid, dark for 0.
 
     Args:
         heat_map: (H, W), from 0.
@@ -105,7 +105,7 @@ def heat(heat_map: np.ndarray, brightest: float) -> Image.Image:
 
 
 def over(picture: Image.Image, heat_map: np.ndarray, brightest: float) -> Image.Image:
-    """A heat map laid over the picture, which shows in grey where the map is dark.
+    """A heat map laid over the image, which shows in grey where the map is dark.
 
     Args:
         picture: the picture.
