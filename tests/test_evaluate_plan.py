@@ -6,14 +6,16 @@ import pytest
 
 from adhere.drawing.stated import method_named
 from adhere.evaluation.plan import Condition
-from adhere.evaluation.planfile import PlanFile, conditions_named, read_plan, to_toml
+from adhere.evaluation.planfile import PlanFile, conditions_named, needs, read_plan, to_toml
 from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted, prompt_set
 from adhere.methods import (
+    METHODS,
     AttendAndExcite,
     AttentionRegulation,
     DivideAndBind,
     TokenReweighting,
 )
+from adhere.methods.watch import Watch
 from runs import CROWD, PAIRS, PLAN
 
 
@@ -67,9 +69,18 @@ def test_losses_are_summed_and_edits_run_beside_them(tmp_path):
     assert built(tmp_path, "{name = 'attend-and-excite', weight = 2}") == (2 * AttendAndExcite(),)
 
 
+def test_watching_is_a_condition_too(tmp_path):
+    found = built(tmp_path, "{name = 'watch', parameters = {temperature = 'none'}}")
+    assert found == (Watch(temperature=None),)
+
+
 def test_without_conditions_every_method_is_compared(tmp_path):
     names = [condition.name for condition in read(tmp_path, "sets = ['dvmp']").built()]
     assert names[0] == "none" and {"attend-and-excite", "token-reweighting"} < set(names)
+    left_out = set(METHODS) - set(names)
+    assert {"bounded-attention", "taca"} <= left_out
+    for name in METHODS:
+        assert bool(needs(name)) == (name in left_out)
 
 
 SUMS = (

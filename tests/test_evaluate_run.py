@@ -30,6 +30,7 @@ from adhere.methods import (
     DivideAndBind,
     TokenReweighting,
 )
+from adhere.methods.watch import Watch
 from doors import saved
 from runs import PAIRS, files, fill, small
 
@@ -80,6 +81,27 @@ def test_a_method_that_moves_nothing_gives_the_plain_picture_of_its_seed(model, 
     for unit, picture in pictures.items():
         assert (picture == pictures[unit._replace(condition="none")]).all()
     assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures) // 2
+
+
+def test_the_attention_of_each_subject_is_kept_with_its_image(model, tmp_path):
+    watched = Condition.of("watched", Watch(temperature=None))
+    plan = plan_run(model, (watched, *CONDITIONS), (PAIRS,), seeds=(0, 4), steps=2)
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, model)
+    kept = Store.open(store.folder).attentions()
+    rows = {row.unit: row for row in store.rows()}
+    assert {unit.condition for unit in kept} == {"watched", "nursed"}
+    for unit, one in kept.items():
+        assert one.subjects == tuple(s.text for s in rows[unit].recipe.subjects) != ()
+    unit = next(unit for unit in kept if unit.condition == "watched")
+    drawing = draw(
+        plan.prompt(unit).text, model=model, method=Watch(temperature=None), seeds=(0, 4), steps=2
+    )
+    assert kept[unit].steps == (0, 1)
+    np.testing.assert_allclose(kept[unit].means, drawing.trace.means(0), rtol=1e-3)
+    np.testing.assert_allclose(kept[unit].peaks, drawing.trace.peaks(0), rtol=1e-3)
+    baseline = store.path(unit._replace(condition="none"))
+    assert (np.asarray(Image.open(store.path(unit))) == np.asarray(Image.open(baseline))).all()
 
 
 class Stop(Exception):

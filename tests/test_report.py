@@ -13,26 +13,23 @@ from PIL import Image
 
 import adhere
 from adhere.evaluation.measures import Seen
-from adhere.evaluation.outcomes import Measurement, drawn, failed
+from adhere.evaluation.outcomes import Attention, Measurement, drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.planfile import to_toml
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
-from adhere.evaluation.report import pictures_of, report, write
+from adhere.evaluation.report import pictures_of, plots, report, write
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts, evidence
 from adhere.evaluation.report.page import html, markdown
-from adhere.evaluation.report.plots import (
-    Look,
-    darkened,
-    draw_plots,
-    plot_cost,
-)
+from adhere.evaluation.report.plots import draw_plots, plot_cost
 from adhere.evaluation.report.ratios import MEASURES
 from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Tables, pareto
+from adhere.evaluation.report.why import auc
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Thing
 from adhere.evaluation.scorers.cache import score
 from adhere.evaluation.statistics import estimate
 from adhere.evaluation.store import Store
+from adhere.methods.watch import Watch
 
 EVIL = '<script>alert(1)</script> | `x` "><img src=x onerror=alert(2)> ](http://evil.example)'
 PRESENT = Metric("all-present", "presence", True, "Every wanted subject is seen.", 0.0)
@@ -277,6 +274,46 @@ def test_variety_quality_and_cost_are_ratios_to_the_baseline(tmp_path):
         assert "Variety, quality and cost" in text and "spread of places" in text
         assert "Nothing of singles" not in text
     assert len(pd.read_csv(tmp_path / "ratios.csv")) == len(rows)
+
+
+def test_missing_subjects_are_told_from_found_ones_by_their_attention(tmp_path):
+    """From the second step on a missing subject has half of the attention of a found one."""
+    watched = Condition.of("watched", Watch(temperature=None))
+    plan = plan_of(prompt_set(count=12), methods=(NURSE,), seeds=4)
+    plan = replace(plan, conditions=(*plan.conditions, watched))
+    rng = np.random.default_rng(0)
+    seen, attention = {}, {}
+    for unit in plan.units:
+        there = [name for name in ("cat", "frog") if rng.random() < 0.6]
+        seen[unit] = Seen(tuple(Thing(name, 0.9, (0.1, 0.1, 0.4, 0.4)) for name in there))
+        if unit.condition == "watched":
+            late = [0.2 if name in there else 0.1 for name in ("cat", "frog")]
+            noise = rng.uniform(0.1, 0.2, 2)
+            rows = (tuple(noise), tuple(late), tuple(late))
+            attention[unit] = Attention(("cat", "frog"), (0, 1, 2), rows, rows)
+    found = replace(evidence_of(plan), seen={"toy": seen}, attention=attention)
+    tables = Tables(found)
+    assert tables.conditions == ("none", NURSE), "what only watches is the baseline once more"
+    rows = tables.why.table.set_index(["measure", "step"]).loc["mean"]
+    assert rows.loc[1, "ratio"] == pytest.approx(0.5) and rows.loc[1, "auc"] == 1
+    assert rows.loc[0, "auc_low"] < 0.5 < rows.loc[0, "auc_high"]
+    assert rows.loc[0, "found_count"] + rows.loc[0, "missing_count"] == 12 * 4 * 2
+    assert tables.why.summary()["from_step"] == 1
+    write(found, picture, tmp_path)
+    for name in ("index.html", "report.md"):
+        text = (tmp_path / name).read_text()
+        assert "Why subjects go missing" in text and "From step 1 on" in text
+    assert (tmp_path / "why.csv").exists() and (tmp_path / "figures" / "attention.svg").exists()
+
+
+def test_the_area_under_the_curve_is_a_share_of_pairs():
+    rng = np.random.default_rng(0)
+    found = [list(rng.integers(0, 6, 3)) for _ in range(25)]
+    missing = [list(rng.integers(-2, 5, n % 4)) for n in range(25)]
+    value, low, high = auc(found, missing)
+    pairs = [(f > m) + (f == m) / 2 for f in sum(found, []) for m in sum(missing, [])]
+    assert value == pytest.approx(np.mean(pairs))
+    assert 0.5 < low < value < high < 1
 
 
 def test_the_minimum_columns_are_there():
@@ -539,19 +576,11 @@ def test_pictures_on_the_page_are_small():
 
 def test_plots_are_whole_and_name_what_they_show():
     plan = plan_of(prompt_set("one", 20), prompt_set("two", 20), seeds=2)
-    for plot in draw_plots(Tables(evidence_of(plan))).values():
-        for svg in (plot.wide, plot.narrow):
-            ElementTree.fromstring(svg)
-            for word in (NURSE, "one", "two", "macro average", "all-present"):
-                assert word in svg
-            assert "dc:date" not in svg and "DejaVu" not in svg
-
-
-def test_a_dark_plot_is_the_same_in_other_colours():
-    tables = Tables(evidence_of(plan_of()))
-    light, dark = plot_cost(tables, Look()), plot_cost(tables, Look(is_dark=True))
-    names = r"\b[mp][0-9a-f]{10}\b"  # of markers and clips, made from their content
-    assert re.sub(names, "", darkened(light)) == re.sub(names, "", dark)
+    for svg in draw_plots(Tables(evidence_of(plan))).values():
+        ElementTree.fromstring(svg)
+        for word in (NURSE, "one", "two", "macro average", "all-present"):
+            assert word in svg
+        assert "dc:date" not in svg and "DejaVu" not in svg
 
 
 def lightness(colour):
@@ -565,28 +594,26 @@ def test_long_names_leave_room_for_plots():
     names = [letter * 100 for letter in "abcdef"]
     chosen = tuple(Condition.of(name, adhere.METHODS[NURSE]()) for name in names)
     plan = replace(plan_of(prompt_set("s" * 64, 20), seeds=2), conditions=chosen)
-    for plot in draw_plots(Tables(evidence_of(plan))).values():
-        for svg in (plot.wide, plot.narrow):
-            assert "a" * 25 in svg and "a…" in svg and "a" * 36 not in svg
+    for svg in draw_plots(Tables(evidence_of(plan))).values():
+        assert "a" * 25 in svg and "a…" in svg and "a" * 36 not in svg
 
 
-@pytest.mark.parametrize("look", [Look(), Look(is_dark=True)])
-def test_plots_can_be_read_on_their_paper(look):
+def test_plots_can_be_read_on_their_paper():
     def contrast(colour):
-        high, low = sorted((lightness(colour), lightness(look.paper)), reverse=True)
+        high, low = sorted((lightness(colour), lightness(plots.PAPER)), reverse=True)
         return (high + 0.05) / (low + 0.05)
 
-    assert contrast(look.ink) > 7
-    assert contrast(look.faint) > 4.5
-    assert all(contrast(look.colour(number)) > 2.2 for number in range(9))
+    assert contrast(plots.INK) > 7
+    assert contrast(plots.FAINT) > 4.5
+    assert all(contrast(plots.colour(number)) > 2.2 for number in range(9))
 
 
 def test_without_operations_cost_is_in_seconds():
     found = evidence_of(plan_of())
     found.costs["flops"] = np.nan
     tables = Tables(found)
-    assert "seconds, × plain" in plot_cost(tables, Look())
-    assert "seconds, × plain" not in plot_cost(Tables(evidence_of(plan_of())), Look())
+    assert "seconds, × plain" in plot_cost(tables)
+    assert "seconds, × plain" not in plot_cost(Tables(evidence_of(plan_of())))
 
 
 class Reddish(Scorer):

@@ -26,12 +26,14 @@ from adhere.evaluation.planfile import (
     ConditionEntry,
     MethodEntry,
     PlanFile,
+    needs,
     read_plan,
     told_apart,
 )
 from adhere.evaluation.report import check_packages
 from adhere.evaluation.run import Progress, draw_run, loaded_for, plan_run
 from adhere.evaluation.store import PLAN, Store
+from adhere.methods import METHODS
 
 # What makes a run another run; without any of them a run that is there goes on as it was begun.
 _SETTINGS = (
@@ -168,6 +170,10 @@ def _opened(
         return store, None
     _check_names(file)
     sets, chosen = file.prompt_sets(folder), file.built()
+    if file.conditions is None:
+        for name in METHODS:
+            if needed := needs(name):
+                say(f"{name} is left out: it needs {needed}; name it in a plan to try it")
     threads = arguments.threads or file.threads
     if threads is None and (Path(arguments.run) / PLAN).exists():
         # A run goes on with its own number of threads, whatever this machine would take.

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-_VERSION = 1
+_VERSION = 2
 _SECONDS_TO_WAIT = 30.0
 # Below this, SQLite's own small files may find no room, which it reports as a failed access.
 _LITTLE_ROOM = 1 << 16

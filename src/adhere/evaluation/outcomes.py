@@ -12,6 +12,7 @@ from PIL import Image
 from adhere.drawing.png import png
 from adhere.drawing.recipe import Recipe
 from adhere.evaluation.plan import Plan, Unit
+from adhere.nursing.trace import Trace
 from adhere.subjects import Subject
 
 SubjectsFrom = Literal["prompt set", "found", "none"]
@@ -86,12 +87,44 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """How much attention an image paid to each subject, at each step at which maps were read.
+
+    Attributes:
+        subjects: their words.
+        steps: numbers of the steps, from 0.
+        means: (steps, subjects), raw mean attention over the image, before anything moved.
+        peaks: (steps, subjects), the highest attention, as the method sees it.
+    """
+
+    subjects: tuple[str, ...]
+    steps: tuple[int, ...]
+    means: tuple[tuple[float, ...], ...]
+    peaks: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, trace: Trace, sample: int) -> Attention | None:
+        """That of one sample of a trace; None where no maps were read or it has no subject."""
+        subjects = trace.subjects[sample] if trace.steps else ()
+        if not subjects:
+            return None
+        rows = [(record.means[sample], record.peaks[sample]) for record in trace.steps]
+        means, peaks = (
+            tuple(tuple(float(f"{value:.4g}") for value in row) for row in part)
+            for part in zip(*rows, strict=True)
+        )
+        steps = tuple(record.step.index for record in trace.steps)
+        return cls(tuple(one.text for one in subjects), steps, means, peaks)
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What came of one unit: a row, and for a picture its file and what it took."""
+    """What came of one unit: a row, and for an image its file, what it took, and its attention."""
 
     row: Row
     data: bytes | None = None
     measurement: Measurement | None = None
+    attention: Attention | None = None
 
 
 def drawn(
@@ -103,6 +136,7 @@ def drawn(
     subjects: tuple[Subject, ...] = (),
     subjects_from: SubjectsFrom = "none",
     measurement: Measurement | None = None,
+    attention: Attention | None = None,
 ) -> Outcome:
     """The outcome of a unit that became a picture.
 
@@ -114,12 +148,13 @@ def drawn(
         subjects: what was nursed.
         subjects_from: where they came from.
         measurement: what it took.
+        attention: what was read of it.
     """
     recipe = plan.recipe(unit, subjects, batch)
     data = png(picture, {"parameters": recipe.parameters_text(), "adhere": recipe.to_json()})
     digest = hashlib.sha256(data).hexdigest()
     row = Row(unit, recipe, plan.set_sha256(unit.set), subjects_from, digest, None)
-    return Outcome(row, data, measurement)
+    return Outcome(row, data, measurement, attention)
 
 
 def failed(

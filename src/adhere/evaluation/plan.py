@@ -22,6 +22,7 @@ from adhere.errors import unknown
 from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
 from adhere.methods import METHODS, Method
 from adhere.methods.registry import methods_of, recipes_of
+from adhere.methods.watch import Watch
 from adhere.subjects import Subject
 
 SCHEMA = 1
@@ -63,11 +64,16 @@ class Condition:
         """
         names = [recipe.name for recipe in recipes_of(methods)]
         for method in names:
-            if method not in METHODS:
+            if method not in METHODS and method != Watch.name:
                 raise unknown("method of a run", method, METHODS)
             if names.count(method) > 1:
                 raise ValueError(f"Condition {name!r} has {method!r} twice; give it once.")
         return cls(name, recipes_of(methods_of(recipes_of(methods))))
+
+    @property
+    def changes(self) -> bool:
+        """Whether its images differ from the baseline's, as they do not where all only watch."""
+        return any(method.name != Watch.name for method in self.methods)
 
     def built(self) -> tuple[Method, ...]:
         """The methods themselves.

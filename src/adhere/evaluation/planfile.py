@@ -32,8 +32,9 @@ from adhere.drawing.loading import MINI, SCHEDULERS
 from adhere.drawing.stated import stated_numbers
 from adhere.evaluation.plan import PLAIN, Condition, Plan, set_of
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
-from adhere.methods import METHODS, LatentMethod, Method, make
+from adhere.methods import METHODS, LatentMethod, Method, make, with_parameters
 from adhere.methods.registry import WEIGHT
+from adhere.methods.watch import Watch
 from adhere.typed import NonNegative, PositiveCount, message, plain, typed
 
 if sys.version_info >= (3, 11):
@@ -49,7 +50,8 @@ class MethodEntry:
     """A method of a condition.
 
     Attributes:
-        name: one of `adhere.methods.METHODS`.
+        name: one of `adhere.methods.METHODS`, or "watch", which changes nothing and keeps the
+            attention of each subject.
         weight: factor of its loss in a sum; None for 1.
         numbers: what its parameters are before `parameters` changes some: those of the paper, of
             the authors' code where it differs, or those that the model states for itself.
@@ -78,7 +80,10 @@ class MethodEntry:
                 "its folder would); give them as parameters."
             )
         own = {key: plain(value) for key, value in (self.parameters or {}).items()}
-        method = make(self.name, {**stated, **own}, official=self.numbers == "official")
+        if self.name == Watch.name:
+            method = with_parameters(Watch(), own)
+        else:
+            method = make(self.name, {**stated, **own}, official=self.numbers == "official")
         if self.weight is None:
             return method
         if not isinstance(method, LatentMethod):
@@ -116,7 +121,8 @@ class PlanFile:
     Attributes:
         sets: names of prompt sets, or files, relative to the plan's folder.
         prompts: prompt sets written out.
-        conditions: what is compared; None for every method at the numbers of its paper.
+        conditions: what is compared; None for every method at the numbers of its paper but for
+            those that need boxes or joint attention.
         model: "mini", a folder or a hub id.
         seeds: the same ones for every condition and prompt.
         steps: of sampling.
@@ -179,12 +185,20 @@ class PlanFile:
             ValueError: see `MethodEntry.made`, or a name that two conditions have.
         """
         if self.conditions is None:
-            return conditions_named(tuple(METHODS))
+            return conditions_named(tuple(name for name in METHODS if not needs(name)))
         found = [
             Condition.of(one.name, *(method.made(self.model) for method in one.methods))
             for one in self.conditions
         ]
         return (Condition(PLAIN), *found)
+
+
+def needs(name: str) -> str:
+    """What a method needs that not every run has; empty for nothing."""
+    kind = METHODS[name]
+    if kind.needs_boxes:
+        return "boxes"
+    return "joint attention" if kind.needs_joint_attention else ""
 
 
 def conditions_named(names: Sequence[str]) -> tuple[Condition, ...]:

@@ -21,7 +21,7 @@ from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
 from adhere.drawing.recipe import Recipe
 from adhere.errors import NonFiniteLoss, SubjectNotFound
 from adhere.evaluation.operations import FirstCall, Operations, Passes
-from adhere.evaluation.outcomes import Measurement, Outcome, SubjectsFrom, drawn, failed
+from adhere.evaluation.outcomes import Attention, Measurement, Outcome, SubjectsFrom, drawn, failed
 from adhere.evaluation.plan import Batch, Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet
 from adhere.evaluation.store import Store
@@ -412,6 +412,7 @@ class Drawer:
                     subjects=found,
                     subjects_from=origin,
                     measurement=measurement,
+                    attention=Attention.of(drawing.trace, number) if drawing.traces else None,
                 )
             )
         return outcomes

@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 from pydantic import TypeAdapter
 
 from adhere.evaluation.database import Database, telling
-from adhere.evaluation.outcomes import Measurement, Outcome, Row, SubjectsFrom
+from adhere.evaluation.outcomes import Attention, Measurement, Outcome, Row, SubjectsFrom
 from adhere.evaluation.plan import Batch, Plan, Unit, plan_from_json
 from adhere.evaluation.planfile import to_toml
 from adhere.files import write_whole
@@ -41,7 +41,7 @@ CREATE TABLE images (
     batch TEXT NOT NULL, subjects TEXT NOT NULL, subjects_from TEXT NOT NULL,
     sha256 TEXT, error TEXT,
     seconds REAL, peak_bytes INTEGER, full_forwards INTEGER, truncated_forwards INTEGER,
-    backwards INTEGER, flops INTEGER, worker TEXT,
+    backwards INTEGER, flops INTEGER, worker TEXT, attention TEXT,
     PRIMARY KEY (condition, "set", prompt, seed),
     CHECK ((sha256 IS NULL) != (error IS NULL))
 );
@@ -49,9 +49,12 @@ CREATE TABLE images (
 _UNIT = 'condition, "set", prompt, seed'
 _ROW = f"{_UNIT}, batch, subjects, subjects_from, sha256, error"
 _TAKEN = "seconds, peak_bytes, full_forwards, truncated_forwards, backwards, flops, worker"
-_INSERT = f"INSERT OR REPLACE INTO images ({_ROW}, {_TAKEN}) VALUES ({', '.join('?' * 16)})"
+_INSERT = (
+    f"INSERT OR REPLACE INTO images ({_ROW}, {_TAKEN}, attention) VALUES ({', '.join('?' * 17)})"
+)
 _DELETE = 'DELETE FROM images WHERE condition = ? AND "set" = ? AND prompt = ? AND seed = ?'
 _SUBJECTS = TypeAdapter(tuple[Subject, ...])
+_ATTENTION = TypeAdapter(Attention)
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,21 @@ class Store:
         rows = [(Unit(*row[:4]), row[4:]) for row in self._read(f"{_UNIT}, {_TAKEN}")]
         done = {unit: Measurement(unit, *taken) for unit, taken in rows if taken[0] is not None}
         return [done[unit] for unit in self.plan.units if unit in done]
+
+    def attentions(self) -> dict[Unit, Attention]:
+        """The attention of the images of which it was read, in the plan's order.
+
+        Raises:
+            ValueError: the database was changed since it was written.
+        """
+        found = {}
+        for *unit, text in self._read(f"{_UNIT}, attention"):
+            if text is not None:
+                try:
+                    found[Unit(*unit)] = _ATTENTION.validate_json(text)
+                except ValueError as wrong:
+                    raise self._changed(unit, wrong) from None
+        return {unit: found[unit] for unit in self.plan.units if unit in found}
 
     def missing(self, also: Sequence[Unit] = ()) -> tuple[Batch, ...]:
         """The batches that are still to be drawn, in order.
@@ -297,7 +315,9 @@ def _values(outcome: Outcome) -> tuple[Any, ...]:
     own = (json.dumps(recipe.batch), subjects, row.subjects_from, row.sha256, row.error)
     names = [field.name for field in fields(Measurement) if field.name != "unit"]
     cost = (None if taken is None else getattr(taken, name) for name in names)
-    return (*row.unit, *own, *cost)
+    seen = outcome.attention
+    attention = None if seen is None else _ATTENTION.dump_json(seen).decode()
+    return (*row.unit, *own, *cost, attention)
 
 
 def _check_not_of_lines(home: Path) -> None:

@@ -31,6 +31,7 @@ def report(store: Store, out: str | os.PathLike[str]) -> None:
         OUT/index.html             the page, whole in one file
         OUT/report.md, figures/    its tables and figures as Markdown
         OUT/results, pairs, ratios, prompts, seeds, costs, failures   each as .csv and .parquet
+        OUT/why                    the same for the attention of subjects, where it was read
         OUT/plan.toml              what repeats the run
 
     Args:
@@ -98,9 +99,10 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     titles = {
         "cost": f"{tables.primary.metric.group.capitalize()} against cost",
         "differences": "Differences to plain",
+        "attention": "Attention of found and of missing subjects",
     }
     figures = [
-        (titles[name], f"figures/{name}.svg", plot.wide.encode()) for name, plot in plots.items()
+        (titles[name], f"figures/{name}.svg", plot.encode()) for name, plot in plots.items()
     ]
     for name in tables.sets:
         if chosen := strips(tables, name):
@@ -114,6 +116,9 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
         frame = getattr(tables, name)
         _write(folder / f"{name}.csv", _csv(frame))
         _write(folder / f"{name}.parquet", _parquet(frame))
+    if len(tables.why.table):
+        _write(folder / "why.csv", _csv(tables.why.table))
+        _write(folder / "why.parquet", _parquet(tables.why.table))
     _write(folder / "plan.toml", to_toml(evidence.plan).encode())
     _write(folder / "report.md", text)
     _write(folder / "index.html", page)

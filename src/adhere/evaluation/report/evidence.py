@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adhere.evaluation.measures import Seen
+from adhere.evaluation.outcomes import Attention
 from adhere.evaluation.plan import Plan, Unit
 from adhere.evaluation.scorers.base import Metric, things_in
 
@@ -44,6 +45,7 @@ class Evidence:
         costs: a row for each picture; seconds, flops, peak_bytes, worker.
         scorers: in the order of their columns.
         seen: what each scorer that finds things found in each image, the scorer by its name.
+        attention: of each image of which it was read.
     """
 
     plan: Plan
@@ -52,6 +54,7 @@ class Evidence:
     costs: DataFrame
     scorers: tuple[ScorerFacts, ...]
     seen: Mapping[str, Mapping[Unit, Seen]] = field(default_factory=dict)
+    attention: Mapping[Unit, Attention] = field(default_factory=dict)
 
 
 def evidence(store: Store) -> Evidence:
@@ -102,4 +105,5 @@ def evidence(store: Store) -> Evidence:
         DataFrame(costs, columns=[*UNIT, *list(numbers)[1:], "worker"]).astype(numbers),
         tuple(ScorerFacts(one.name, one.identity, one.metrics) for one in found),
         {name: units for name, units in seen.items() if units},
+        store.attentions(),
     )

@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from adhere.evaluation.plan import PLAIN
 from adhere.evaluation.report.evidence import UNIT
-from adhere.evaluation.report.plots import Plot, darkened
 from adhere.evaluation.report.ratios import MEASURES
 from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Column, Tables
@@ -28,7 +27,7 @@ _DASH = "–"
 _COMMAND = "adhere evaluate run plan.toml --out RUN"
 
 
-def html(tables: Tables, picture: Picture, plots: Mapping[str, Plot]) -> str:
+def html(tables: Tables, picture: Picture, plots: Mapping[str, str]) -> str:
     """The page, whole: no script, and nothing that is elsewhere.
 
     Args:
@@ -44,7 +43,7 @@ def html(tables: Tables, picture: Picture, plots: Mapping[str, Plot]) -> str:
         keep_trailing_newline=True,
     )
     template = environment.from_string(_text("page.html"))
-    addresses = {name: _addresses(plot) for name, plot in plots.items()}
+    addresses = {name: _address("image/svg+xml", svg.encode()) for name, svg in plots.items()}
     sheets = [
         (name, [_shown(strip, picture, tables) for strip in strips(tables, name)])
         for name in tables.sets
@@ -102,6 +101,7 @@ def facts(tables: Tables) -> dict[str, Any]:
         "comparisons": _comparisons(tables),
         "tables": [_table(tables, name) for name in names],
         "pairs": [_pairs(tables, name) for name in names] if len(tables.conditions) > 2 else [],
+        "why": _why(tables),
         "measures": MEASURES,
         "ratios": [_ratios(tables, name) for name in names] if len(tables.conditions) > 1 else [],
         "all_metrics": [_all_metrics(tables, name) for name in names],
@@ -136,17 +136,6 @@ def _title(tables: Tables) -> str:
 
 def _text(name: str) -> str:
     return (files("adhere.evaluation.report") / name).read_text(encoding="utf-8")
-
-
-def _addresses(plot: Plot) -> dict[str, str]:
-    """A plot for light and dark, wide and narrow, as addresses that hold it."""
-    drawn = {
-        "light": plot.wide,
-        "dark": darkened(plot.wide),
-        "light_narrow": plot.narrow,
-        "dark_narrow": darkened(plot.narrow),
-    }
-    return {name: _address("image/svg+xml", svg.encode()) for name, svg in drawn.items()}
 
 
 def _address(kind: str, data: bytes) -> str:
@@ -284,6 +273,34 @@ def _pairs(tables: Tables, name: str) -> dict[str, Any]:
         "rows": rows,
         "has_few": has_few,
     }
+
+
+def _why(tables: Tables) -> dict[str, str] | None:
+    """What attention says of subjects that go missing, as text; None where it was not read."""
+    found = tables.why.summary()
+    if found is None:
+        return None
+    best, first = found["best"], found["from_step"]
+    lower = f"{best['ratio']:.2f}"
+    if not math.isnan(best["ratio_low"]):
+        lower += f" [{best['ratio_low']:.2f}, {best['ratio_high']:.2f}]"
+    interval = "" if math.isnan(best["auc_low"]) else _of_auc(best["auc_low"], best["auc_high"])
+    return {
+        "condition": found["condition"],
+        "found": f"{found['found']:,}",
+        "missing": f"{found['missing']:,}",
+        "prompts": f"{found['prompts']:,}",
+        "measure": best["measure"],
+        "step": str(best["step"]),
+        "auc": f"{best['auc']:.2f}{interval}",
+        "ratio": lower,
+        "from": "the last step" if first is None else f"step {first}",
+        "is_clear": "" if first is None else "yes",
+    }
+
+
+def _of_auc(low: float, high: float) -> str:
+    return f" [{low:.2f}, {high:.2f}]"
 
 
 def _ratios(tables: Tables, name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pandas as pd
 from adhere.evaluation.plan import PLAIN
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
 from adhere.evaluation.report.ratios import Ratios
+from adhere.evaluation.report.why import Why
 from adhere.evaluation.scorers.base import Metric
 from adhere.evaluation.statistics import (
     Estimate,
@@ -105,8 +106,8 @@ class Tables:
 
     @cached_property
     def conditions(self) -> tuple[str, ...]:
-        """Their names, the plain control first."""
-        names = [condition.name for condition in self.evidence.plan.conditions]
+        """Names of those that are compared, the baseline first; those that watch are it again."""
+        names = [one.name for one in self.evidence.plan.conditions if one.changes]
         return (PLAIN, *(name for name in names if name != PLAIN))
 
     @cached_property
@@ -159,6 +160,7 @@ class Tables:
             (scores["set"] == name)
             & (scores["scorer"] == column.scorer)
             & (scores["metric"] == column.metric.name)
+            & scores["condition"].isin(self.conditions)
         )
         own = scores.loc[is_own]
         pairs = pd.MultiIndex.from_arrays([own["prompt"], own["seed"]])
@@ -261,6 +263,11 @@ class Tables:
         groups = {MACRO: self.sets} if len(self.sets) > 1 else {}
         groups |= {name: (name,) for name in self.sets}
         return Ratios(self.evidence, groups, self.conditions[1:]).table
+
+    @cached_property
+    def why(self) -> Why:
+        """How the attention of found subjects differs from that of missing ones."""
+        return Why(self.evidence)
 
     @cached_property
     def _facts(self) -> dict[str, ScorerFacts]:
