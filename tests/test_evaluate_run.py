@@ -577,8 +577,8 @@ def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
         (("run", "gone.toml"), "gone.toml"),
         (("run", "bad.toml"), "must be a list"),
         (("run", "bad.toml", "--steps", "3"), "write it into the plan"),
-        ((), "PART"),
-        (("draw",), "invalid choice"),
+        ((), "Missing command"),
+        (("draw",), "No such command 'draw'"),
     ],
 )
 def test_mistakes_get_one_line_and_leave_nothing(shell, tmp_path, words, told):

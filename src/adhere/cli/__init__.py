@@ -29,7 +29,7 @@ VERBS = {
     "app": ("adhere.cli.app:app", "Serve a page on which to draw."),
     "calibrate": ("adhere.cli.calibrate:calibrate", "Find a model's parameters of methods."),
     "tune": ("adhere.cli.tune:tune", "Search a method's parameters."),
-    "evaluate": ("adhere.cli.evaluate_arguments:app", "Compare methods on sets of prompts."),
+    "evaluate": ("adhere.cli.evaluate:PARTS", "Compare methods on sets of prompts."),
 }
 """Verb to its typer app or function, and a summary. A new verb is one line here."""
 

@@ -46,8 +46,8 @@ class Verbs(TyperGroup):
     """Verbs that are imported when they are called.
 
     Attributes:
-        verbs: name to a module, with ":" and the name of its typer app or function, and a
-            summary.
+        verbs: name to a module, with ":" and the name of its typer app, its function, or its
+            verbs below it; and a summary.
     """
 
     def __init__(self, verbs: Mapping[str, tuple[str, str]], **others: Any) -> None:  # noqa: ANN401
@@ -61,7 +61,9 @@ class Verbs(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         module, _, member = self.verbs[str(name)][0].partition(":")
         made = getattr(import_module(module), member)
-        if isinstance(made, typer.Typer):
+        if isinstance(made, Mapping):
+            command = Verbs(made, name=name, help=self.verbs[str(name)][1])
+        elif isinstance(made, typer.Typer):
             command = typer.main.get_command(made)
             command.name = name
         else:

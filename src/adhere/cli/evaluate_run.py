@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adhere.cli.choosing import hush
 from adhere.cli.evaluate import report_on
-from adhere.cli.evaluate_progress import drawing_bar
 from adhere.cli.evaluate_score import (
     check,
     check_questions,
@@ -16,7 +19,8 @@ from adhere.cli.evaluate_score import (
     loaded,
     score_with,
 )
-from adhere.cli.progress import say
+from adhere.cli.progress import bar, say
+from adhere.cli.values import folder, names
 from adhere.drawing.loading import DTYPES, SCHEDULERS, Loaded, load
 from adhere.drawing.png import check_writable
 from adhere.errors import unknown
@@ -31,35 +35,133 @@ from adhere.evaluation.planfile import (
     told_apart,
 )
 from adhere.evaluation.report import check_packages
-from adhere.evaluation.run import Progress, draw_run, loaded_for, plan_run
+from adhere.evaluation.run import OnProgress, Progress, draw_run, loaded_for, plan_run
 from adhere.evaluation.store import PLAN, Store
 from adhere.methods import METHODS
+from adhere.typed import NonNegative, PositiveCount, typed
 
-# What makes a run another run; without any of them a run that is there goes on as it was begun.
-_SETTINGS = (
-    "sets", "methods", "model", "seeds", "steps", "guidance_scale", "negative_prompt", "size",
-    "scheduler", "dtype", "batch_size",
-)  # fmt: skip
 _FORMER = "=:+*"
+_SECONDS_BETWEEN_LINES = 60.0
 
 
-def run(arguments: argparse.Namespace) -> None:
+@typed
+class Settings:
+    """What makes a run another run; without any of it a run that is there goes on.
+
+    Attributes:
+        sets: prompt sets or files, separated by commas.
+        methods: which, separated by commas; all that need no boxes without it.
+        model: mini (bundled), a folder in diffusers' layout, or a hub id such as
+            owner/name@revision.
+        seeds: the same for all methods, as in 7, 0-3 or 0,2,5-9; 0-3 without it.
+        steps: of sampling; 50 without it.
+        guidance_scale: of classifier-free guidance; the pipeline's without it.
+        negative_prompt: what guidance leads away from.
+        size: in pixels; the model's without it.
+        scheduler: ddim, ddpm, dpm++2m, dpm++2m-sde, euler, euler-a, heun, lcm, pndm or unipc; the
+            model's without it.
+        dtype: float32, bfloat16 or float16.
+        batch_size: images sampled together; 4 without it.
+    """
+
+    sets: str | None = None
+    methods: str | None = None
+    model: str | None = None
+    seeds: tuple[int, ...] | None = None
+    steps: PositiveCount | None = None
+    guidance_scale: NonNegative | None = None
+    negative_prompt: str | None = None
+    size: tuple[int, int] | None = None
+    scheduler: str | None = None
+    dtype: str | None = None
+    batch_size: PositiveCount | None = None
+
+
+@typed
+class How:
+    """How a run is drawn, whatever it is.
+
+    Attributes:
+        out: folder of a plan's run; the plan's name without it.
+        minutes: draw no longer than this.
+        repair: draw again what is missing, altered or failed.
+        device: cpu, cuda, cuda:1 or mps; a GPU without it, where there is one.
+        threads: of PyTorch, on a CPU.
+        ray: the address of a Ray cluster to draw on; local starts one here.
+        workers: how many on Ray; as many as fit without it.
+        scorers: which, separated by commas, as NAME or NAME=MODEL; mini and pixels for the bundled
+            model without it.
+        questions: a file of TIFA's in its own format.
+    """
+
+    out: str | None = None
+    minutes: NonNegative | None = None
+    repair: bool = False
+    device: str | None = None
+    threads: PositiveCount | None = None
+    ray: str | None = None
+    workers: PositiveCount | None = None
+    scorers: str | None = None
+    questions: str | None = None
+
+
+def run(run: str, *, settings: Settings, how: How) -> None:
+    """Draw every prompt with every method on the same seeds, score the images, and report.
+
+      adhere evaluate run RUN --sets attend-and-excite-animals --seeds 0-3 --minutes 120
+      adhere evaluate run RUN --sets prompts.txt --methods none,attend-and-excite
+      adhere evaluate run plan.toml --out RUN
+      adhere evaluate run RUN
+
+    A run that was stopped or killed goes on with the last of these. Methods with other parameters,
+    or several together, stand in a plan. RUN/plan.toml repeats a run. The baseline is always
+    drawn.
+
+    Args:
+        run: folder of the run, or a plan.
+        settings: what is drawn.
+        how: on what machine, for how long, and what scores it.
+    """
+    _begin(Words(folder(run), settings, how))
+
+
+@dataclass
+class Words:
+    """The words of the command; a plan's own settings take their place.
+
+    Attributes:
+        run: folder of the run.
+        settings: see there.
+        how: see there.
+    """
+
+    run: str
+    settings: Settings
+    how: How
+
+    @property
+    def scorers(self) -> list[str] | None:
+        """Their names."""
+        return names(self.how.scorers) if self.how.scorers else None
+
+
+def _begin(arguments: Words) -> None:
     """Draws what is missing, scores it where a scorer is at hand, and writes the report."""
-    file, folder = _file(arguments)
+    file, home = _file(arguments)
     check_writable(arguments.run)
-    hush(arguments.debug)
+    hush()
     scorers = _scorers(arguments, file)
     _check_later(arguments, scorers)
-    store, model = _opened(arguments, file, folder)
-    check_questions(store.plan, arguments.questions)
+    store, model = _opened(arguments, file, home)
+    check_questions(store.plan, arguments.how.questions)
     go_on = _go_on(arguments)
     try:
         progress = _draw(arguments, store, model)
         say(_told(progress, go_on))
         if not scorers:
             say(f"not scored; say which scorers, as in: {go_on} --scorers clip,owlv2")
-        elif progress.done and (progress.is_finished or not arguments.repair):
-            score_with(store, scorers, arguments.questions)
+        elif progress.done and (progress.is_finished or not arguments.how.repair):
+            score_with(store, scorers, arguments.how.questions)
             report_on(store)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -67,39 +169,39 @@ def run(arguments: argparse.Namespace) -> None:
         ) from None
 
 
-def _file(arguments: argparse.Namespace) -> tuple[PlanFile | None, Path]:
+def _file(arguments: Words) -> tuple[PlanFile | None, Path]:
     """The plan that the words give or are, and the folder of its files; None to go on.
 
     Of words that name a plan, `run` becomes the folder of its run.
     """
-    said = [name for name in _SETTINGS if getattr(arguments, name) is not None]
+    given = {n: v for n, v in vars(arguments.settings).items() if v is not None and n[0] != "_"}
+    out = arguments.how.out
     if arguments.run.endswith(".toml"):
         path = Path(arguments.run)
-        if said:
+        if given:
             raise ValueError(
-                f"Got a plan and --{said[0].replace('_', '-')}; write it into the plan, or leave "
-                "it out."
+                f"Got a plan and --{next(iter(given)).replace('_', '-')}; write it into the plan, "
+                "or leave it out."
             )
-        if arguments.out is None and (path.parent / PLAN).exists():
+        if out is None and (path.parent / PLAN).exists():
             raise ValueError(f"{str(path)!r} is of a run; give a folder for the new one by --out.")
         file = read_plan(path)
-        arguments.run = arguments.out or str(path.with_suffix(""))
-        arguments.device = arguments.device or file.device
+        arguments.run = out or str(path.with_suffix(""))
+        arguments.how = replace(arguments.how, device=arguments.how.device or file.device)
         return file, path.parent
-    if arguments.out is not None:
+    if out is not None:
         raise ValueError("Got --out without a plan; RUN is the folder, as in evaluate run RUN.")
-    is_there = (Path(arguments.run) / PLAN).exists()
-    if is_there and not said:
+    if (Path(arguments.run) / PLAN).exists() and not given:
         return None, Path()
-    if arguments.sets is None:
+    if "sets" not in given:
         raise ValueError(
-            f"Got no prompts for a run with settings of its own ({', '.join(said) or 'a new one'})"
-            "; say which, as in --sets attend-and-excite-animals. `adhere evaluate prompts` lists "
-            "the sets."
+            "Got no prompts for a run with settings of its own "
+            f"({', '.join(given) or 'a new one'}); say which, as in --sets "
+            "attend-and-excite-animals. `adhere evaluate prompts` lists the sets."
         )
-    given = {name: getattr(arguments, name) for name in _SETTINGS if name in said}
     conditions = _conditions(given.pop("methods", None))
-    return PlanFile(**given, conditions=conditions), Path()
+    sets = tuple(names(given.pop("sets")))
+    return PlanFile(**given, sets=sets, conditions=conditions), Path()
 
 
 def _conditions(text: str | None) -> tuple[ConditionEntry, ...] | None:
@@ -116,72 +218,95 @@ def _conditions(text: str | None) -> tuple[ConditionEntry, ...] | None:
     return tuple(ConditionEntry(name, (MethodEntry(name),)) for name in names if name != PLAIN)
 
 
-def _scorers(arguments: argparse.Namespace, file: PlanFile | None) -> list[str]:
+def _scorers(arguments: Words, file: PlanFile | None) -> list[str]:
     """Which scorers follow the drawing; none for a model that nothing at hand knows."""
     if arguments.scorers is not None:
         return arguments.scorers
     return default_scorers(file.model if file else Store.open(arguments.run).plan.model)
 
 
-def _check_later(arguments: argparse.Namespace, scorers: list[str]) -> None:
+def _check_later(arguments: Words, scorers: list[str]) -> None:
     """Refuses before hours of drawing what would fail only during or after them.
 
     Each scorer is loaded for that, and let go.
     """
-    check(scorers, arguments.questions)
-    if arguments.ray is not None:
+    check(scorers, arguments.how.questions)
+    if arguments.how.ray is not None:
         needed_ray()
     if scorers:
         check_packages()
     for one in scorers:
-        loaded(one, arguments.questions)
+        loaded(one, arguments.how.questions)
 
 
-def _draw(arguments: argparse.Namespace, store: Store, model: Loaded | None) -> Progress:
-    with drawing_bar() as on_progress:
-        if arguments.ray is None:
+def _draw(arguments: Words, store: Store, model: Loaded | None) -> Progress:
+    with _drawing_bar() as on_progress:
+        if arguments.how.ray is None:
             return draw_run(
                 store,
-                model or loaded_for(store.plan, arguments.device),
-                minutes=arguments.minutes,
-                repair=arguments.repair,
+                model or loaded_for(store.plan, arguments.how.device),
+                minutes=arguments.how.minutes,
+                repair=arguments.how.repair,
                 on_progress=on_progress,
             )
         return draw_on_cluster(
             store,
-            arguments.ray,
-            workers=arguments.workers,
-            minutes=arguments.minutes,
-            repair=arguments.repair,
+            arguments.how.ray,
+            workers=arguments.how.workers,
+            minutes=arguments.how.minutes,
+            repair=arguments.how.repair,
             on_progress=on_progress,
         )
 
 
-def _opened(
-    arguments: argparse.Namespace, file: PlanFile | None, folder: Path
-) -> tuple[Store, Loaded | None]:
+@contextmanager
+def _drawing_bar() -> Iterator[OnProgress]:
+    """Shows how far a run is and how long it will take: a bar, or a line a minute elsewhere."""
+    last = time.monotonic()
+    with bar("draw") as tell:
+
+        def on_progress(progress: Progress) -> None:
+            nonlocal last
+            left = "time left not known yet"
+            if progress.seconds_left is not None:
+                left = f"about {duration(progress.seconds_left)} left"
+            tell(progress.done, progress.total, left)
+            if not sys.stderr.isatty() and time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                line = f"{progress.done:,} of {progress.total:,} pictures, {left}"
+                print(f"adhere: {line}", file=sys.stderr, flush=True)
+
+        yield on_progress
+
+
+def duration(seconds: float) -> str:
+    """A time in the two units that matter: "2 h 5 min", "3 min 20 s", "45 s"."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3_600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _opened(arguments: Words, file: PlanFile | None, home: Path) -> tuple[Store, Loaded | None]:
     """The run that is there, or a new one; and its model where it had to be loaded to know."""
     import torch
 
     if file is None:
         store = Store.open(arguments.run)
-        if arguments.ray is None:
-            _set_threads(arguments.threads or _threads(store.plan))
+        if arguments.how.ray is None:
+            _set_threads(arguments.how.threads or _threads(store.plan))
         return store, None
     _check_names(file)
-    sets, chosen = file.prompt_sets(folder), file.built()
-    if file.conditions is None:
-        for name in METHODS:
-            if needed := needs(name):
-                say(f"{name} is left out: it needs {needed}; name it in a plan to try it")
-    threads = arguments.threads or file.threads
+    sets, chosen = file.prompt_sets(home), file.built()
+    threads = arguments.how.threads or file.threads
     if threads is None and (Path(arguments.run) / PLAN).exists():
         # A run goes on with its own number of threads, whatever this machine would take.
         threads = _threads(Store.open(arguments.run).plan)
-    model = load(file.model, dtype=file.dtype, device=arguments.device)
+    model = load(file.model, dtype=file.dtype, device=arguments.how.device)
     before = torch.get_num_threads()
     # On a cluster, the more workers have room, the more is drawn.
-    _set_threads(threads or (None if arguments.ray is None else 1))
+    _set_threads(threads or (None if arguments.how.ray is None else 1))
     plan = plan_run(
         model,
         chosen,
@@ -198,25 +323,29 @@ def _opened(
     for line in told_apart(file, plan):
         say(f"not as in the run that the plan repeats: {line}")
     store = Store.create(arguments.run, plan)
-    if arguments.ray is None:
+    if file.conditions is None:
+        for name in METHODS:
+            if needed := needs(name):
+                say(f"{name} is left out: it needs {needed}; name it in a plan to try it")
+    if arguments.how.ray is None:
         return store, model
     # Workers load it themselves, and this one would only take their room; scorers follow here.
     _set_threads(before)
     return store, None
 
 
-def _go_on(arguments: argparse.Namespace) -> str:
+def _go_on(arguments: Words) -> str:
     """The command that continues."""
     words = ["adhere", "evaluate", "run", arguments.run]
     for name in ("ray", "workers", "device"):
-        if getattr(arguments, name) is not None:
-            words += [f"--{name}", str(getattr(arguments, name))]
-    if arguments.repair:
+        if (value := getattr(arguments.how, name)) is not None:
+            words += [f"--{name}", str(value)]
+    if arguments.how.repair:
         words.append("--repair")
     if arguments.scorers is not None:
         words += ["--scorers", ",".join(arguments.scorers)]
-    if arguments.questions is not None:
-        words += ["--questions", arguments.questions]
+    if arguments.how.questions is not None:
+        words += ["--questions", arguments.how.questions]
     return shlex.join(words)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 
 from adhere.cli.choosing import hush
-from adhere.cli.evaluate_progress import counting
-from adhere.cli.progress import say
+from adhere.cli.progress import bar, say
+from adhere.cli.values import names
 from adhere.errors import unknown
 from adhere.evaluation.plan import Plan
-from adhere.evaluation.scorers import SCORERS, Scorer, scorer
-from adhere.evaluation.scorers.cache import score, scored
+from adhere.evaluation.scorers import SCORERS, Scorer, cache, scorer
 from adhere.evaluation.scorers.questions import asking
 from adhere.evaluation.store import Store
 from adhere.mini import bundled
@@ -21,21 +19,28 @@ from adhere.mini import bundled
 TIFA = "tifa"
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Scores a run whose pictures are as they were drawn."""
-    hush(arguments.debug)
-    store = Store.open(arguments.run)
+def score(run: str, *, scorers: str | None = None, questions: str | None = None) -> None:
+    """Score the images of a run; those scored before are not scored again.
+
+    Args:
+        run: folder of the run.
+        scorers: which, separated by commas, as NAME or NAME=MODEL; mini and pixels for the bundled
+            model without it.
+        questions: a file of TIFA's in its own format.
+    """
+    hush()
+    store = Store.open(run)
     store.check_whole()
-    names = arguments.scorers or default_scorers(store.plan.model)
-    if not names:
+    chosen = names(scorers) if scorers else default_scorers(store.plan.model)
+    if not chosen:
         raise ValueError(
             f"This run is of {store.plan.model!r}, and the exact scorer knows the bundled model's "
             "pictures only; say which scorers, as in --scorers clip,owlv2."
         )
-    check(names, arguments.questions)
-    check_questions(store.plan, arguments.questions)
+    check(chosen, questions)
+    check_questions(store.plan, questions)
     try:
-        score_with(store, names, arguments.questions)
+        score_with(store, chosen, questions)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "interrupted; what was scored is kept, and the same command goes on"
@@ -60,11 +65,11 @@ def check(scorers: Sequence[str], questions: str | None) -> None:
     Raises:
         ValueError: an unknown scorer, or questions that none of them asks.
     """
-    names = [one.partition("=")[0] for one in scorers]
-    for name in names:
+    given = [one.partition("=")[0] for one in scorers]
+    for name in given:
         if name not in SCORERS:
             raise unknown("scorer", name, SCORERS)
-    if questions is not None and TIFA not in names:
+    if questions is not None and TIFA not in given:
         raise ValueError(
             f"Got --questions {questions!r} without a scorer that asks them; give --scorers tifa."
         )
@@ -98,8 +103,8 @@ def score_with(store: Store, scorers: Sequence[str], questions: str | None) -> N
     """Scores a run, and says what each scorer is and what it gave."""
     for one in scorers:
         chosen = loaded(one, questions)
-        with counting(f"score {chosen.name}", "picture") as on_progress:
-            score(store, chosen, on_progress)
+        with bar(f"score {chosen.name}") as on_progress:
+            cache.score(store, chosen, on_progress)
         for line in _told(store, chosen):
             say(line)
 
@@ -110,7 +115,7 @@ def _told(store: Store, chosen: Scorer) -> Iterator[str]:
     yield f"{chosen.name}: {identity}"
     own = next(
         one
-        for one in scored(store)
+        for one in cache.scored(store)
         if (one.scorer, one.identity) == (chosen.name, dict(chosen.identity))
     )
     for condition in store.plan.conditions:

@@ -10,14 +10,14 @@ from adhere.cli.printing import printable
 
 
 @contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def bar(what: str) -> Iterator[Callable[..., None]]:
     """A bar on a terminal, and nothing where the output is no terminal.
 
     Args:
         what: stands in front.
 
     Yields:
-        What `draw` tells its steps to.
+        What is told how many are done and how many there are, and a note to stand behind.
     """
     from rich.console import Console
     from rich.progress import (
@@ -40,7 +40,12 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
         redirect_stdout=sys.stdout.isatty(),
     ) as shown:
         task = shown.add_task(printable(what), total=None)
-        yield lambda done, count: shown.update(task, completed=done, total=count)
+
+        def tell(done: int, count: int, note: str = "") -> None:
+            text = printable(f"{what}, {note}" if note else what)
+            shown.update(task, completed=done, total=count, description=text)
+
+        yield tell
 
 
 def say(line: str) -> None:
