@@ -2,7 +2,7 @@
 
     python benchmarks/cost.py                # all tables; minutes on two cores
     python benchmarks/cost.py --only flops   # a minute: nothing is computed, only counted
-    python benchmarks/cost.py --write        # the first table, into the README
+    python benchmarks/cost.py --write        # the first table, into docs/cost.md
     python benchmarks/cost.py --device cuda --channels 320 --dtype float16
 
 The first table counts operations and bytes of the models in `models/`, without their weights, on
@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.append(str(Path(__file__).parents[1]))
 
 STEPS, NURSED = 50, 25
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
 MARKS = "<!-- benchmarks/cost.py writes from here -->\n", "<!-- to here: cost -->\n"
 
 
@@ -155,7 +155,7 @@ def main() -> None:
     # Read by the processes that measure, when they import the library.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if options.write:
-        README.write_text(write_table(README.read_text("utf-8")), encoding="utf-8")
+        PAGE.write_text(write_table(PAGE.read_text("utf-8")), encoding="utf-8")
         return
     if options.only != "time":
         print(full_size.table())

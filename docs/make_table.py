@@ -1,4 +1,4 @@
-"""Writes the README's tables from the reports in docs/results.
+"""Writes the tables of does-it-work.md from the reports in docs/results.
 
 Run, after `adhere evaluate report RUN --out docs/results/NAME`:
     python docs/make_table.py
@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-PAGE = ROOT / "README.md"
+PAGE = ROOT / "docs" / "does-it-work.md"
 
 ALL, OBJECTS = "macro average", "attend-and-excite-objects"
 # Name of the report; for each column its head, its prompt set and its metric.

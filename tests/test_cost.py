@@ -27,7 +27,7 @@ def test_operations_of_the_nursing_pass(cost):
 @pytest.mark.slow
 def test_a_run_of_stable_diffusion_and_the_memory_of_flux(cost):
     models = cost.full_size.models()
-    page = cost.README.read_text("utf-8")
+    page = cost.PAGE.read_text("utf-8")
     start, end = (page.index(mark) for mark in cost.MARKS)
     shown = page[start:end]
     for model in models.values():
