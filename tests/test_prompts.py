@@ -55,7 +55,8 @@ def test_colours_are_counted_as_published():
 
 
 def test_the_lists_are_letter_for_letter_the_published_ones():
-    texts = [p.text for name in list(PROMPT_SETS)[:3] for p in prompt_set(name).prompts]
+    names = [name for name in PROMPT_SETS if name.startswith("attend-and-excite")]
+    texts = [p.text for name in names for p in prompt_set(name).prompts]
     ungrammatical = [t for t in texts if any(f"a {vowel}" in f" {t}" for vowel in _before_vowel())]
     assert len(texts) == 276 and len(ungrammatical) == 42
     assert not any(" an " in f" {text}" for text in texts)

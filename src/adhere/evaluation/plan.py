@@ -19,7 +19,7 @@ from adhere.drawing.recipe import (
 )
 from adhere.drawing.request import LARGEST_SEED
 from adhere.errors import unknown
-from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted
+from adhere.evaluation.sets.prompt import Prompt, PromptSet, set_of
 from adhere.methods import METHODS, Method
 from adhere.methods.registry import methods_of, recipes_of
 from adhere.methods.watch import Watch
@@ -341,43 +341,6 @@ def plan_from_json(text: str) -> Plan:
 
 def _condition(data: Mapping[str, Any]) -> Condition:
     return Condition(data["name"], tuple(MethodRecipe(**m) for m in data["methods"]))
-
-
-def set_of(data: Mapping[str, Any]) -> PromptSet:
-    """A prompt set from its fields as JSON has them.
-
-    Raises:
-        ValueError: a prompt or a subject that cannot be.
-        TypeError: fields that it does not have, or lacks.
-        KeyError: `prompts` or `wanted` is missing.
-    """
-    own = {k: v for k, v in data.items() if k != "sha256"}
-    return PromptSet(**{**own, "prompts": tuple(_prompt(p) for p in own["prompts"])})
-
-
-def _prompt(data: Mapping[str, Any]) -> Prompt:
-    prompt = Prompt(
-        **{
-            **data,
-            "wanted": tuple(_wanted(w) for w in data["wanted"]),
-            "relations": tuple(Joined(**r) for r in data.get("relations", ())),
-        }
-    )
-    if not isinstance(prompt.text, str):
-        raise ValueError("a prompt is no text")
-    if prompt.geneval is not None:
-        json.loads(prompt.geneval)
-    return prompt
-
-
-def _wanted(data: Mapping[str, Any]) -> Wanted:
-    kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    wanted = Wanted(**kept)
-    if not isinstance(wanted.subject, str) or not isinstance(wanted.colour, str | None):
-        raise ValueError("a subject or a colour is no text")
-    if not isinstance(wanted.count, int) or wanted.count < 1:
-        raise ValueError("a count is no whole number from 1 on")
-    return wanted
 
 
 def _check_names(names: Sequence[str], what: str) -> None:

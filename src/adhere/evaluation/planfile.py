@@ -30,8 +30,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from adhere.drawing.loading import MINI, SCHEDULERS
 from adhere.drawing.stated import stated_numbers
-from adhere.evaluation.plan import PLAIN, Condition, Plan, set_of
+from adhere.evaluation.plan import PLAIN, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
+from adhere.evaluation.sets.prompt import set_of
 from adhere.methods import METHODS, LatentMethod, Method, make, with_parameters
 from adhere.methods.registry import WEIGHT
 from adhere.methods.watch import Watch
@@ -277,7 +278,7 @@ def told_apart(file: PlanFile, plan: Plan) -> list[str]:
 
 def _is_built_in(prompts: PromptSet) -> bool:
     name = prompts.name
-    return name in PROMPT_SETS and PROMPT_SETS[name]().sha256 == prompts.sha256
+    return name in PROMPT_SETS and prompt_set(name).sha256 == prompts.sha256
 
 
 def _entry(name: str, parameters: Mapping[str, object]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 LONGEST_NAME = 64
@@ -143,6 +143,43 @@ class PromptSet:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
+def set_of(data: Mapping[str, Any]) -> PromptSet:
+    """A prompt set from its fields as JSON has them.
+
+    Raises:
+        ValueError: a prompt or a subject that cannot be.
+        TypeError: fields that it does not have, or lacks.
+        KeyError: `prompts` or `wanted` is missing.
+    """
+    own = {k: v for k, v in data.items() if k != "sha256"}
+    return PromptSet(**{**own, "prompts": tuple(_prompt(p) for p in own["prompts"])})
+
+
+def _prompt(data: Mapping[str, Any]) -> Prompt:
+    prompt = Prompt(
+        **{
+            **data,
+            "wanted": tuple(_wanted(w) for w in data["wanted"]),
+            "relations": tuple(Joined(**r) for r in data.get("relations", ())),
+        }
+    )
+    if not isinstance(prompt.text, str):
+        raise ValueError("a prompt is no text")
+    if prompt.geneval is not None:
+        json.loads(prompt.geneval)
+    return prompt
+
+
+def _wanted(data: Mapping[str, Any]) -> Wanted:
+    kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    wanted = Wanted(**kept)
+    if not isinstance(wanted.subject, str) or not isinstance(wanted.colour, str | None):
+        raise ValueError("a subject or a colour is no text")
+    if not isinstance(wanted.count, int) or wanted.count < 1:
+        raise ValueError("a count is no whole number from 1 on")
+    return wanted
+
+
 def check_name(what: str, name: str) -> None:
     """Refuses what cannot be a folder's name everywhere.
 
@@ -159,11 +196,6 @@ def check_name(what: str, name: str) -> None:
             f"Got {shown!r} as {what}; expected up to {LONGEST_NAME} lower-case letters, digits "
             "and hyphens, the first no hyphen: it names a folder."
         )
-
-
-def in_order(prefix: str, prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
-    """The prompts with the ids `<prefix>-000`, `<prefix>-001` and so on."""
-    return tuple(replace(p, id=f"{prefix}-{number:03d}") for number, p in enumerate(prompts))
 
 
 def _plain(value: Any) -> Any:
