@@ -58,3 +58,10 @@ def test_every_method_says_its_paper_and_its_numbers(name):
     assert method.name == name
     assert hash(method()) == hash(method())
     assert method.__doc__ and "Attributes:" in method.__doc__
+
+
+@pytest.mark.parametrize("room", ["attention", "families", "methods", "nursing"])
+def test_a_file_of_the_core_has_at_most_300_lines(room):
+    files = {f.name: f.read_text() for f in (Path(adhere.__file__).parent / room).glob("*.py")}
+    longest = max(files, key=lambda name: files[name].count("\n"))
+    assert files[longest].count("\n") <= 300, longest

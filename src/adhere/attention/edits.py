@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adhere.attention.call import AttentionCall, Region, query_parts, scaled_scores, uncast
+from adhere.attention.call import AttentionCall, Region
+from adhere.attention.probabilities import query_parts, scaled_scores, uncast
 
 
 @dataclass(frozen=True)

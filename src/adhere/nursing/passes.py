@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from adhere.attention.call import AttentionCall, uncast
-from adhere.attention.columns import Columns
-from adhere.attention.tap import recording
+from adhere.attention.call import AttentionCall
+from adhere.attention.probabilities import uncast
+from adhere.attention.tap import Record, recording
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Family, Layer, Opened
 from adhere.methods.base import LatentMethod
@@ -24,6 +24,7 @@ from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
 from adhere.nursing.context import Context, Reader
 from adhere.nursing.hooks import eager, frozen
+from adhere.nursing.notes import gathered, notes
 from adhere.nursing.records import StepRecord
 from adhere.nursing.updates import Evaluation, move
 
@@ -73,140 +74,175 @@ def nurse_latents(
         NoAttentionRecorded: a layer did not use PyTorch's attention.
     """
     started = time.perf_counter()
-    schedule, family = method.schedule, context.family
-    denoiser: Any = family.denoiser
-    device = opened.latents.device
-    is_cast = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(
-        device.type
-    )
-    everyone = list(range(opened.samples))
-    last: dict[int, tuple[Reading, int]] = {}
-    first: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-    forwards = search_backwards = 0
-    layers = {layer.name: layer.module for layer in _in_order(family, reader, bound)}
-    crosses = {layer.name for layer in reader.layers}
-    selves = {layer.name for layer in reader.self_layers}
-
-    def read(name: str, call: AttentionCall) -> tuple[Tensor | None, Tensor | None, int]:
-        cross = own = None
-        if name in crosses:
-            cross = call.mean_probabilities(family.region(current[0], call))
-        if name in selves:
-            region = family.self_region(current[0], call)
-            cells = current[0].size[0] * current[0].size[1] // reader.factor**2
-            if cells > _MOST_SELF_CELLS:
-                raise UnsupportedPipeline(
-                    f"{method.name} reads self-attention, of {cells} x {cells} here, which is "
-                    "too much to hold. Draw a smaller image, or use another method."
-                )
-            own = call.mean_probabilities(region)
-        return cross, own, call.heads
-
-    def edit(name: str, call: AttentionCall) -> AttentionCall:
-        assert bound is not None
-        return bound.edited(context, current[0], chosen_samples, name, call)
-
-    current: list[Opened] = []
-    chosen_samples: list[int] = []
+    schedule, device = method.schedule, opened.latents.device
+    cast = _autocast_of(device)
+    passes = _Passes(context, reader, method, opened, step, previous, bound, cast)
+    layers = {layer.name: layer.module for layer in _in_order(context.family, reader, bound)}
     with (
         uncast(device),
         torch.inference_mode(False),
         torch.enable_grad(),
         eager(),
-        frozen(denoiser),
-        recording(layers, read, None if bound is None else edit) as record,
+        frozen(context.family.denoiser),
+        recording(layers, passes.read, None if bound is None else passes.edit) as record,
     ):
-        usable = replace(opened, call=opened.call.for_autograd())
+        passes.begin(record)
         precision = torch.promote_types(opened.latents.dtype, torch.float32)
         latents = opened.latents.to(precision).clone()
-
-        def see(moving: Tensor, samples: list[int]) -> Reading:
-            nonlocal forwards
-            forwards += 1
-            chosen_samples[:] = samples
-            asked = family.passing(usable, moving, samples)
-            current[:] = [
-                replace(usable, call=asked, rows=len(samples), first=0, samples=len(samples))
-            ]
-
-            def run() -> None:
-                with torch.autocast(device.type) if is_cast else nullcontext():
-                    denoiser.forward(*asked.args, **asked.keywords)
-
-            found = record(run)
-            return context.reading(
-                reader,
-                {name: found[name][0] for name in crosses},
-                {name: heads for name, (_, _, heads) in found.items()},
-                opened.size,
-                step,
-                samples,
-                {name: found[name][1] for name in selves},
-                None if previous is None else previous.take(samples),
-            )
-
-        def searched(moving: Tensor, samples: Sequence[int]) -> Reading:
-            nonlocal search_backwards
-
-            def count(_: Tensor) -> None:
-                nonlocal search_backwards
-                search_backwards += 1
-
-            if moving.requires_grad:
-                moving.register_hook(count)
-            return see(moving, list(samples))
-
-        def evaluate(moving: Tensor, chosen: Tensor) -> Evaluation:
-            samples = chosen.tolist()
-            reading = see(moving, samples)
-            loss = method.loss(reading)
-            score = refining = None
-            if threshold is not None:
-                score, refining = method.score(reading), method.refining_loss(reading)
-            kept = reading.detach()
-            if any(sample not in first for sample in samples):
-                _, peaks, means = notes(method, kept, with_maps=False)
-                first.update(
-                    {
-                        s: (p, m)
-                        for s, p, m in zip(samples, peaks, means, strict=True)
-                        if s not in first
-                    }
-                )
-            last.update({sample: (kept, place) for place, sample in enumerate(samples)})
-            return Evaluation(loss, score, refining)
-
-        start = latents
-        if searches:
-            start = method.search(latents, searched, step).detach()
-        threshold = schedule.threshold_at(step)
-        is_half = (torch.get_autocast_dtype(device.type) if is_cast else opened.latents.dtype) is (
-            torch.float16
-        )
+        start = method.search(latents, passes.search, step).detach() if searches else latents
+        is_half = (cast or opened.latents.dtype) is torch.float16
         outcome = move(
             start,
-            evaluate,
+            passes.evaluate,
             schedule.step_size_at(step),
-            threshold,
+            schedule.threshold_at(step),
             schedule.max_refinements_at(step),
             schedule.updates_on_exit,
             _HALF_PRECISION_SCALES if is_half else (1.0,),
         )
-        shift = outcome.latents - latents
-        final = _gathered([last[sample] for sample in everyone])
+        final = gathered([passes.last[sample] for sample in range(opened.samples)])
+        first = [passes.first[sample] for sample in range(opened.samples)]
         maps, _, _ = notes(method, final)
         seen = StepRecord(
             step=step,
             loss=outcome.loss.float().cpu(),
-            peaks=tuple(first[sample][0] for sample in everyone),
-            means=tuple(first[sample][1] for sample in everyone),
+            peaks=tuple(peaks for peaks, _ in first),
+            means=tuple(means for _, means in first),
             maps=maps,
             refinements=outcome.refinements.cpu(),
-            truncated_forwards=forwards,
-            backwards=outcome.backwards + search_backwards,
+            truncated_forwards=passes.forwards,
+            backwards=outcome.backwards + passes.search_backwards,
             seconds=time.perf_counter() - started,
         )
-        return shift, seen, final
+        return outcome.latents - latents, seen, final
+
+
+def _autocast_of(device: torch.device) -> torch.dtype | None:
+    """The precision of the caller's `torch.autocast`, or None where it is off."""
+    is_there = torch.amp.is_autocast_available(device.type)
+    if not is_there or not torch.is_autocast_enabled(device.type):
+        return None
+    return torch.get_autocast_dtype(device.type)
+
+
+@dataclass
+class _Passes:
+    """The passes of one nursed step, and what they saw.
+
+    Attributes:
+        context: of the run.
+        reader: of the method's layers.
+        method: what moves latents.
+        opened: the pipeline's own call.
+        step: where the loop is.
+        previous: the reading of the nursed step before.
+        bound: what the method does to attention in its passes, or None.
+        cast: precision of the caller's autocast, in which the denoiser runs, or None.
+        forwards: passes so far.
+        search_backwards: gradients that the method's search took.
+        first: each sample's peaks and means in its first evaluation.
+        last: each sample's last reading, and its place there.
+    """
+
+    context: Context
+    reader: Reader
+    method: LatentMethod
+    opened: Opened
+    step: Step
+    previous: Reading | None
+    bound: Bound | None
+    cast: torch.dtype | None
+    forwards: int = 0
+    search_backwards: int = 0
+    first: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)
+    last: dict[int, tuple[Reading, int]] = field(default_factory=dict)
+
+    def begin(self, record: Record) -> None:
+        """Set what passes run by, inside the block in which they may.
+
+        Args:
+            record: runs a pass and gives what `read` gave of each layer.
+        """
+        self.record = record
+        self.opened = replace(self.opened, call=self.opened.call.for_autograd())
+
+    def evaluate(self, moving: Tensor, chosen: Tensor) -> Evaluation:
+        """The loss of some samples' latents (K, ...), by a pass over them."""
+        samples = chosen.tolist()
+        reading = self._see(moving, samples)
+        loss = self.method.loss(reading)
+        score = refining = None
+        if self.method.schedule.threshold_at(self.step) is not None:
+            score, refining = self.method.score(reading), self.method.refining_loss(reading)
+        self._keep(reading.detach(), samples)
+        return Evaluation(loss, score, refining)
+
+    def search(self, moving: Tensor, samples: Sequence[int]) -> Reading:
+        """What a pass over some samples' latents (K, ...) sees, for the method's search."""
+        if moving.requires_grad:
+            moving.register_hook(self._count)
+        return self._see(moving, list(samples))
+
+    def _count(self, _: Tensor) -> None:
+        self.search_backwards += 1
+
+    def _keep(self, reading: Reading, samples: list[int]) -> None:
+        """Keep a reading as the samples' last, and its numbers where it is their first."""
+        if any(sample not in self.first for sample in samples):
+            _, peaks, means = notes(self.method, reading, with_maps=False)
+            for sample, *numbers in zip(samples, peaks, means, strict=True):
+                self.first.setdefault(sample, (numbers[0], numbers[1]))
+        self.last.update({sample: (reading, place) for place, sample in enumerate(samples)})
+
+    def _see(self, moving: Tensor, samples: list[int]) -> Reading:
+        """Run the denoiser on some samples' latents up to the last layer read."""
+        self.forwards += 1
+        asked = self.context.family.passing(self.opened, moving, samples)
+        count = len(samples)
+        self.samples = samples
+        self.passed = replace(self.opened, call=asked, rows=count, first=0, samples=count)
+        found = self.record(self._run)
+        return self.context.reading(
+            self.reader,
+            {layer.name: found[layer.name][0] for layer in self.reader.layers},
+            {name: heads for name, (_, _, heads) in found.items()},
+            self.opened.size,
+            self.step,
+            samples,
+            {layer.name: found[layer.name][1] for layer in self.reader.self_layers},
+            None if self.previous is None else self.previous.take(samples),
+        )
+
+    def _run(self) -> None:
+        denoiser: Any = self.context.family.denoiser
+        device = self.opened.latents.device
+        with nullcontext() if self.cast is None else torch.autocast(device.type):
+            denoiser.forward(*self.passed.call.args, **self.passed.call.keywords)
+
+    def read(self, name: str, call: AttentionCall) -> tuple[Tensor | None, Tensor | None, int]:
+        """Of a layer's call attention to text, self-attention and the number of heads."""
+        family, cross, own = self.context.family, None, None
+        if any(layer.name == name for layer in self.reader.layers):
+            cross = call.mean_probabilities(family.region(self.passed, call))
+        if any(layer.name == name for layer in self.reader.self_layers):
+            self._check_cells()
+            own = call.mean_probabilities(family.self_region(self.passed, call))
+        return cross, own, call.heads
+
+    def _check_cells(self) -> None:
+        """Refuse self-attention that would fill the memory."""
+        height, width = self.passed.size
+        cells = height * width // self.reader.factor**2
+        if cells > _MOST_SELF_CELLS:
+            raise UnsupportedPipeline(
+                f"{self.method.name} reads self-attention, of {cells} x {cells} here, which is "
+                "too much to hold. Draw a smaller image, or use another method."
+            )
+
+    def edit(self, name: str, call: AttentionCall) -> AttentionCall:
+        """A layer's call with the method's own edits."""
+        assert self.bound is not None
+        return self.bound.edited(self.context, self.passed, self.samples, name, call)
 
 
 def _in_order(family: Family, reader: Reader, bound: Bound | None) -> list[Layer]:
@@ -222,50 +258,3 @@ def _in_order(family: Family, reader: Reader, bound: Bound | None) -> list[Layer
     wanted = read | ({} if bound is None else bound.layers)
     ordered = sorted(wanted.values(), key=lambda layer: order[layer.name])
     return [layer for layer in ordered if order[layer.name] <= last]
-
-
-def _gathered(parts: Sequence[tuple[Reading, int]]) -> Reading:
-    """The last reading of each sample as one."""
-    readings = [reading for reading, _ in parts]
-    if all(reading is readings[0] for reading in readings):
-        return readings[0]
-    singles = [reading.take([place]) for reading, place in parts]
-    whole = singles[0]
-
-    def joined(name: str) -> dict[str, Tensor]:
-        return {
-            layer: torch.cat([getattr(single, name)[layer] for single in singles])
-            for layer in getattr(whole, name)
-        }
-
-    return replace(
-        whole,
-        layers=joined("layers"),
-        self_layers=joined("self_layers"),
-        columns=Columns(
-            *(
-                torch.cat([getattr(single.columns, name) for single in singles])
-                for name in ("words", "specials", "competing")
-            )
-        ),
-        subjects=[subjects for single in singles for subjects in single.subjects],
-        previous=None,
-        _kept={},
-    )
-
-
-def notes(
-    method: LatentMethod, reading: Reading, with_maps: bool = True
-) -> tuple[Tensor, list[tuple[float, ...]], list[tuple[float, ...]]]:
-    """What the trace keeps of a reading, as the method sees it.
-
-    Returns:
-        The maps (B, H, W, T), in half precision on the CPU, or nothing of them; for each sample
-        the peaks of its subjects; and their raw mean attention.
-    """
-    reading = reading.detach() if reading.previous is not None else reading
-    with torch.no_grad():
-        peaks = [tuple(own.tolist()) for own in method.peaks(reading)]
-        means = [tuple(own.tolist()) for own in reading.subject_means()]
-        maps = method.maps(reading).half().cpu() if with_maps else torch.empty(0)
-    return maps, peaks, means

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adhere.attention.call import AttentionCall, uncast
+from adhere.attention.call import AttentionCall
 from adhere.attention.edits import attend
+from adhere.attention.probabilities import uncast
 from adhere.attention.tap import check_read, tapped
 from adhere.errors import NonFiniteLoss
 from adhere.families import Family, Opened, batched
@@ -24,7 +25,8 @@ from adhere.nursing.context import Context, Reader
 from adhere.nursing.editing import Bound, Editing, Place
 from adhere.nursing.hooks import eager
 from adhere.nursing.noise import check_noise
-from adhere.nursing.passes import notes, nurse_latents
+from adhere.nursing.notes import notes
+from adhere.nursing.passes import nurse_latents
 from adhere.nursing.prompts import Prompts
 from adhere.nursing.records import RunTrace, StepRecord
 from adhere.nursing.schedulers import (

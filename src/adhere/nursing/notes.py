@@ -1,0 +1,63 @@
+"""What is kept of the readings of a step.
+
+Shapes: B samples, H x W the grid of the maps, T text columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from adhere.attention.columns import Columns
+from adhere.methods.base import LatentMethod
+from adhere.methods.reading import Reading
+
+
+def gathered(parts: Sequence[tuple[Reading, int]]) -> Reading:
+    """The last reading of each sample as one."""
+    readings = [reading for reading, _ in parts]
+    if all(reading is readings[0] for reading in readings):
+        return readings[0]
+    singles = [reading.take([place]) for reading, place in parts]
+    whole = singles[0]
+
+    def joined(name: str) -> dict[str, Tensor]:
+        return {
+            layer: torch.cat([getattr(single, name)[layer] for single in singles])
+            for layer in getattr(whole, name)
+        }
+
+    return replace(
+        whole,
+        layers=joined("layers"),
+        self_layers=joined("self_layers"),
+        columns=Columns(
+            *(
+                torch.cat([getattr(single.columns, name) for single in singles])
+                for name in ("words", "specials", "competing")
+            )
+        ),
+        subjects=[subjects for single in singles for subjects in single.subjects],
+        previous=None,
+        _kept={},
+    )
+
+
+def notes(
+    method: LatentMethod, reading: Reading, with_maps: bool = True
+) -> tuple[Tensor, list[tuple[float, ...]], list[tuple[float, ...]]]:
+    """What the trace keeps of a reading, as the method sees it.
+
+    Returns:
+        The maps (B, H, W, T), in half precision on the CPU, or nothing of them; for each sample
+        the peaks of its subjects; and their raw mean attention.
+    """
+    reading = reading.detach() if reading.previous is not None else reading
+    with torch.no_grad():
+        peaks = [tuple(own.tolist()) for own in method.peaks(reading)]
+        means = [tuple(own.tolist()) for own in reading.subject_means()]
+        maps = method.maps(reading).half().cpu() if with_maps else torch.empty(0)
+    return maps, peaks, means
