@@ -9,6 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -80,12 +81,12 @@ class Family(ABC):
     def __init__(self, pipe: Any) -> None:
         self.pipe = pipe
 
-    @property
+    @cached_property
     def called(self) -> nn.Module:
         """What the pipeline calls: the denoiser, or torch.compile's wrapper of it."""
         return getattr(self.pipe, self.component)
 
-    @property
+    @cached_property
     def denoiser(self) -> nn.Module:
         """The denoiser itself."""
         return getattr(self.called, "_orig_mod", self.called)

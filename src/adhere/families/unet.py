@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -16,7 +17,6 @@ from adhere.families.encoder import Encoder
 from adhere.families.switches import refuse_switches
 
 _BLOCK = re.compile(r"(down_blocks|mid_block|up_blocks)(?:\.(\d+))?\.")
-_ORDER = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
 # Cells on the shorter side that a map needs to show where a subject is.
 _ENOUGH_CELLS = 16
 # Columns of CLIP's text encoder.
@@ -32,29 +32,31 @@ class UNetFamily(Family):
 
     def layers(self) -> tuple[Layer, ...]:
         """Every cross-attention layer, in the order of a pass."""
-        return self._layers(".attn2")
+        return self._cross
 
     def self_layers(self) -> tuple[Layer, ...]:
         """Every self-attention layer, in the order of a pass."""
         return self._layers(".attn1")
 
-    def _layers(self, ending: str) -> tuple[Layer, ...]:
-        blocks = len(self._config.block_out_channels)
-        found = []
-        for name, module in self.denoiser.named_modules():
-            place = _BLOCK.match(name)
-            if place is None or not name.endswith(ending):
-                continue
-            part, number = place[1], int(place[2] or 0)
-            depth = {
-                "down_blocks": number,
-                "mid_block": blocks - 1,
-                "up_blocks": blocks - 1 - number,
-            }[part]
-            found.append((_ORDER[part], Layer(name, module, 2**depth)))
-        return tuple(layer for _, layer in sorted(found, key=lambda pair: pair[0]))
+    @cached_property
+    def _cross(self) -> tuple[Layer, ...]:
+        return self._layers(".attn2")
 
-    @property
+    def _layers(self, ending: str) -> tuple[Layer, ...]:
+        last = len(self._config.block_out_channels) - 1
+        found = []
+        for part in ("down_blocks", "mid_block", "up_blocks"):
+            blocks = getattr(self.denoiser, part)
+            for name, module in () if blocks is None else blocks.named_modules(prefix=part):
+                place = _BLOCK.match(name)
+                if place is None or not name.endswith(ending):
+                    continue
+                number = int(place[2] or 0)
+                depth = {"down_blocks": number, "mid_block": last, "up_blocks": last - number}
+                found.append(Layer(name, module, 2 ** depth[part]))
+        return tuple(found)
+
+    @cached_property
     def _config(self) -> Any:
         return self.denoiser.config
 
