@@ -1,0 +1,11 @@
+"""The walk of a reader: how many own calls lie before the denoiser, and in a nursed step."""
+
+import pytest
+from benchmarks.calls import count
+
+
+@pytest.mark.slow
+def test_the_walk_to_a_nursed_step_grows_no_longer():
+    calls = count()
+    assert 0 < calls.before.total() <= 1_100
+    assert 0 < calls.step.total() <= 560
