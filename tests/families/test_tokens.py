@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import adhere
+from adhere.cli.tokens import tokens
 from adhere.families import family_of
 
 from . import FAMILIES
@@ -87,3 +88,19 @@ def test_words_that_are_cut_off_are_named():
     assert frog.columns["tokenizer"] == ()
     assert len(frog.columns["tokenizer_3"]) == 1 and not frog.is_cut
     assert bowl.is_cut and listed[bowl.index] is bowl
+
+
+@pytest.mark.parametrize("kind", ["sd3", "flux", "qwen"])
+def test_the_command_line_lists_columns_of_every_encoder(kind, tmp_path, capsys):
+    pipe = FAMILIES[kind].build()
+    pipe.save_pretrained(tmp_path)
+    capsys.readouterr()
+    prompt = "a cat and a 猫"
+    tokens(prompt, model=str(tmp_path), subjects=["cat"])
+    header, *rows = capsys.readouterr().out.splitlines()
+    listed = adhere.tokens(pipe, prompt)
+    assert header.split() == ["token", *listed[0].columns]
+    assert len(rows) == len(listed) and all("\ufffd" not in row for row in rows)
+    (cat,) = [token for token in listed if token.text == "cat"]
+    numbers = [str(column) for columns in cat.columns.values() for column in columns]
+    assert rows[cat.index].split() == [str(cat.index), "cat", *numbers, "subject", "cat"]
