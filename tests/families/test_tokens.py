@@ -90,7 +90,7 @@ def test_words_that_are_cut_off_are_named():
     assert bowl.is_cut and listed[bowl.index] is bowl
 
 
-@pytest.mark.parametrize("kind", ["sd3", "flux", "qwen"])
+@pytest.mark.parametrize("kind", ["sd3", "flux", "qwen-image"])
 def test_the_command_line_lists_columns_of_every_encoder(kind, tmp_path, capsys):
     pipe = FAMILIES[kind].build()
     pipe.save_pretrained(tmp_path)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def tokens(prompt: str, *, subjects: Any = None, model: str = "mini") -> None:  # noqa: ANN401
     """List the tokens of a prompt with their indices, and the subjects found in it.
 
-    Where a model's attention has the words at other columns than their indices, those of each
-    text encoder are listed too; columns below 0 count from the end.
+    In joint attention, and where attention has the words at other columns than their indices, the
+    columns of each text encoder are listed too; columns below 0 count from the end.
 
       adhere tokens "a green backpack and a pink chair"
 
@@ -33,11 +33,13 @@ def tokens(prompt: str, *, subjects: Any = None, model: str = "mini") -> None:  
 
     check_prompt(prompt)
     pipe = load_outline(model)
-    found = find_subjects(family_of(pipe).encoders()[0].tokenizer, prompt, subjects)
+    family = family_of(pipe)
+    found = find_subjects(family.encoders()[0].tokenizer, prompt, subjects)
     listed = tokens_of(pipe, prompt)
     roles = _roles(found)
     rows = [[str(token.index), printable(token.text)] for token in listed]
-    if any(columns != (t.index,) for t in listed for columns in t.columns.values()):
+    is_elsewhere = any(c != (token.index,) for token in listed for c in token.columns.values())
+    if family.is_joint or is_elsewhere:
         for row, token in zip(rows, listed, strict=True):
             row += [_numbers(columns) for columns in token.columns.values()]
         rows.insert(0, ["", "token", *listed[0].columns])
