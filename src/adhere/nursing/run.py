@@ -35,7 +35,7 @@ from adhere.nursing.schedulers import (
     ignores_sample,
     input_scale,
     keeping_sample,
-    noise_of,
+    noises_of,
     of_step,
 )
 from adhere.subjects.relations import find_relations
@@ -83,12 +83,15 @@ class Run:
         place = (self.begin or 0) + self.calls
         time = self._times[place]
         after = self._times[place + each] if place + each < len(self._times) else 0.0
-        noise = noise_of(self.scheduler, time)
-        return Step(self.calls // each, -(-self.total // each), time, after, noise)
+        return Step(self.calls // each, -(-self.total // each), time, after, self._noises[place])
 
     @functools.cached_property
     def _times(self) -> list[float]:
         return [float(time) for time in torch.as_tensor(self.scheduler.timesteps).tolist()]
+
+    @functools.cached_property
+    def _noises(self) -> list[float]:
+        return noises_of(self.scheduler, self._times)
 
     def before_denoiser(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """Nurse at the first call of a step, tap that call, and add the shift to every call."""

@@ -6,9 +6,8 @@ base of a step to itself, or rebuild the sample from an earlier one.
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,14 +23,15 @@ def input_scale(scheduler: Any, timestep: float) -> float:
     return float(scale(torch.ones((), dtype=torch.float64), timestep))
 
 
-def noise_of(scheduler: Any, timestep: float) -> float:
-    """Standard deviation of the noise in what the denoiser gets, in 0...1."""
+def noises_of(scheduler: Any, timesteps: Sequence[float]) -> list[float]:
+    """Standard deviation of the noise in what the denoiser gets at each timestep, in 0...1."""
     config = scheduler.config
     steps = getattr(config, "num_train_timesteps", 1000)
     signal = getattr(scheduler, "alphas_cumprod", None)
     if signal is None or getattr(config, "use_flow_sigmas", False):
-        return min(max(timestep / steps, 0.0), 1.0)
-    return math.sqrt(1 - float(signal[min(max(round(timestep), 0), len(signal) - 1)]))
+        return [min(max(timestep / steps, 0.0), 1.0) for timestep in timesteps]
+    places = [min(max(round(timestep), 0), len(signal) - 1) for timestep in timesteps]
+    return (1 - torch.as_tensor(signal)[places].double()).sqrt().tolist()
 
 
 def begin_of(scheduler: Any, timestep: Any) -> int:
