@@ -139,3 +139,11 @@ def test_both_lines_draw_the_same_image(loaded, prompt, clicks, changed, tmp_pat
     assert list(Path("pictures").iterdir()) == [drawn]
     recipe = adhere.read_recipe(drawn)
     assert recipe.prompt == prompt and recipe.subjects == asked["subjects"]
+
+
+def test_subjects_that_no_word_names_have_a_line_of_python_alone(loaded):
+    prompt = "a green frog on a hill {{value}}"
+    asked = {"prompt": prompt, "subjects": after(loaded, "green", "green", prompt=prompt)}
+    lines = commands.lines(loaded, next(iter(adhere.METHODS)), {}, asked)
+    assert "adhere.Subject(" in lines["Python"]
+    assert lines["Shell"].startswith("# A shell cannot name these subjects")

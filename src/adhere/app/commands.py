@@ -56,8 +56,7 @@ def shell_line(
     for name, value in options.items():
         if name == "subjects":
             names = [one if isinstance(one, tuple) else (one,) for one in value]
-            parts = [part for one in names for part in one]
-            if not all(isinstance(p, int) or p.replace(" ", "").isalpha() for p in parts):
+            if not all(_is_word(part) for one in names for part in one):
                 return "# A shell cannot name these subjects. Use the line of Python."
             words[name] = ",".join(":".join(map(str, one)) for one in names)
         else:
@@ -82,6 +81,11 @@ def named(pipe: Any, prompt: str, subjects: Sequence[Subject]) -> list[Any] | No
         if _found(pipe, prompt, names) == tuple(subjects):
             return names
     return list(subjects)
+
+
+def _is_word(part: object) -> bool:
+    """Whether a shell's list of subjects can hold it, which a whole `Subject` cannot be."""
+    return isinstance(part, int) or (isinstance(part, str) and part.replace(" ", "").isalpha())
 
 
 def _found(pipe: Any, prompt: str, names: Any) -> tuple[Subject, ...] | None:  # noqa: ANN401
