@@ -45,11 +45,14 @@ def serve(
         # PyTorch makes a folder for kernels even where it compiles none.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)
         try:
+            from gradio import processing_utils
+
             from adhere.app.page import LOOK, make_page
         except ImportError as error:
             raise ValueError(
                 f"The page needs gradio ({error}); install it with pip install 'adhere[app]'."
             ) from error
+        processing_utils.async_ssrf_protected_download = _refuse_address
         make_page(load(model, dtype=dtype, device=device)).launch(
             **LOOK,
             server_name=host,
@@ -64,3 +67,8 @@ def serve(
             max_file_size=LARGEST_FILE,
             state_session_capacity=1_000,
         )
+
+
+async def _refuse_address(url: str, cache_dir: str) -> str:
+    """In place of Gradio's own, which asks dns.google where an address leads, and fetches it."""
+    raise ValueError("An address was given in place of a file. Upload the file itself.")
