@@ -46,6 +46,9 @@ def make_page(loaded: Loaded) -> gr.Blocks:
             with gr.Column(scale=2, min_width=320):
                 prompt = gr.Textbox(EXAMPLE, label="Prompt", lines=2, max_lines=6)
                 marked = gr.HTML(js_on_load=(_FOLDER / "words.js").read_text(encoding="utf-8"))
+                with gr.Row():
+                    go = gr.Button("Draw", variant="primary", scale=2, min_width=90)
+                    cancel = gr.Button("Cancel", variant="stop", min_width=90, interactive=False)
                 method = gr.Dropdown(list(studio.kinds), value=first, label="Method")
                 for name, kind in studio.kinds.items():
                     title, is_first = f"Parameters of {name}", name == first
@@ -63,9 +66,6 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                             None, label="Guidance", minimum=0, maximum=50, min_width=80
                         )
                     negative = gr.Textbox(label="Negative prompt")
-                with gr.Row():
-                    go = gr.Button("Draw", variant="primary", scale=2, min_width=90)
-                    cancel = gr.Button("Cancel", variant="stop", min_width=90, interactive=False)
                 every = gr.Button("Compare all methods")
                 file = gr.File(
                     label="Drop an image to load its recipe", file_types=[".png"], height=150
@@ -83,13 +83,16 @@ def make_page(loaded: Loaded) -> gr.Blocks:
         def subjects_of(text: Any, held: Any) -> words.Subjects:
             """Those that a visitor has corrected, or those found where the prompt is new."""
             words.check_prompt(text)
-            return held[1] if held[0] == text else adhere.find_subjects(pipe, text)
+            if held[0] == text:
+                return held[1]
+            try:
+                return adhere.find_subjects(pipe, text)
+            except adhere.SubjectNotFound:
+                return ()
 
         def read(text: str, held: Any) -> dict[Any, Any]:
             try:
                 return mark(text, subjects_of(text, held))
-            except adhere.SubjectNotFound:
-                return mark(text, ())
             except ValueError as error:
                 return {chosen: ("", ()), marked: view.alert(error)}
 

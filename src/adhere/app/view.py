@@ -82,7 +82,7 @@ def compared(plain: Drawing, nursed: Drawing, method: str) -> str:
         '<span class="left">baseline</span><span class="right">nursed</span>'
         '<input type="range" aria-label="How much of the baseline is shown, in percent" '
         "oninput=\"this.parentElement.style.setProperty('--at', this.value + '%')\"></div>"
-        f'<p class="links">Download with its recipe: {links}</p>'
+        f'<p class="links"><span>Download:</span> {links}</p>'
     )
 
 
