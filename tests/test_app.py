@@ -25,7 +25,7 @@ from adhere.drawing.png import picture_png
 pytest.importorskip("gradio", reason="the page needs the extra `app`")
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser needs playwright")
 
-# Two tests and the look for connections to the outside do not pass yet, see LOG.md.
+# The whole file has not been run in CI yet, see LOG.md.
 pytestmark = pytest.mark.skipif(
     "ADHERE_NEEDS_BROWSER" not in os.environ, reason="set ADHERE_NEEDS_BROWSER=1 to run them"
 )
@@ -197,10 +197,12 @@ def test_drawing_comparing_and_loading_the_recipe_again(page, tmp_path):
     page.get_by_text("Loaded the recipe of seed 3").wait_for()
     assert page.get_by_label("Prompt", exact=True).input_value() == recipe.prompt
     assert page.get_by_label("Seed").input_value() == "3"
+    page.get_by_label("number input for Steps").fill("1")
+    page.get_by_label("number input for Steps").blur()
     page.get_by_role("button", name="Compare all methods").click()
     page.wait_for_function(
         f"document.querySelectorAll('.grid figure').length == {len(methods()) + 1}",
-        timeout=6 * SECONDS,
+        timeout=3 * SECONDS,
     )
     # A method whose idea has no meaning for a U-Net says so in its cell.
     refused = page.locator(".grid figure:has([role=alert])").all_inner_texts()
@@ -376,9 +378,9 @@ def test_a_link_in_place_of_a_file_is_not_followed(server):
         url = f"http://127.0.0.1:{other.getsockname()[1]}/x.png"
         load = next(f for f in server.config["dependencies"] if f["targets"][0][1] == "upload")
         file = {"path": url, "url": url, "meta": {"_type": "gradio.FileData"}}
-        server.call(load["id"], [file], "link")
+        said = server.call(load["id"], [file], "link")
         listener.join()
-    assert not asked
+    assert not asked and "Traceback" not in said
 
 
 def test_two_visitors_at_once_get_each_their_own(server):
