@@ -51,6 +51,19 @@ def inputs(name, samples, seed):
     return {key: torch.from_numpy(draw.standard_normal(s)).float() for key, s in shapes.items()}
 
 
+def maps(sharpness, seed=5, side=16, tokens=12):
+    """Cross- and self-attention of a layer, (side, side, tokens) and (side, side, side * side)."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn((1, tokens, 4, 4), generator=generator, dtype=torch.float64)
+    size = {"size": (side, side), "mode": "bicubic"}
+    field = torch.nn.functional.interpolate(noise, **size)[0]
+    noise = torch.randn((1, 6, 4, 4), generator=generator, dtype=torch.float64)
+    looks = torch.nn.functional.interpolate(noise, **size)[0].flatten(1)
+    cross = (sharpness * field).softmax(0).movedim(0, -1)
+    own = (looks.T @ looks).softmax(-1)
+    return cross, own.unflatten(0, (side, side))
+
+
 def _values(name, shape):
     draw = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
     if "norm" in name:

@@ -51,8 +51,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
     Source: arXiv 2403.16990, the losses and masks of sections 4.1 and 4.2, with the numbers of the
         authors' code. The paper replaces boxes by clusters of self-attention after guidance; here
         boxes bound to the end. The code also hides function words, counts the end token among a
-        subject's words and lets it not reach the background; its mask of self-attention sets the
-        diagonal alone, which the next lines undo, so that it bounds nothing.
+        subject's words and lets it not reach the background.
     """
 
     step_size: NonNegative = 8.0

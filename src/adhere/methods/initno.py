@@ -19,7 +19,7 @@ from adhere.methods import losses
 from adhere.methods.base import Read, ScheduledMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs, Step
-from adhere.typed import Count, Fraction, NonNegative, typed
+from adhere.typed import Count, Fraction, NonNegative, PositiveCount, typed
 
 # Of the search's Adam.
 _EPSILON = 1e-3
@@ -48,6 +48,7 @@ class InitNO(ScheduledMethod):
         rate: of the search's Adam.
         clean_search: weight, in the search, of what a map has outside the blob of its peak.
         clean_refining: the same in refinements.
+        levels: of Otsu's threshold, which finds the blob, see `losses.foreground`.
 
     Source: arXiv 2404.04650, the response scores of cross- and self-attention. As the authors'
         code does, the search takes steps of its own back to the normal distribution, where the
@@ -65,6 +66,7 @@ class InitNO(ScheduledMethod):
     rate: NonNegative = 0.01
     clean_search: NonNegative = 0.0
     clean_refining: NonNegative = 0.0
+    levels: PositiveCount | None = None
 
     name = "initno"
     needs_self_attention = True
@@ -89,6 +91,7 @@ class InitNO(ScheduledMethod):
             nurses_repeats=True,
             clean_search=1.0,
             clean_refining=0.1,
+            levels=255,
         )
 
     @property
@@ -167,16 +170,10 @@ class InitNO(ScheduledMethod):
         return torch.stack(found)
 
     def _outside(self, reading: Reading) -> Tensor:
-        """(B,), the largest cell of each map outside the blob of its peak, where it stands out."""
-        found = []
-        for maps in self._subjects(reading):
-            total = maps.new_zeros(())
-            for own in maps:
-                inside = losses.blob(losses.foreground(own), own.flatten().argmax())
-                highest = own.masked_fill(inside, 0).amax()
-                total = total + highest * (highest > own[inside].amin())
-            found.append(total)
-        return torch.stack(found)
+        """(B,), what the maps of each sample have outside the blobs of their peaks."""
+        return torch.stack(
+            [losses.outside_blob(own, self.levels) for own in self._subjects(reading)]
+        )
 
 
 def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -144,26 +144,32 @@ def mean_overlap(maps: Tensor) -> Tensor:
     return shared.sum() / max(len(shared), 1)
 
 
-def foreground(values: Tensor) -> Tensor:
+def foreground(values: Tensor, levels: int | None = None) -> Tensor:
     """Returns which cells of a map stand out, by Otsu's threshold, as bool.
 
     Args:
-        values: (H, W). No gradient passes.
+        values: (H, W), in [0, 1] where `levels` counts. No gradient passes.
+        levels: values are first rounded down to so many equal parts of one, and the highest part
+            below the split counts as standing out; None splits the values as they are.
 
     Returns:
         (H, W); the split of the sorted values with the largest variance between the two parts. Of
         a flat map all cells stand out.
 
-    Source: the code published with arXiv 2404.04650, which counts in 256 fixed levels.
+    Source: the code published with arXiv 2404.04650, which counts in 255 levels.
     """
-    ordered = values.detach().flatten().double().sort().values
+    counted = values.detach() if levels is None else (values.detach() * levels).floor()
+    ordered = counted.flatten().double().sort().values
     count = torch.arange(1, len(ordered), device=ordered.device)
     low = ordered.cumsum(0)[:-1]
     means = low / count, (ordered.sum() - low) / (len(ordered) - count)
     between = count * (len(ordered) - count) * (means[1] - means[0]).square()
     if not len(between) or not between.max() > 0:
         return torch.ones_like(values, dtype=torch.bool)
-    return values.detach() >= ordered[between.argmax() + 1]
+    last_below = between.argmax()
+    if levels is None:
+        return values.detach() >= ordered[last_below + 1]
+    return values.detach() >= ordered[last_below] / levels
 
 
 def blob(mask: Tensor, cell: Tensor) -> Tensor:
@@ -186,6 +192,28 @@ def blob(mask: Tensor, cell: Tensor) -> Tensor:
         if torch.equal(grown, found):
             return found
         found = grown
+
+
+def outside_blob(maps: Tensor, levels: int | None = None) -> Tensor:
+    """Returns the sum over maps of the largest cell outside the blob of each one's peak.
+
+    A map whose largest cell outside is no higher than its lowest cell inside adds nothing.
+
+    Args:
+        maps: (S, H, W), smoothed attention of the subjects in [0, 1].
+        levels: of Otsu's threshold, see `foreground`.
+
+    Returns:
+        (), at least 0.
+
+    Source: the code published with arXiv 2404.04650; the paper has no such term.
+    """
+    total = maps.new_zeros(())
+    for own in maps:
+        inside = blob(foreground(own, levels), own.flatten().argmax())
+        highest = own.masked_fill(inside, 0).amax()
+        total = total + highest * (highest > own[inside].amin())
+    return total
 
 
 def _smallest(like: Tensor) -> float:

@@ -11,11 +11,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from adhere.attention.maps import smooth
 from adhere.methods import losses
 from adhere.methods.base import ScheduledMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs
 from adhere.typed import NonNegative, typed
+
+# Of the authors' code: levels of Otsu's threshold, and the finest grid with raw maps.
+_LEVELS, _FINEST_RAW = 255, 16
 
 
 @typed
@@ -27,14 +31,21 @@ class SelfCross(ScheduledMethod):
 
     Attributes:
         refine_at: pairs (where in the loop, peak to be reached there).
-        overlap: weight of the overlap of self- and cross-attention.
+        overlap: weight of the overlap of self- and cross-attention, which is in [0, 1].
+        clean: weight of what a map has outside the blob of its peak, see `losses.outside_blob`.
+        as_published: whether the overlap is that of the authors' code: self-attention smoothed,
+            cross-attention as it is up to 16 cells a side, Otsu's threshold in 255 levels, and
+            no overlap while a subject's peak is below 0.5.
 
     Source: arXiv 2411.18936, the self-cross loss, beside the loss of Attend-and-Excite. The
-        authors' code adds it to InitNO's or CONFORM's; with `InitNO` it makes a sum.
+        authors' code adds it to InitNO's or CONFORM's; with `InitNO` it makes a sum. The code's
+        alignment with a running mean of earlier maps (weight 0.1, refinements alone) is left out.
     """
 
     refine_at: Pairs = ((0.2, 0.8), (0.4, 0.8))
     overlap: NonNegative = 1.0
+    clean: NonNegative = 0.0
+    as_published: bool = False
 
     name = "self-cross"
     needs_self_attention = True
@@ -50,13 +61,15 @@ class SelfCross(ScheduledMethod):
 
     @classmethod
     def official(cls) -> SelfCross:
-        """The authors' schedule of Stable Diffusion 1: 25 steps, refined at 10 and 20."""
+        """The authors' loop on InitNO for Stable Diffusion 1, without its search."""
         return cls(
             stop=25,
             refine_at=((10, 0.8), (20, 0.8)),
             in_steps=True,
             updates_on_exit=True,
             nurses_repeats=True,
+            clean=0.1,
+            as_published=True,
         )
 
     def loss(self, reading: Reading) -> Tensor:
@@ -69,14 +82,36 @@ class SelfCross(ScheduledMethod):
 
     def _loss(self, reading: Reading, sample: int) -> Tensor:
         maps = reading.subject_maps(sample, temperature=self.temperature)
-        inside = torch.stack([losses.foreground(one) for one in maps])
+        missing = losses.excitation(maps).amax()
+        outside = self.clean * losses.outside_blob(maps, _LEVELS) if self.clean else 0.0
+        if self.as_published and missing > 0.5:
+            return missing + outside
+        inside = torch.stack([losses.foreground(m, self._levels) for m in maps])
         weights = (maps * inside).flatten(1)
-        looks = _shares(weights @ reading.self_attention()[sample].to(weights))
-        shared = torch.minimum(looks[:, None], _shares(maps.flatten(1))).sum(-1)
+        looks = (weights @ reading.self_attention()[sample].to(weights)).unflatten(
+            1, maps.shape[1:]
+        )
+        if self.as_published:
+            looks, attended = _published_shares(smooth(looks)), maps
+            if maps.shape[-2] > _FINEST_RAW:
+                attended = _published_shares(maps)
+        else:
+            looks, attended = _shares(looks), _shares(maps)
+        shared = torch.minimum(looks[:, None], attended).sum((-2, -1))
         others = ~torch.eye(len(maps), dtype=torch.bool, device=maps.device)
-        return losses.excitation(maps).amax() + self.overlap * shared[others].mean()
+        return missing + outside + self.overlap * shared[others].mean()
+
+    @property
+    def _levels(self) -> int | None:
+        return _LEVELS if self.as_published else None
 
 
 def _shares(maps: Tensor) -> Tensor:
-    """Maps (S, N) as distributions over the cells."""
-    return maps / maps.sum(-1, keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
+    """Maps (S, H, W) as distributions over the cells."""
+    total = maps.sum((-2, -1), keepdim=True)
+    return maps / total.clamp_min(torch.finfo(maps.dtype).tiny)
+
+
+def _published_shares(maps: Tensor) -> Tensor:
+    """The same as the authors' code has them."""
+    return maps / (maps.sum((-2, -1), keepdim=True) + 1e-4)
