@@ -20,9 +20,10 @@ from adhere.cli import main
 from adhere.drawing import draw
 from adhere.drawing.loading import load
 from adhere.drawing.png import read_recipe
+from adhere.evaluation.pace import Pace, affordable
 from adhere.evaluation.plan import Condition
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
-from adhere.evaluation.run import Pace, affordable, draw_run, plan_run
+from adhere.evaluation.run import draw_run, plan_run
 from adhere.evaluation.store import Store
 from adhere.methods import (
     AttendAndExcite,

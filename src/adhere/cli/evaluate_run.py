@@ -25,6 +25,7 @@ from adhere.drawing.loading import DTYPES, SCHEDULERS, Loaded, load
 from adhere.drawing.png import check_writable
 from adhere.errors import unknown
 from adhere.evaluation.cluster import draw_on_cluster, needed_ray
+from adhere.evaluation.pace import OnProgress, Progress
 from adhere.evaluation.plan import PLAIN, Plan
 from adhere.evaluation.planfile import (
     ConditionEntry,
@@ -35,7 +36,7 @@ from adhere.evaluation.planfile import (
     told_apart,
 )
 from adhere.evaluation.report import check_packages
-from adhere.evaluation.run import OnProgress, Progress, draw_run, loaded_for, plan_run
+from adhere.evaluation.run import draw_run, loaded_for, plan_run
 from adhere.evaluation.store import PLAN, Store
 from adhere.methods import METHODS
 from adhere.typed import NonNegative, PositiveCount, typed

@@ -16,13 +16,10 @@ from functools import cached_property
 from typing import Any
 
 from adhere.evaluation.outcomes import Outcome
+from adhere.evaluation.pace import OnProgress, Pace, Progress, affordable
 from adhere.evaluation.plan import Batch, Plan
 from adhere.evaluation.run import (
     Drawer,
-    OnProgress,
-    Pace,
-    Progress,
-    affordable,
     empty_cache,
     loaded_for,
     machine,

@@ -14,7 +14,6 @@ moved there whole, so that no script ever sees half of one.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -29,6 +28,7 @@ from typing import Any
 
 from adhere.errors import unknown
 from adhere.evaluation.outcomes import Row
+from adhere.evaluation.placing import place_image, write_text
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
@@ -122,10 +122,10 @@ def export(
     made = Path(tempfile.mkdtemp(prefix=f".{home.name[:100]}.", suffix=".part", dir=parent))
     try:
         for place, row in view.pictures.items():
-            _place(store, row, made / place, copy)
+            place_image(store, row, made / place, copy)
         for place, text in view.files.items():
             (made / place).parent.mkdir(parents=True, exist_ok=True)
-            _write(made / place, text)
+            write_text(made / place, text)
         # mkdtemp makes folders that only their owner can read.
         made.chmod(0o755)
         with suppress(FileNotFoundError):
@@ -385,28 +385,3 @@ def _check_place(home: Path) -> None:
             f"{str(home)!r} is not empty, and a script would read what is there too; give a "
             "folder that is new or empty."
         )
-
-
-def _place(store: Store, row: Row, target: Path, copy: bool) -> None:
-    """A picture at its place, linked or copied; a link on disk to the same bytes."""
-    source = store.path(row.unit)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not copy:
-        try:
-            os.link(source.resolve(), target)
-            return
-        except OSError as error:
-            # Another disk, or a file system without links.
-            if error.errno not in _NO_LINKS:
-                raise
-    shutil.copyfile(source, target)
-
-
-_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
-
-
-def _write(path: Path, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -14,6 +13,17 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.report.cells import (
+    DASH,
+    cell_of,
+    change_of,
+    cost_of,
+    escaped,
+    fenced,
+    of_auc,
+    ratio_of,
+    short,
+)
 from adhere.evaluation.report.evidence import UNIT
 from adhere.evaluation.report.ratios import MEASURES
 from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
@@ -22,8 +32,6 @@ from adhere.evaluation.statistics import FEW, FEWEST_CHANGED
 
 MOST_ROWS = 600
 MOST_FAILURES = 200
-_LONGEST = 300
-_DASH = "–"
 _COMMAND = "adhere evaluate run plan.toml --out RUN"
 
 
@@ -61,14 +69,14 @@ def markdown(tables: Tables, figures: Sequence[tuple[str, str]]) -> str:
         figures: titles and paths of the files that it shows, relative to its own.
     """
     environment = Environment(
-        finalize=_escaped,
+        finalize=escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     template = environment.from_string(_text("report.md.jinja"))
-    return template.render(**facts(tables), figures=figures, command_block=_fenced(_COMMAND))
+    return template.render(**facts(tables), figures=figures, command_block=fenced(_COMMAND))
 
 
 def facts(tables: Tables) -> dict[str, Any]:
@@ -80,7 +88,7 @@ def facts(tables: Tables) -> dict[str, Any]:
     return {
         "plan": plan,
         "title": _title(tables),
-        "plain": _cell(tables.row(names[0], PLAIN, tables.primary), tables.primary),
+        "plain": cell_of(tables.row(names[0], PLAIN, tables.primary), tables.primary),
         "weights": (plan.weights or "")[:12],
         "methods": list(tables.conditions[1:]),
         "conditions": [_label(name) for name in tables.conditions],
@@ -108,7 +116,7 @@ def facts(tables: Tables) -> dict[str, Any]:
         "by_prompt": [_by(tables, name, "prompt") for name in tables.sets],
         "by_seed": [_by(tables, name, "seed") for name in tables.sets],
         "failures": [
-            {**row, "text": _short(row["text"]), "error": _short(row["error"])}
+            {**row, "text": short(row["text"]), "error": short(row["error"])}
             for row in failures.head(MOST_FAILURES).to_dict("records")
         ],
         "failure_count": len(failures),
@@ -126,7 +134,7 @@ _WORDS = ("no", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", 
 
 
 def _title(tables: Tables) -> str:
-    model = _short(tables.evidence.plan.model)
+    model = short(tables.evidence.plan.model)
     methods = tables.conditions[1:]
     if len(methods) <= 1:
         return f"{methods[0] if methods else 'The plain pipeline'} on {model}"
@@ -149,7 +157,7 @@ def _label(name: str) -> str:
 def _sentence(tables: Tables, name: str, condition: str) -> dict[str, Any]:
     """What a method did to the primary metric, and at what cost."""
     row = tables.row(name, condition, tables.primary)
-    return {"condition": condition, **_cell(row, tables.primary), **_cost(row)}
+    return {"condition": condition, **cell_of(row, tables.primary), **cost_of(row)}
 
 
 def _table(tables: Tables, name: str) -> dict[str, Any]:
@@ -162,8 +170,8 @@ def _table(tables: Tables, name: str) -> dict[str, Any]:
             {
                 "condition": _label(condition),
                 "is_plain": condition == PLAIN,
-                "cells": [_cell(r, c) for r, c in zip(found, tables.leading, strict=True)],
-                **_cost(known),
+                "cells": [cell_of(r, c) for r, c in zip(found, tables.leading, strict=True)],
+                **cost_of(known),
             }
         )
     first = next(r for c in tables.leading if (r := tables.row(name, PLAIN, c)) is not None)
@@ -171,7 +179,7 @@ def _table(tables: Tables, name: str) -> dict[str, Any]:
     return {
         "name": _label(name),
         "heads": _heads(tables, name),
-        "source": _short(source),
+        "source": short(source),
         "prompts": max(_row_numbers(tables, name, "prompts"), default=0),
         "seeds": first["seeds"],
         "rows": rows,
@@ -217,44 +225,11 @@ def _all_metrics(tables: Tables, name: str) -> dict[str, Any]:
                 "column": column,
                 "prompts": max(row["prompts"] for row in found if row is not None),
                 "note": _note(tables, name, column),
-                "cells": [_cell(row, column) for row in found],
+                "cells": [cell_of(row, column) for row in found],
             }
         )
     has_few = any(cell["is_few"] for row in rows for cell in row["cells"])
     return {"name": _label(name), "rows": rows, "has_few": has_few}
-
-
-def _cell(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
-    """A value and its difference to plain, each with its interval, as text."""
-    texts = ("value", "interval", "note", "difference", "difference_interval")
-    if row is None or math.isnan(row["value"]):
-        return {
-            **dict.fromkeys((*texts, "difference_note", "verdict", "doubt", "pairs"), ""),
-            "is_few": False,
-        }
-    few = bool(row["note"]) and not math.isnan(row["low"])
-    change = _change(row, column)
-    return {
-        "value": percent(row["value"]),
-        "interval": _interval(row["low"], row["high"], few),
-        "note": "" if few else row["note"],
-        **change,
-        "is_few": few or change["is_few"],
-    }
-
-
-def _change(row: dict[str, Any], column: Column) -> dict[str, Any]:
-    """A paired difference with its interval, as text."""
-    few = bool(row["difference_note"]) and not math.isnan(row["difference_low"])
-    return {
-        "difference": "" if math.isnan(row["difference"]) else _signed(row["difference"]),
-        "difference_interval": _interval(row["difference_low"], row["difference_high"], few),
-        "difference_note": "" if few else row["difference_note"],
-        "verdict": _verdict(row, column),
-        "doubt": _doubt(row),
-        "pairs": f"{row['raised']} raised, {row['lowered']} lowered of {row['pairs']}",
-        "is_few": few,
-    }
 
 
 def _pairs(tables: Tables, name: str) -> dict[str, Any]:
@@ -264,7 +239,7 @@ def _pairs(tables: Tables, name: str) -> dict[str, Any]:
     rows = []
     for pair in dict.fromkeys(key[:2] for key in found):
         of_pair = [(found.get((*pair, *column.key)), column) for column in tables.leading]
-        cells = [None if row is None else _change(row, column) for row, column in of_pair]
+        cells = [None if row is None else change_of(row, column) for row, column in of_pair]
         rows.append({"condition": pair[0], "against": pair[1], "cells": cells})
     has_few = any(cell and cell["is_few"] for row in rows for cell in row["cells"])
     return {
@@ -284,7 +259,7 @@ def _why(tables: Tables) -> dict[str, str] | None:
     lower = f"{best['ratio']:.2f}"
     if not math.isnan(best["ratio_low"]):
         lower += f" [{best['ratio_low']:.2f}, {best['ratio_high']:.2f}]"
-    interval = "" if math.isnan(best["auc_low"]) else _of_auc(best["auc_low"], best["auc_high"])
+    interval = "" if math.isnan(best["auc_low"]) else of_auc(best["auc_low"], best["auc_high"])
     return {
         "condition": found["condition"],
         "found": f"{found['found']:,}",
@@ -299,10 +274,6 @@ def _why(tables: Tables) -> dict[str, str] | None:
     }
 
 
-def _of_auc(low: float, high: float) -> str:
-    return f" [{low:.2f}, {high:.2f}]"
-
-
 def _ratios(tables: Tables, name: str) -> dict[str, Any]:
     """A row for each method, with a cell for each measure that any of them has."""
     own = tables.ratios[tables.ratios["set"] == name]
@@ -312,68 +283,12 @@ def _ratios(tables: Tables, name: str) -> dict[str, Any]:
     rows = [
         {
             "condition": condition,
-            "cells": [_of_ratio(found.get((condition, one))) for one in measures],
+            "cells": [ratio_of(found.get((condition, one))) for one in measures],
         }
         for condition in tables.conditions[1:]
     ]
     has_few = any(cell and "†" in cell["interval"] for row in rows for cell in row["cells"])
     return {"name": _label(name), "heads": measures, "rows": rows, "has_few": has_few}
-
-
-def _of_ratio(row: dict[str, Any] | None) -> dict[str, str] | None:
-    """A ratio with its interval, and the two numbers that it is of, as text."""
-    if row is None:
-        return None
-    few = "†" if row["note"].startswith("fewer") else ""
-    has_interval = not math.isnan(row["low"])
-    own, plain = (f"{row[name]:.3g}" for name in ("value", "baseline"))
-    return {
-        "ratio": f"{row['ratio']:.2f}",
-        "interval": f"[{row['low']:.2f}, {row['high']:.2f}]{few}" if has_interval else "",
-        "note": "" if has_interval else row["note"],
-        "of": "" if row["measure"] in _COUNTED else f"{own} : {plain}",
-    }
-
-
-_COUNTED = ("operations", "seconds")
-
-
-def _verdict(row: dict[str, Any], column: Column) -> str:
-    """Whether a difference can be told from chance, and on which side it is."""
-    if math.isnan(row["difference"]):
-        return ""
-    if not row["is_clear"]:
-        return "unclear"
-    return "better" if (row["difference"] > 0) == column.metric.higher_is_better else "worse"
-
-
-def _doubt(row: dict[str, Any]) -> str:
-    """Why a difference is not called better or worse, where its note does not say so."""
-    if row["is_clear"] or row["difference_note"] or math.isnan(row["difference"]):
-        return ""
-    if row["difference_low"] <= 0 <= row["difference_high"]:
-        return "not clear of 0"
-    return f"only {row['prompts_changed']} prompts changed"
-
-
-def _cost(row: dict[str, Any] | None) -> dict[str, str]:
-    if row is None:
-        return {
-            "operations": _DASH,
-            "seconds": _DASH,
-            "seconds_each": "",
-            "flops_each": "",
-            "memory": "",
-            "failures": "",
-        }
-    return {
-        "operations": _ratio(row["flops_ratio"]),
-        "seconds": _ratio(row["seconds_ratio"]),
-        "seconds_each": "" if math.isnan(row["seconds"]) else f"{row['seconds']:.2f} s",
-        "flops_each": "" if math.isnan(row["flops"]) else f"{row['flops'] / 1e9:,.0f} GFLOP",
-        "memory": "" if math.isnan(row["peak_bytes"]) else f"{row['peak_bytes'] / 2**30:.2f} GiB",
-        "failures": f"{row['failures']} failed" if row["failures"] else "",
-    }
 
 
 def _by(tables: Tables, name: str, what: str) -> dict[str, Any]:
@@ -392,7 +307,7 @@ def _by(tables: Tables, name: str, what: str) -> dict[str, Any]:
         values = [float(wide.at[key, condition]) for condition in tables.conditions]
         rows.append(
             {
-                "label": _short(tables.text(name, key)) if what == "prompt" else str(key),
+                "label": short(tables.text(name, key)) if what == "prompt" else str(key),
                 "cells": [{"text": percent(v), "share": _share(v)} for v in values],
             }
         )
@@ -423,7 +338,7 @@ def _shown(strip: Strip, picture: Picture, tables: Tables) -> dict[str, Any]:
     return {
         "condition": strip.condition,
         "why": strip.why,
-        "prompt": _short(strip.prompt),
+        "prompt": short(strip.prompt),
         "means": [percent(value) for value in strip.means],
         "pairs": pairs,
     }
@@ -441,7 +356,7 @@ def _is_yes_or_no(tables: Tables) -> bool:
 
 def _mark(value: float, is_yes_or_no: bool) -> str:
     if not math.isfinite(value):
-        return _DASH
+        return DASH
     return ("✓" if value else "✗") if is_yes_or_no else percent(value)
 
 
@@ -481,49 +396,3 @@ def _comparisons(tables: Tables) -> int:
 def _seconds(tables: Tables) -> str:
     hours = tables.evidence.costs["seconds"].sum() / 3600
     return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
-
-
-def _interval(low: float, high: float, is_few: bool) -> str:
-    """An interval, with a sign for a footnote where it is too narrow."""
-    mark = "†" if is_few else ""
-    return "" if math.isnan(low) else f"[{_number(low)}, {_number(high)}]{mark}"
-
-
-def _number(value: float) -> str:
-    text = f"{100 * value:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    text = _number(value)
-    return text if text.startswith("−") or text == "0.0" else f"+{text}"
-
-
-def _ratio(value: float) -> str:
-    return _DASH if math.isnan(value) else f"{value:.2f}"
-
-
-def _short(text: object) -> str:
-    """A text that strangers may have written, in one line without control characters."""
-    line = "".join(c if c.isprintable() else " " for c in str(text)[: 4 * _LONGEST])
-    line = " ".join(line.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-
-
-def _escaped(value: object) -> object:
-    """What a Markdown template shows, with every sign that Markdown or HTML would read as its own.
-
-    What is marked as safe is left alone.
-    """
-    if isinstance(value, Markup | int | float) or value is None:
-        return value
-    text = _short(value)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"[\\`*_{}\[\]()#|~!$@]", r"\\\g<0>", text)
-
-
-def _fenced(text: str) -> Markup:
-    """A block of code in Markdown, whatever the code holds."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return Markup(f"{fence}sh\n{text}\n{fence}")

@@ -15,24 +15,24 @@ import pandas as pd
 
 from adhere.evaluation.plan import PLAIN
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
+from adhere.evaluation.report.paired import (
+    NOTHING,
+    against_plain,
+    change_row,
+    estimate_of,
+    number_of,
+)
 from adhere.evaluation.report.ratios import Ratios
 from adhere.evaluation.report.why import Why
 from adhere.evaluation.scorers.base import Metric
 from adhere.evaluation.statistics import (
-    Estimate,
-    changed,
     differences,
-    discordant,
-    estimate,
-    is_clear,
-    macro,
 )
 
 # Stands for all sets together; no set can be called this.
 MACRO = "macro average"
 GROUPS = ("presence", "binding", "relation", "count", "mixing", "alignment", "preservation")
 _FIRST = ("mini", "owlv2")
-_NOTHING = Estimate(None, None, None, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,8 @@ class Tables:
         is_of_plain = column.metric.group == "preservation"
         has_change = condition != PLAIN and not is_of_plain
         has_value = condition != PLAIN or not is_of_plain
-        value = _estimate(own) if has_value else replace(_NOTHING, note="plain itself")
-        change = _change(changes if has_change else [])
+        value = estimate_of(own) if has_value else replace(NOTHING, note="plain itself")
+        change = change_row(changes if has_change else [])
         scorer = self._facts[column.scorer]
         return {
             "scorer": column.scorer,
@@ -226,9 +226,9 @@ class Tables:
             "prompts": value.prompts,
             "seeds": len({seed for values in found for seed in values.seeds}),
             "pictures": value.pictures,
-            "value": _number(value.value),
-            "low": _number(value.low),
-            "high": _number(value.high),
+            "value": number_of(value.value),
+            "low": number_of(value.low),
+            "high": number_of(value.high),
             "note": value.note,
             **change,
         }
@@ -248,14 +248,14 @@ class Tables:
                 "metric": column.metric.name,
                 "group": column.metric.group,
                 "higher_is_better": column.metric.higher_is_better,
-                **_change([differences(v.of[condition], v.of[against]) for v in found]),
+                **change_row([differences(v.of[condition], v.of[against]) for v in found]),
             }
             for name, column, found in self._groups()
             if column in self.leading
             for against, condition in combinations(self.conditions[1:], 2)
         ]
         heads = ["set", "condition", "against", "scorer", "metric", "group", "higher_is_better"]
-        return pd.DataFrame(rows, columns=[*heads, *_change([])])
+        return pd.DataFrame(rows, columns=[*heads, *change_row([])])
 
     @cached_property
     def ratios(self) -> pd.DataFrame:
@@ -352,7 +352,7 @@ class Tables:
                             "condition": condition,
                             "scorer": column.scorer,
                             "metric": column.metric.name,
-                            **_against_plain(own, values.of[PLAIN][place], condition),
+                            **against_plain(own, values.of[PLAIN][place], condition),
                         }
                     )
         return pd.DataFrame(rows)
@@ -372,7 +372,7 @@ class Tables:
                             "condition": condition,
                             "scorer": column.scorer,
                             "metric": column.metric.name,
-                            **_against_plain(own, values.of[PLAIN][:, place], condition),
+                            **against_plain(own, values.of[PLAIN][:, place], condition),
                         }
                     )
         return pd.DataFrame(rows)
@@ -428,38 +428,6 @@ def pareto(costs: list[float], values: list[float]) -> list[int]:
     return front
 
 
-def _estimate(arrays: list[np.ndarray]) -> Estimate:
-    return estimate(arrays[0]) if len(arrays) == 1 else macro(arrays)
-
-
-def _change(changes: list[np.ndarray]) -> dict[str, Any]:
-    """The mean of paired differences, a set each, and how many pairs went which way."""
-    change = _estimate(changes) if changes else _NOTHING
-    ways = [discordant(one) for one in changes]
-    prompts = sum(map(changed, changes))
-    return {
-        "difference": _number(change.value),
-        "difference_low": _number(change.low),
-        "difference_high": _number(change.high),
-        "difference_note": change.note,
-        "pairs": change.pictures,
-        "raised": sum(up for up, _ in ways),
-        "lowered": sum(down for _, down in ways),
-        "prompts_changed": prompts,
-        "is_clear": is_clear(change, prompts),
-    }
-
-
-def _against_plain(own: np.ndarray, plain: np.ndarray, condition: str) -> dict[str, Any]:
-    is_both = np.isfinite(own) & np.isfinite(plain)
-    has_change = condition != PLAIN and is_both.any()
-    return {
-        "pictures": int(np.isfinite(own).sum()),
-        "value": float(own[np.isfinite(own)].mean()) if np.isfinite(own).any() else np.nan,
-        "difference": float((own - plain)[is_both].mean()) if has_change else np.nan,
-    }
-
-
 def _of(costs: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
     """The costs of a condition in a set, by prompt and seed."""
     try:
@@ -467,7 +435,3 @@ def _of(costs: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
     except KeyError:
         empty = pd.MultiIndex.from_tuples([], names=["prompt", "seed"])
         return pd.DataFrame(columns=costs.columns, index=empty, dtype=float)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
