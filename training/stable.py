@@ -5,11 +5,14 @@ the stable run stays as it is (warmup, stable, decay; arXiv 2404.06395).
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from training import checkpoint, loop
+from training.assemble import assemble
 
 ENDLESS = 10_000_000
 
@@ -20,11 +23,15 @@ class Stable(loop.Stage):
     Attributes:
         warm: steps over which the rate rises.
         decay_from: the step at which it begins to fall; None in the stable run.
+        folder: where reports write the pipeline so far; None for nowhere.
+        pipeline: gives a copy of the present weights as a pipeline.
     """
 
     warm = 20
     steps = ENDLESS
     decay_from: int | None = None
+    folder: Path | None
+    pipeline: Callable[[], Any]
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -62,4 +69,7 @@ def decay(stage: Stable, folder: Path, steps: int, device: torch.device) -> None
         (own / "from").write_text(f"{start} {steps}")
     start, steps = (int(x) for x in (own / "from").read_text().split())
     stage.decay_from, stage.steps = start, start + steps
+    # The folder's own pipeline is the stable run's; this one stands when the decay has ended.
+    stage.folder = None
     loop.run(stage, own, device, save_seconds=300)
+    assemble(stage.pipeline(), own / "pipeline")
