@@ -221,13 +221,18 @@ def _draw_batch(
         return changed
 
     takes = inspect.signature(pipe.__call__).parameters
-    negative = {"negative_prompt": recipe.negative_prompt or None}
-    if "negative_prompt" not in takes:
-        if recipe.negative_prompt:
-            raise ValueError(
-                f"Got a negative prompt, which {type(pipe).__name__} does not take; leave it out."
-            )
-        negative = {}
+    if recipe.negative_prompt and "negative_prompt" not in takes:
+        raise ValueError(
+            f"Got a negative prompt, which {type(pipe).__name__} does not take; leave it out."
+        )
+    # What is not said is left to the pipeline's own default.
+    negative = {"negative_prompt": recipe.negative_prompt} if recipe.negative_prompt else {}
+    optional = {
+        "guidance_scale": recipe.guidance_scale,
+        # Else some pipelines draw the nearest of their own sizes and scale the image.
+        "use_resolution_binning": False,
+    }
+    optional = {name: value for name, value in optional.items() if name in takes}
     nursing = (
         nurse(pipe, methods, prompt=recipe.prompt, subjects=subjects, boxes=boxes)
         if methods
@@ -239,8 +244,8 @@ def _draw_batch(
             recipe.prompt,
             **negative,
             num_images_per_prompt=len(recipe.batch),
+            **optional,
             num_inference_steps=recipe.steps,
-            guidance_scale=recipe.guidance_scale,
             width=recipe.width,
             height=recipe.height,
             generator=[torch.Generator().manual_seed(seed) for seed in recipe.batch],
@@ -306,7 +311,7 @@ def loaded_model(model: Model, dtype: str | None = None, device: str | None = No
     pipe = loaded.pipe
     takes = inspect.signature(pipe.__call__).parameters
     needed = {"prompt", "height", "width", "callback_on_step_end"}
-    if not needed <= takes.keys() or "image" in takes:
+    if not needed <= takes.keys() or takes.keys() & {"image", "control_image"}:
         raise UnsupportedPipeline(
             f"draw got a {type(pipe).__name__}; expected a text-to-image pipeline. Call one that "
             "needs images too inside adhere.nurse(pipe, …)."

@@ -122,14 +122,19 @@ def check_schedule(scheduler: Any, steps: int) -> None:  # noqa: ANN401
         raise ValueError(f"Got {steps} steps; this model has {most} timesteps to take them from.")
     # Near that number some refuse, some go beyond the last timestep, some take one for all.
     tried, why = copy.deepcopy(scheduler), ""
+    # Flow matching begins at pure noise, which is the last timestep; its shift may hang on the
+    # image's size, which changes nothing here.
+    is_flow = not hasattr(tried, "alphas_cumprod")
+    shift = {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
     try:
-        tried.set_timesteps(steps)
+        tried.set_timesteps(steps, **shift)
     except (ValueError, IndexError, RuntimeError) as error:
         why = f" ({str(error).split('. ')[0].rstrip('.')})"
     else:
         timesteps = tried.timesteps
         is_one = steps > 1 and len(timesteps.unique()) == 1
-        if timesteps.isfinite().all() and float(timesteps.max()) < most and not is_one:
+        is_within = float(timesteps.max()) < most + is_flow
+        if timesteps.isfinite().all() and is_within and not is_one:
             return
     raise ValueError(
         f"Got {steps} steps, which {type(scheduler).__name__} cannot take of this model's {most} "
