@@ -1,10 +1,10 @@
 """`draw` takes a text-to-image pipeline of every family."""
 
 import pytest
-from families import FAMILIES
 
 import adhere
 from adhere.errors import UnsupportedPipeline
+from families import FAMILIES
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -22,3 +22,21 @@ def test_draw_nurses_each_text_to_image_pipeline(name):
         return
     assert len(drawing.images) == 1
     assert [subject.text for subject in drawing.trace.subjects[0]] == ["cat", "frog"]
+
+
+@pytest.mark.parametrize(
+    ("name", "scheduler"),
+    [*(("sd3", s) for s in ("dpm++2m", "euler", "heun", "lcm", "unipc")), ("flux", "unipc")],
+)
+def test_flow_matching_has_schedulers_of_its_own(name, scheduler):
+    toy = FAMILIES[name]
+    height, width = toy.square
+    common = {"model": toy.build(), "steps": 3, "size": (width, height)}
+    own = adhere.draw("a cat and a frog", scheduler=scheduler, **common).recipes[0].scheduler
+    assert "FlowMatch" in own.name or own.config["use_flow_sigmas"]
+
+
+@pytest.mark.parametrize(("name", "scheduler"), [("sd3", "ddim"), ("flux", "heun")])
+def test_a_scheduler_that_does_not_know_a_models_flow_is_refused(name, scheduler):
+    with pytest.raises(ValueError, match=rf"{scheduler!r}.*flow matching. Give euler"):
+        adhere.draw("a cat", model=FAMILIES[name].build(), scheduler=scheduler, steps=2)

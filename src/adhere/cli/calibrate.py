@@ -19,7 +19,7 @@ def calibrate(
     It draws 24 single subjects, and finds temperature, thresholds and step size.
 
     Args:
-        model: mini (bundled), a folder or a hub id; mini without it.
+        model: mini or mini-joint (bundled), a folder or a hub id; mini without it.
         seed: of the first of the images.
         steps: of sampling.
         scorer: what tells whether a subject is present, such as owlv2; for mini its own.

@@ -45,7 +45,7 @@ class Source:
     """What draws, and on what machine.
 
     Attributes:
-        model: mini (bundled), a folder in diffusers' layout, or a hub id such as
+        model: mini or mini-joint (bundled), a folder in diffusers' layout, or a hub id such as
             owner/name@revision.
         dtype: float32, bfloat16 or float16; float16 on a GPU without it, else float32.
         device: cpu, cuda, cuda:1 or mps; a GPU without it, where there is one.

@@ -24,7 +24,7 @@ def tokens(prompt: str, *, subjects: Any = None, model: str = "mini") -> None:  
     Args:
         prompt: what would be drawn, in English.
         subjects: what the image must hold, where it shall not be found in the prompt.
-        model: mini (bundled), a folder in diffusers' layout, or a hub id.
+        model: mini or mini-joint (bundled), a folder in diffusers' layout, or a hub id.
     """
     from adhere.drawing.outline import load_outline
     from adhere.families import family_of

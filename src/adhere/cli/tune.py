@@ -46,7 +46,7 @@ def tune(
         cost_weight: of a pass of nursing.
         trials: settings to try.
         steps: of sampling.
-        model: mini (bundled), a folder or a hub id.
+        model: mini or mini-joint (bundled), a folder or a hub id.
         device: cpu or cuda; a GPU without it, where there is one.
         out: the search's file; runs/tune-METHOD.sqlite without it.
     """

@@ -112,8 +112,8 @@ def draw(
     Args:
         prompt: what to draw.
         former: nothing; a model used to come before the prompt.
-        model: "mini" (bundled), a folder, a hub id, what `adhere.drawing.loading.load` gave, or a
-            text-to-image pipeline of yours.
+        model: "mini" or "mini-joint" (bundled), a folder, a hub id, what
+            `adhere.drawing.loading.load` gave, or a text-to-image pipeline of yours.
         method: what nurses: the name of a method, with its paper's numbers, or with those that
             the model's folder states in `methods.json`, as that of "mini" does; a method; a list
             of these, of which one may move latents; None for the plain pipeline.

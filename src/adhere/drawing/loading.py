@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,16 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 }
 """Short name to the class in diffusers and what it needs besides the pipeline's configuration."""
 
+_FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+_OF_FLOW: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", **_FLOW}),
+    "euler": ("FlowMatchEulerDiscreteScheduler", {}),
+    "heun": ("FlowMatchHeunDiscreteScheduler", {}),
+    "lcm": ("FlowMatchLCMScheduler", {}),
+    "unipc": ("UniPCMultistepScheduler", _FLOW),
+}
+"""The same for models of flow matching, of which the others know nothing."""
+
 # What Stable Diffusion's latents need, where the pipeline's own scheduler has no such setting and
 # the class's default is meant for pixels.
 _FOR_LATENTS = {"clip_sample": False, "set_alpha_to_one": False}
@@ -70,8 +81,8 @@ def load(
     """A pipeline ready to draw.
 
     Args:
-        model: "mini", the bundled model; or a folder in diffusers' layout; or an id on the
-            Hugging Face hub, "owner/name" or "owner/name@revision".
+        model: "mini" or "mini-joint", the bundled models; or a folder in diffusers' layout; or
+            an id on the Hugging Face hub, "owner/name" or "owner/name@revision".
         dtype: "float32", "bfloat16" or "float16"; None takes float16 on a GPU, else float32.
         device: such as "cpu" or "cuda:1"; None takes a GPU where there is one.
 
@@ -182,15 +193,39 @@ def scheduler_named(name: str, own: Any) -> Any:  # noqa: ANN401
         own: the pipeline's.
 
     Raises:
-        ValueError: no such scheduler; the nearest name is suggested.
+        ValueError: no such scheduler, or none for models of flow matching; the nearest name is
+            suggested.
     """
     import diffusers
 
     if name not in SCHEDULERS:
         raise unknown("scheduler", name, SCHEDULERS)
-    class_name, needed = SCHEDULERS[name]
     config = dict(own.config)
+    if "FlowMatch" in type(own).__name__ or config.get("use_flow_sigmas"):
+        return _of_flow(name, config)
+    class_name, needed = SCHEDULERS[name]
     return getattr(diffusers, class_name).from_config({**_FOR_LATENTS, **config, **needed})
+
+
+def _of_flow(name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401
+    """A scheduler of flow matching, with what it takes of another one's configuration."""
+    import diffusers
+
+    if name in _OF_FLOW:
+        class_name, needed = _OF_FLOW[name]
+        kind = getattr(diffusers, class_name)
+        # The shift of some models hangs on the image's size, which the pipeline tells as mu.
+        if (
+            not config.get("use_dynamic_shifting")
+            or "mu" in signature(kind.set_timesteps).parameters
+        ):
+            own = {"flow_shift": config.get("shift", 1.0), **config, **needed}
+            takes = signature(kind.__init__).parameters
+            return kind.from_config({key: own[key] for key in own.keys() & takes.keys()})
+    raise ValueError(
+        f"Got the scheduler {name!r}, which does not know this model's flow matching. Give "
+        "euler, dpm++2m or unipc, or leave it out."
+    )
 
 
 def scheduler_recipe(scheduler: Any) -> SchedulerRecipe:  # noqa: ANN401
