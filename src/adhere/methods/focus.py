@@ -75,8 +75,9 @@ class Focus(LatentMethod):
   title   = {Optimal Control Meets Flow Matching: A Principled Route to Multi-Subject Fidelity},
   author  = {Bill, Eric Tillmann and Simsar, Enis and Hofmann, Thomas},
   journal = {arXiv preprint arXiv:2510.02315},
-  year    = {2025}
-}"""
+  year    = {2025},
+  note    = {Version 2: FOCUS: Optimal Control for Multi-Entity World Modeling in Text-to-Image Generation}
+}"""  # noqa: E501
 
     def __post_init__(self) -> None:
         check_window(self.start, self.stop)

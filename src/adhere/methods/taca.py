@@ -42,7 +42,7 @@ class TACA(AttentionMethod):
     name = "taca"
     paper = "TACA, arXiv 2506.07986"
     bibtex = """@inproceedings{lv2025taca,
-  title     = {{TACA}: Rethinking Cross-Modal Interaction in Multimodal Diffusion Transformers},
+  title     = {Rethinking Cross-Modal Interaction in Multimodal Diffusion Transformers},
   author    = {Lv, Zhengyao and Pan, Tianlin and Si, Chenyang and Chen, Zhaoxi and Zuo, Wangmeng and Liu, Ziwei and Wong, Kwan-Yee K.},
   booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision},
   year      = {2025},
