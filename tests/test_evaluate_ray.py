@@ -12,8 +12,9 @@ import torch
 from adhere.cli import main
 from adhere.drawing.loading import load
 from adhere.evaluation.cluster import draw_on_cluster
+from adhere.evaluation.hardware import machine
 from adhere.evaluation.plan import Condition
-from adhere.evaluation.run import draw_run, machine, plan_run
+from adhere.evaluation.run import draw_run, plan_run
 from adhere.evaluation.store import Store
 from adhere.methods import TokenReweighting
 from doors import saved

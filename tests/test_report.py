@@ -23,11 +23,11 @@ from adhere.evaluation.report.page import html, markdown
 from adhere.evaluation.report.plots import draw_plots, plot_cost
 from adhere.evaluation.report.ratios import MEASURES
 from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail
-from adhere.evaluation.report.tables import MACRO, Tables, pareto
+from adhere.evaluation.report.tables import MACRO, Tables
 from adhere.evaluation.report.why import auc
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Thing
 from adhere.evaluation.scorers.cache import score
-from adhere.evaluation.statistics import estimate
+from adhere.evaluation.statistics import estimate, pareto
 from adhere.evaluation.store import Store
 from adhere.methods.watch import Watch
 

@@ -15,16 +15,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from adhere.evaluation.hardware import empty_cache, machine
 from adhere.evaluation.outcomes import Outcome
 from adhere.evaluation.pace import OnProgress, Pace, Progress, affordable
 from adhere.evaluation.plan import Batch, Plan
-from adhere.evaluation.run import (
-    Drawer,
-    empty_cache,
-    loaded_for,
-    machine,
-    to_draw,
-)
+from adhere.evaluation.run import Drawer, loaded_for, to_draw
 from adhere.evaluation.store import Store
 
 LOCAL = "local"

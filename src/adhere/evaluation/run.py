@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import platform
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import PIL
@@ -18,6 +14,14 @@ from adhere.drawing import Drawing, draw, environment
 from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
 from adhere.drawing.recipe import Recipe
 from adhere.errors import NonFiniteLoss, SubjectNotFound
+from adhere.evaluation.hardware import (
+    empty_cache,
+    enough_memory,
+    forget_peak,
+    is_out_of_memory,
+    machine,
+    peak_of,
+)
 from adhere.evaluation.operations import FirstCall, Operations, Passes
 from adhere.evaluation.outcomes import Attention, Measurement, Outcome, SubjectsFrom, drawn, failed
 from adhere.evaluation.pace import OnProgress, Pace, Progress, affordable
@@ -80,7 +84,7 @@ def plan_run(
         batch_size=batch_size,
         baseline_only=tuple(baseline_only),
     )
-    with _enough_memory():
+    with enough_memory():
         drawing = draw(
             rough.prompt(rough.units[0]).text,
             model=loaded,
@@ -196,7 +200,7 @@ class Drawer:
         self._methods = {c.name: c.built() for c in plan.conditions}
         self._scheduler = scheduler_from_recipe(plan.scheduler, loaded.pipe.scheduler)  # type: ignore[attr-defined]
         # The first picture of a process also pays for choosing kernels, which is nobody's cost.
-        with FirstCall(loaded.pipe) as first, _enough_memory():
+        with FirstCall(loaded.pipe) as first, enough_memory():
             warm_up = self._draw(plan.batches[0], steps=min(plan.steps, _WARM_UP_STEPS))
         differences = plan.differences(replace(plan, **_settings(loaded, warm_up.recipes[0])))
         if differences:
@@ -224,7 +228,7 @@ class Drawer:
             if len(batch.seeds) == 1:
                 return self._failed(batch, error)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if len(batch.seeds) == 1:
                 # What it says of bytes would differ from run to run.
@@ -260,14 +264,14 @@ class Drawer:
             nonlocal turns
             turns = count
 
-        _forget_peak(self._loaded.pipe.device)
+        forget_peak(self._loaded.pipe.device)
         drawing = self._draw(
             batch,
             method=self._methods[batch.condition] or None,
             subjects=subjects,
             on_step=on_step,
         )
-        peak = _peak(self._loaded.pipe.device)
+        peak = peak_of(self._loaded.pipe.device)
         outcomes = []
         for number, (unit, picture) in enumerate(zip(batch.units, drawing.images, strict=True)):
             found = drawing.recipes[number].subjects
@@ -362,55 +366,3 @@ def _platform(loaded: Loaded) -> dict[str, str]:
     if loaded.pipe.device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(loaded.pipe.device)
     return found
-
-
-@contextmanager
-def _enough_memory() -> Iterator[None]:
-    """Tells apart what concerns every picture: not even a plain batch fits.
-
-    Raises:
-        ValueError: it does not.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        raise ValueError(
-            "A batch of this run does not fit into memory even without a method; give a smaller "
-            "--batch-size or --size."
-        ) from error
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Each kind of device says it in its own way, and only CUDA by a class."""
-    is_said = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_said
-
-
-def empty_cache() -> None:
-    """Gives back the GPU's memory that nothing holds any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def machine(device: torch.device) -> str:
-    """The kind of a GPU, or of the processor here."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def _forget_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def _peak(device: torch.device) -> int | None:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

@@ -286,3 +286,20 @@ def interval(
         tail = (1 - LEVEL) / 2
         low, high = np.nanquantile(found.bootstrap_distribution, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def pareto(costs: list[float], values: list[float]) -> list[int]:
+    """Places of the points that no other one beats: none is cheaper and at least as good.
+
+    Args:
+        costs: of each point, lower is better.
+        values: of each point, higher is better.
+
+    Returns:
+        Places in the order of their cost.
+    """
+    front: list[int] = []
+    for place in sorted(range(len(costs)), key=lambda p: (costs[p], -values[p])):
+        if not front or values[place] > values[front[-1]]:
+            front.append(place)
+    return front

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from adhere.evaluation.report.columns import Column
 from adhere.evaluation.report.sheets import percent
-from adhere.evaluation.report.tables import Column
 
 _LONGEST = 300
 

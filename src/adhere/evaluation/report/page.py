@@ -24,10 +24,11 @@ from adhere.evaluation.report.cells import (
     ratio_of,
     short,
 )
+from adhere.evaluation.report.columns import Column
 from adhere.evaluation.report.evidence import UNIT
 from adhere.evaluation.report.ratios import MEASURES
 from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
-from adhere.evaluation.report.tables import MACRO, Column, Tables
+from adhere.evaluation.report.tables import MACRO, Tables
 from adhere.evaluation.statistics import FEW, FEWEST_CHANGED
 
 MOST_ROWS = 600

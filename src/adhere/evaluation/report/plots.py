@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from adhere.evaluation.plan import PLAIN
-from adhere.evaluation.report.tables import MACRO, Column, Tables, pareto
+from adhere.evaluation.report.columns import Column
+from adhere.evaluation.report.tables import MACRO, Tables
 from adhere.evaluation.report.why import MEASURES
+from adhere.evaluation.statistics import pareto
 
 # Okabe and Ito's colours, which all eyes can tell apart.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#7a4fa3", "#000000")

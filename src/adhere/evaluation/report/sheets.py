@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from adhere.evaluation.plan import PLAIN, Unit
-from adhere.evaluation.report.tables import Column, Tables
+from adhere.evaluation.report.columns import Column
+from adhere.evaluation.report.tables import Tables
 from adhere.figures.sheet import Label, make_sheet
 
 MOST_SEEDS = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.report.columns import Column, Values
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
 from adhere.evaluation.report.paired import (
     NOTHING,
@@ -24,7 +25,6 @@ from adhere.evaluation.report.paired import (
 )
 from adhere.evaluation.report.ratios import Ratios
 from adhere.evaluation.report.why import Why
-from adhere.evaluation.scorers.base import Metric
 from adhere.evaluation.statistics import (
     differences,
 )
@@ -33,42 +33,6 @@ from adhere.evaluation.statistics import (
 MACRO = "macro average"
 GROUPS = ("presence", "binding", "relation", "count", "mixing", "alignment", "preservation")
 _FIRST = ("mini", "owlv2")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One metric of one scorer.
-
-    Attributes:
-        scorer: its name.
-        metric: the metric.
-    """
-
-    scorer: str
-    metric: Metric
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells it apart in the frames."""
-        return self.scorer, self.metric.name
-
-
-@dataclass(frozen=True)
-class Values:
-    """A metric over a prompt set, for all that every condition has.
-
-    Attributes:
-        prompts: their ids, in the order of the set.
-        seeds: in the order of the plan.
-        is_there: (prompts, seeds), whether every condition has the picture scored; a run that
-            was stopped has fewer seeds of some prompts.
-        of: condition to (prompts, seeds), NaN where there is no value.
-    """
-
-    prompts: tuple[str, ...]
-    seeds: tuple[int, ...]
-    is_there: np.ndarray
-    of: Mapping[str, np.ndarray]
 
 
 class Tables:
@@ -409,23 +373,6 @@ def _rank(column: Column) -> int:
     """Where a scorer's metrics stand among those of others; its name may end in its identity."""
     name = column.scorer.split("-")[0]
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
-
-
-def pareto(costs: list[float], values: list[float]) -> list[int]:
-    """Places of the points that no other one beats: none is cheaper and at least as good.
-
-    Args:
-        costs: of each point, lower is better.
-        values: of each point, higher is better.
-
-    Returns:
-        Places in the order of their cost.
-    """
-    front: list[int] = []
-    for place in sorted(range(len(costs)), key=lambda p: (costs[p], -values[p])):
-        if not front or values[place] > values[front[-1]]:
-            front.append(place)
-    return front
 
 
 def _of(costs: pd.DataFrame, condition: str, name: str) -> pd.DataFrame:
