@@ -65,3 +65,9 @@ def test_a_file_of_the_core_has_at_most_300_lines(room):
     files = {f.name: f.read_text() for f in (Path(adhere.__file__).parent / room).glob("*.py")}
     longest = max(files, key=lambda name: files[name].count("\n"))
     assert files[longest].count("\n") <= 300, longest
+
+
+def test_a_file_has_at_most_400_lines():
+    files = {f: f.read_text().count("\n") for f in Path(adhere.__file__).parent.rglob("*.py")}
+    longest = max(files, key=lambda file: files[file])
+    assert files[longest] <= 400, longest
