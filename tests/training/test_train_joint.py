@@ -13,7 +13,6 @@ from diffusers import (
 )
 from safetensors.torch import load_file
 from training.__main__ import fill_with_averages
-from training.gates.localisation import localisation
 from training.joint import Shape, attend_with_counts, build, columns, initial_words
 from training.joint_stage import JointStage, noise_levels
 from training.latents import scene
@@ -257,13 +256,3 @@ def test_the_command_names_what_is_missing(tmp_path):
     stage = toy_stage()
     with pytest.raises(ValueError, match="no checkpoint"):
         fill_with_averages(stage, Path(tmp_path) / "joint.safetensors")
-
-
-def test_the_gates_read_where_the_nouns_of_a_joint_model_look(tmp_path):
-    """The kept state, well before its end: far above chance already."""
-    state.begin("joint", tmp_path, Path(state.__file__).parent / "state" / "joint")
-    stage = JointStage(torch.zeros(1, 4, 16, 16), folder=tmp_path)
-    fill_with_averages(stage, tmp_path / "joint.safetensors")
-    shares = localisation(stage.pipeline(), count=24, noise=0.6)
-    assert min(shares["first_own"], shares["second_own"]) > 0.4
-    assert max(shares["first_other"], shares["second_other"]) < 0.4
