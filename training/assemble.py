@@ -3,6 +3,7 @@
 python -m training.assemble runs/mini/pipeline src/adhere/mini/weights
 """
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,6 +22,11 @@ def assemble(pipeline: StableDiffusionPipeline, folder: Path) -> Path:
     def save(unfinished: Path) -> None:
         pipeline.to(dtype=torch.float16).save_pretrained(unfinished, safe_serialization=True)
         pipeline.to(dtype=torch.float32)
+        for path in unfinished.rglob("config.json"):
+            # Where a part was loaded from is a folder of this machine.
+            config = json.loads(path.read_text())
+            config.pop("_name_or_path", None)
+            path.write_text(json.dumps(config, indent=2) + "\n")
 
     return replaced(folder, save)
 

@@ -71,7 +71,9 @@ def test_a_decay_starts_from_a_copy_and_falls_to_zero(tmp_path):
     assert (tmp_path / "joint.safetensors").read_bytes() == kept
     decayed = tmp_path / "decayed-4" / "joint.safetensors"
     assert checkpoint.load(decayed, stage.settings).step == 7
-    assert (decayed.parent / "pipeline" / "model_index.json").is_file()
+    pipeline = decayed.parent / "pipeline"
+    assert (pipeline / "model_index.json").is_file()
+    assert not any("_name_or_path" in path.read_text() for path in pipeline.rglob("config.json"))
     assert toy_stage().rate(100) == stage.lr
     with pytest.raises(ValueError, match="no checkpoint"):
         stable.decay(toy_stage(), tmp_path / "nothing", 3, CPU)
