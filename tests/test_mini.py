@@ -108,9 +108,9 @@ SEEDS = (30, 31)
 def present(pipe, method) -> float:
     """How often both animals are there, over all pairs and seeds."""
     texts = [prompt.text for prompt in PAIRS]
-    seen = scorer.shipped().look(list(gates.pictures_of(pipe, texts, SEEDS, method, steps=25)))
-    wanted = [prompt for prompt in PAIRS for _ in SEEDS]
-    return np.mean([gates.marks(s, p)["all_present"] for s, p in zip(seen, wanted, strict=True)])
+    pictures = gates.pictures_of(pipe, texts, SEEDS, method, steps=25)
+    rows = gates.judged(pictures, scorer.shipped(), PAIRS, SEEDS)
+    return np.mean([row["all_present"] for row in rows])
 
 
 @pytest.fixture(scope="module")

@@ -52,10 +52,9 @@ SEEDS = (30, 31)
 def right(pipe, method) -> float:
     """How often both objects are there in their colours, over all pairs and seeds."""
     texts = [prompt.text for prompt in PROMPTS]
-    seen = scorer.shipped().look(list(gates.pictures_of(pipe, texts, SEEDS, method, steps=12)))
-    wanted = [prompt for prompt in PROMPTS for _ in SEEDS]
-    marks = [gates.marks(s, p)["all_right"] for s, p in zip(seen, wanted, strict=True)]
-    return sum(marks) / len(marks)
+    pictures = gates.pictures_of(pipe, texts, SEEDS, method, steps=12)
+    rows = gates.judged(pictures, scorer.shipped(), PROMPTS, SEEDS)
+    return sum(row["all_right"] for row in rows) / len(rows)
 
 
 @pytest.mark.slow

@@ -93,6 +93,14 @@ def marks(sighting: Sighting, prompt: Prompt) -> dict[str, bool]:
     }
 
 
+def judged(
+    pictures: np.ndarray, scorer: Scorer, prompts: Sequence[Prompt], seeds: Sequence[int]
+) -> list[dict[str, bool]]:
+    """Marks of each picture of `pictures_of`."""
+    wanted = [prompt for prompt in prompts for _ in seeds]
+    return [marks(s, p) for s, p in zip(scorer.look(list(pictures)), wanted, strict=True)]
+
+
 def compare(
     pipe: Any,
     scorer: Scorer,
@@ -109,19 +117,17 @@ def compare(
     """
     prompts = attend_and_excite(subset).prompts
     texts = [p.text for p in prompts]
-    marked: dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
     for name, method in methods.items():
         started = time.perf_counter()
         pictures = pictures_of(pipe, texts, seeds, method, steps=steps, bar=f"{subset}, {name}")
         seconds = (time.perf_counter() - started) / len(pictures)
-        seen = scorer.look(list(pictures))
-        wanted = [p for p in prompts for _ in seeds]
-        rows = [marks(s, p) for s, p in zip(seen, wanted, strict=True)]
+        rows = judged(pictures, scorer, prompts, seeds)
         for mark in rows[0]:
             values = np.array([row[mark] for row in rows], float)
-            marked[f"{name}/{mark}"] = values.reshape(len(prompts), len(seeds))
-        marked[f"{name}/seconds"] = np.array([[seconds]])
-    return marked
+            found[f"{name}/{mark}"] = values.reshape(len(prompts), len(seeds))
+        found[f"{name}/seconds"] = np.array([[seconds]])
+    return found
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
