@@ -225,9 +225,9 @@ def _draw_batch(
         raise ValueError(
             f"Got a negative prompt, which {type(pipe).__name__} does not take; leave it out."
         )
-    # What is not said is left to the pipeline's own default.
-    negative = {"negative_prompt": recipe.negative_prompt} if recipe.negative_prompt else {}
     optional = {
+        # An empty one is left to the pipeline's own default.
+        **({"negative_prompt": recipe.negative_prompt} if recipe.negative_prompt else {}),
         "guidance_scale": recipe.guidance_scale,
         # Else some pipelines draw the nearest of their own sizes and scale the image.
         "use_resolution_binning": False,
@@ -242,7 +242,6 @@ def _draw_batch(
     with _global_generator(recipe.batch[0]), nursing as trace:
         result = pipe(  # type: ignore[operator]
             recipe.prompt,
-            **negative,
             num_images_per_prompt=len(recipe.batch),
             **optional,
             num_inference_steps=recipe.steps,
