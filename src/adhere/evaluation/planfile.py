@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,7 +136,8 @@ class PlanFile:
         batch_size: how many seeds are sampled together.
         threads: of PyTorch, on a CPU.
         baseline_only: names of the sets of which the baseline alone is drawn, such as "singles",
-            which image quality is measured against.
+            which image quality is measured against; they are drawn whole.
+        every: draws every n-th prompt of each other set, its first one among them.
         made_with: of the run that the file repeats: weights and versions.
     """
 
@@ -155,6 +156,7 @@ class PlanFile:
     batch_size: PositiveCount = 4
     threads: PositiveCount | None = None
     baseline_only: tuple[str, ...] = ()
+    every: PositiveCount = 1
     made_with: dict[str, str] | None = None
 
     def prompt_sets(self, folder: Path) -> tuple[PromptSet, ...]:
@@ -177,7 +179,12 @@ class PlanFile:
                 raise ValueError(f"`prompts` holds what is no prompt set: {error}.") from None
         if not found:
             raise ValueError('`sets` is empty; name a set, as in sets = ["dvmp"].')
-        return tuple(found)
+        return tuple(
+            one
+            if one.name in self.baseline_only
+            else replace(one, prompts=one.prompts[:: self.every])
+            for one in found
+        )
 
     def built(self) -> tuple[Condition, ...]:
         """The conditions, the plain control first.
