@@ -69,6 +69,19 @@ def test_losses_are_summed_and_edits_run_beside_them(tmp_path):
     assert built(tmp_path, "{name = 'attend-and-excite', weight = 2}") == (2 * AttendAndExcite(),)
 
 
+def test_every_nth_prompt_is_drawn_but_sets_of_the_baseline_are_whole(tmp_path):
+    text = "sets = ['dvmp', 'singles']\nbaseline_only = ['singles']\nevery = 3"
+    thinned, singles = read(tmp_path, text).prompt_sets(tmp_path)
+    whole = prompt_set("dvmp").prompts
+    assert thinned.prompts == tuple(whole[place] for place in range(0, len(whole), 3))
+    assert singles == prompt_set("singles")
+    repeated = read(tmp_path, to_toml(replace(PLAN, sets=(thinned, singles))))
+    assert repeated.every == 1, "the prompts that were drawn are written out"
+    assert {s.name: s.sha256 for s in repeated.prompt_sets(tmp_path)} == {
+        s.name: s.sha256 for s in (thinned, singles)
+    }
+
+
 def test_watching_is_a_condition_too(tmp_path):
     found = built(tmp_path, "{name = 'watch', parameters = {temperature = 'none'}}")
     assert found == (Watch(temperature=None),)
@@ -132,6 +145,7 @@ def test_the_file_of_a_run_makes_the_same_plan(tmp_path):
         ("sets = ['a']\nsets = ['b']", "no TOML"),
         ("seeds = ['a']", "`seeds.0.` must be a whole number"),
         ("steps = 0", "`steps` must be >= 1"),
+        ("every = 0", "`every` must be >= 1"),
         ("guidance_scale = nan", "guidance_scale"),
         ("when = 2020-01-01", "Unknown parameter 'when'"),
         ("x = " + "[" * 5000, "no TOML"),
