@@ -1,4 +1,4 @@
-"""Draw the README's picture: the first prompts that one tries, without and with nursing.
+"""Draw the README's image: the first prompts that one tries, without and with nursing.
 
 python recipes/before_after.py
 

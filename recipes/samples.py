@@ -1,4 +1,4 @@
-"""Draw the model card's sheets: every subject alone, then pairs, plain and nursed.
+"""Draw the model card's sheets: every subject alone, then pairs, baseline and nursed.
 
 python recipes/samples.py
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import adhere
+from adhere.drawing.drawing import DEFAULT_METHOD
 from adhere.drawing.loading import Loaded, load
 from adhere.evaluation.prompts import attend_and_excite
 from adhere.figures.sheet import make_sheet
@@ -20,7 +21,7 @@ SEEDS = (0, 1)
 
 
 def singles(model: Loaded) -> None:
-    """All 24 subjects, one picture each."""
+    """All 24 subjects, one image each."""
     kinds = {"animals": world.ANIMALS, "objects": world.OBJECTS}
     drawn = [
         [
@@ -36,15 +37,15 @@ def singles(model: Loaded) -> None:
             for kind, names in kinds.items()
         ],
         columns=[""] * len(world.ANIMALS),
-        title="Every subject alone, plain, seed 0",
+        title="Every subject alone, baseline, seed 0",
         cell=128,
     ).save(PICTURES / "mini-singles.png", optimize=True)
 
 
 def pairs(model: Loaded, subset: str) -> None:
-    """Eleven pairs of a set, plain and nursed, on two seeds."""
+    """Eleven pairs of a set, baseline and nursed, on two seeds."""
     prompts = [prompt.text for prompt in attend_and_excite(subset).prompts[::6]]
-    ways = {"plain": None, "nursed": "attend-and-excite"}
+    ways = {"baseline": None, "nursed": DEFAULT_METHOD}
     drawn = {
         name: [
             adhere.draw(text, model=model, method=method, seeds=SEEDS).images

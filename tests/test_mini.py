@@ -75,11 +75,11 @@ def test_attention_peaks_where_the_noun_is(pipe):
 
 def test_the_model_states_what_suits_it(pipe):
     assert mini.tuned("attend-and-excite") == adhere.AttendAndExcite(
-        temperature=0.1, step_size=60.0, refine_at=((0.0, 0.1), (0.2, 0.1), (0.4, 0.08))
+        temperature=0.1, step_size=37.6, refine_at=((0.0, 0.105), (0.2, 0.0787), (0.4, 0.0553))
     )
     assert gates.tuned(pipe) == mini.tuned("attend-and-excite")
     assert mini.tuned("divide-and-bind") == adhere.DivideAndBind(
-        temperature=0.1, step_size=300.0, refine_at=()
+        temperature=0.1, step_size=271.0, refine_at=((0.0, 0.0122), (0.2, 0.00977), (0.4, 0.0062))
     )
     assert mini.tuned("attention-regulation") == adhere.AttentionRegulation()
     with pytest.raises(ValueError, match="Unknown method 'nursing'"):
