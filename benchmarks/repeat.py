@@ -53,18 +53,9 @@ def repeated(results: Path, prompts: int, folder: Path) -> tuple[list[Score], li
     if file.threads:
         torch.set_num_threads(file.threads)
     loaded = load(file.model, dtype=file.dtype, device=file.device)
-    plan = plan_run(
-        loaded,
-        file.built(),
-        (replace(first, prompts=first.prompts[:prompts]),),
-        seeds=file.seeds,
-        steps=file.steps,
-        guidance_scale=file.guidance_scale,
-        negative_prompt=file.negative_prompt,
-        size=file.size,
-        scheduler=file.scheduler,
-        batch_size=file.batch_size,
-    )
+    few = replace(first, prompts=first.prompts[:prompts])
+    settings = file.settings | {"baseline_only": ()}
+    plan = plan_run(loaded, file.built(), (few,), **settings)
     store = Store.create(folder, plan)
     draw_run(store, loaded)
     stated = pd.read_csv(results / "results.csv").groupby("scorer")["scorer_identity"].first()

@@ -308,19 +308,7 @@ def _opened(arguments: Words, file: PlanFile | None, home: Path) -> tuple[Store,
     before = torch.get_num_threads()
     # On a cluster, the more workers have room, the more is drawn.
     _set_threads(threads or (None if arguments.how.ray is None else 1))
-    plan = plan_run(
-        model,
-        chosen,
-        sets,
-        seeds=file.seeds,
-        steps=file.steps,
-        guidance_scale=file.guidance_scale,
-        negative_prompt=file.negative_prompt,
-        size=file.size,
-        scheduler=file.scheduler,
-        batch_size=file.batch_size,
-        baseline_only=file.baseline_only,
-    )
+    plan = plan_run(model, chosen, sets, **file.settings)
     for line in told_apart(file, plan):
         say(f"not as in the run that the plan repeats: {line}")
     store = Store.create(arguments.run, plan)

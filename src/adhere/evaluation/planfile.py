@@ -44,6 +44,10 @@ else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 _LONGEST_FILE = 10_000_000
+_SETTINGS = (
+    "seeds", "steps", "guidance_scale", "negative_prompt", "size", "scheduler", "batch_size",
+    "baseline_only",
+)  # fmt: skip
 
 
 @typed
@@ -185,6 +189,11 @@ class PlanFile:
             else replace(one, prompts=one.prompts[:: self.every])
             for one in found
         )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `plan_run` that are neither the model, conditions nor prompt sets."""
+        return {name: getattr(self, name) for name in _SETTINGS}
 
     def built(self) -> tuple[Condition, ...]:
         """The conditions, the plain control first.
