@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,70 +12,19 @@ from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
 
 __all__ = ["SCORERS", "Judgement", "Metric", "Scorer", "scorer"]
 
-
-def _mini(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.mini import MiniScorer
-
-    return MiniScorer(model)
-
-
-def _pixels(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.preservation import PixelScorer
-
-    if model is not None:
-        raise ValueError(f"The scorer 'pixels' takes no model, and got {model!r}; leave it out.")
-    return PixelScorer()
-
-
-def _clip(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.clip import ClipScorer
-
-    return ClipScorer(model)
-
-
-def _text_text(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.text_text import TextTextScorer
-
-    return TextTextScorer(model)
-
-
-def _tifa(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.tifa import TifaScorer
-
-    return TifaScorer(model)
-
-
-def _vqascore(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.vqascore import VqaScorer
-
-    return VqaScorer(model)
-
-
-def _owlv2(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.owlv2 import Owlv2Scorer
-
-    return Owlv2Scorer(model)
-
-
-def _dinov2(model: str | None) -> Scorer:
-    from adhere.evaluation.scorers.preservation import Dinov2Scorer
-
-    return Dinov2Scorer(model)
-
-
-SCORERS: Mapping[str, Callable[[str | None], Scorer]] = MappingProxyType(
+SCORERS: Mapping[str, str] = MappingProxyType(
     {
-        "mini": _mini,
-        "pixels": _pixels,
-        "clip": _clip,
-        "text-text": _text_text,
-        "tifa": _tifa,
-        "vqascore": _vqascore,
-        "owlv2": _owlv2,
-        "dinov2": _dinov2,
+        "mini": "mini:MiniScorer",
+        "pixels": "preservation:PixelScorer",
+        "clip": "clip:ClipScorer",
+        "text-text": "text_text:TextTextScorer",
+        "tifa": "tifa:TifaScorer",
+        "vqascore": "vqascore:VqaScorer",
+        "owlv2": "owlv2:Owlv2Scorer",
+        "dinov2": "preservation:Dinov2Scorer",
     }
 )
-"""Name to what loads the scorer from a model, or from its default where that is None."""
+"""Name to the module and the class, which is imported when it is asked for."""
 
 
 def scorer(name: str, model: str | None = None, *, questions: Path | None = None) -> Scorer:
@@ -92,12 +42,10 @@ def scorer(name: str, model: str | None = None, *, questions: Path | None = None
     """
     if name not in SCORERS:
         raise unknown("scorer", name, SCORERS)
-    if questions is None:
-        return SCORERS[name](model)
-    if name != "tifa":
+    if questions is not None and name != "tifa":
         raise ValueError(
             f"The scorer {name!r} asks no questions; only 'tifa' takes a file of them."
         )
-    from adhere.evaluation.scorers.tifa import TifaScorer
-
-    return TifaScorer(model, questions)
+    module, _, kind = SCORERS[name].partition(":")
+    made = getattr(import_module(f"{__name__}.{module}"), kind)
+    return made(model) if questions is None else made(model, questions)

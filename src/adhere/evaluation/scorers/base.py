@@ -13,6 +13,9 @@ from adhere.evaluation.sets.prompt import Prompt
 
 Group = Literal["presence", "binding", "relation", "count", "mixing", "alignment", "preservation"]
 Values = dict[str, float | None]
+Images = Sequence[Image.Image]
+Prompts = Sequence[Prompt]
+Baselines = Sequence[Image.Image | None]
 
 
 @dataclass(frozen=True)
@@ -113,12 +116,7 @@ class Scorer(ABC):
     compares_to_plain: ClassVar[bool] = False
 
     @abstractmethod
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """What to say of each picture.
 
         Args:
@@ -129,10 +127,7 @@ class Scorer(ABC):
         """
 
     def score(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None] | None = None,
+        self, pictures: Images, prompts: Prompts, plain: Baselines | None = None
     ) -> list[Values]:
         """The numbers alone, one dictionary a picture; the arguments are those of `judge`."""
         plain = [None] * len(pictures) if plain is None else plain

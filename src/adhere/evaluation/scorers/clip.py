@@ -7,19 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
-from adhere.evaluation.scorers.weights import (
-    best_device,
-    find,
-    read,
-    read_image_processor,
-    read_model,
-)
-from adhere.evaluation.sets.prompt import Prompt
+from adhere.evaluation.scorers.base import Baselines, Images, Judgement, Metric, Prompts, Scorer
+from adhere.evaluation.scorers.weights import Model, find
 
 MODEL = "openai/clip-vit-base-patch16"
 _ARTICLES = ("a", "the")
@@ -83,37 +75,27 @@ class Clip:
     """
 
     def __init__(self, model: str) -> None:
-        from transformers import AutoTokenizer, CLIPModel
+        from transformers import CLIPModel
 
-        self.source = find(model)
-        self.device = best_device()
-        self._model = read_model(CLIPModel, self.source, self.device)
-        self._tokenizer = read(AutoTokenizer, self.source)
-        self._processor = read_image_processor(self.source)
+        self.model = Model.load(CLIPModel, find(model))
         self.averaged = lru_cache(maxsize=1024)(self._averaged)
 
     @torch.no_grad()
     def of_texts(self, texts: Sequence[str]) -> Tensor:
         """Features (texts, width) of texts as they are; what is beyond 77 tokens is left out."""
-        tokens = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self._longest,
-            return_tensors="pt",
-        ).to(self.device)  # fmt: skip
-        return _unit(self._model.get_text_features(**tokens))
+        longest = self.model.network.config.text_config.max_position_embeddings
+        tokens = self.model.tokens(texts, padding=True, max_length=longest)
+        return _unit(self.model.network.get_text_features(**tokens))
 
     @torch.no_grad()
-    def of_pictures(self, pictures: Sequence[Image.Image]) -> Tensor:
+    def of_pictures(self, pictures: Images) -> Tensor:
         """Features (pictures, width)."""
-        pixels = self._processor(list(pictures), return_tensors="pt").to(self.device)
-        return _unit(self._model.get_image_features(pixel_values=pixels["pixel_values"]))
+        pixels = self.model.pixels(pictures)["pixel_values"]
+        return _unit(self.model.network.get_image_features(pixel_values=pixels))
 
     def _averaged(self, text: str) -> Tensor:
         """Feature (width,) of a text, averaged over the templates; also kept as `averaged`."""
         return F.normalize(self.of_texts(filled(text)).mean(0), dim=0)
-
-    @property
-    def _longest(self) -> int:
-        return self._model.config.text_config.max_position_embeddings
 
 
 def _unit(output: Any) -> Tensor:
@@ -149,20 +131,12 @@ class ClipScorer(Scorer):
 
     def __init__(self, model: str | None = None) -> None:
         self._clip = Clip(model or MODEL)
-        self.identity = {
-            "model": self._clip.source.name,
-            "revision": self._clip.source.revision,
-            "precision": "float32",
+        self.identity = self._clip.model.identity | {
             "templates": "80 of ImageNet, averaged; doubled articles taken out",
             "scale": "cosine",
         }
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Compares each picture; the details are the cosines of both halves."""
         found = []
         features = self._clip.of_pictures(pictures)

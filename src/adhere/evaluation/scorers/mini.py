@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from adhere.evaluation.scorers.base import (
+    Baselines,
+    Images,
     Judgement,
     Metric,
+    Prompts,
     Scorer,
     Thing,
     Values,
@@ -90,12 +91,7 @@ class MiniScorer(Scorer):
             "scale": "yes or no: 1 or 0",
         }
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Looks at each picture; the details are the things found, and 64 features."""
         seen = self._scorer.look(list(pictures))
         features = self._scorer.features(pictures)

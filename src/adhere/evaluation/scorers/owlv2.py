@@ -8,11 +8,13 @@ from itertools import groupby
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 
 from adhere.evaluation.scorers.base import (
+    Baselines,
+    Images,
     Judgement,
     Metric,
+    Prompts,
     Scorer,
     Thing,
     Values,
@@ -24,13 +26,7 @@ from adhere.evaluation.scorers.presence import (
     SHARE_PRESENT,
     present_and_counted,
 )
-from adhere.evaluation.scorers.weights import (
-    best_device,
-    find,
-    read,
-    read_image_processor,
-    read_model,
-)
+from adhere.evaluation.scorers.weights import Model, find
 from adhere.evaluation.sets.prompt import Prompt
 
 MODEL = "google/owlv2-base-patch16-ensemble"
@@ -100,18 +96,11 @@ class Owlv2Scorer(Scorer):
     metrics: tuple[Metric, ...] = (ALL_PRESENT, SHARE_PRESENT, RIGHT_COUNT)
 
     def __init__(self, model: str | None = None, threshold: float = THRESHOLD) -> None:
-        from transformers import AutoTokenizer, Owlv2ForObjectDetection
+        from transformers import Owlv2ForObjectDetection
 
-        source = find(model or MODEL)
-        self._device = best_device()
-        self._model = read_model(Owlv2ForObjectDetection, source, self._device)
-        self._tokenizer = read(AutoTokenizer, source)
-        self._processor = read_image_processor(source)
+        self._model = Model.load(Owlv2ForObjectDetection, find(model or MODEL))
         self._threshold = threshold
-        self.identity = {
-            "model": source.name,
-            "revision": source.revision,
-            "precision": "float32",
+        self.identity = self._model.identity | {
             "templates": TEMPLATE,
             "threshold": repr(threshold),
             "non-maximum suppression": f"intersection over union {SAME_THING}, over all subjects",
@@ -119,32 +108,28 @@ class Owlv2Scorer(Scorer):
         }
 
     @torch.no_grad()
-    def detect(
-        self, pictures: Sequence[Image.Image], subjects: Sequence[str]
-    ) -> list[list[Found]]:
+    def detect(self, pictures: Images, subjects: Sequence[str]) -> list[list[Found]]:
         """What is found of some subjects in each picture, the surest first.
 
         Args:
             pictures: RGB.
             subjects: at least one.
         """
-        tokens = self._tokenizer(
+        network = self._model.network
+        tokens = self._model.tokens(
             [TEMPLATE.format(subject) for subject in subjects] * len(pictures),
             padding="max_length",
-            truncation=True,
-            max_length=self._model.config.text_config.max_position_embeddings,
-            return_tensors="pt",
-        ).to(self._device)
-        pixels = self._processor(list(pictures), return_tensors="pt").to(self._device)
-        output = self._model(
+            max_length=network.config.text_config.max_position_embeddings,
+        )
+        output = network(
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],
-            pixel_values=pixels["pixel_values"],
+            pixel_values=self._model.pixels(pictures)["pixel_values"],
         )
-        results = self._processor.post_process_object_detection(
+        results = self._model.processor.post_process_object_detection(
             output,
             threshold=self._threshold,
-            target_sizes=torch.tensor([p.size[::-1] for p in pictures], device=self._device),
+            target_sizes=torch.tensor([p.size[::-1] for p in pictures], device=network.device),
         )
         found = []
         for result in results:
@@ -156,12 +141,7 @@ class Owlv2Scorer(Scorer):
             found.append(suppressed(things))
         return found
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Looks for what is wanted; the details are what was found."""
         judgements = []
         pairs = list(zip(pictures, prompts, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -10,18 +9,28 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
-from adhere.evaluation.scorers.weights import best_device, find, read_image_processor, read_model
-from adhere.evaluation.sets.prompt import Prompt
+from adhere.evaluation.scorers.base import (
+    Baselines,
+    Images,
+    Judgement,
+    Metric,
+    Prompts,
+    Scorer,
+    Values,
+)
+from adhere.evaluation.scorers.weights import Model, find
 
 MODEL = "facebook/dinov2-base"
 
 
 class PixelScorer(Scorer):
-    """Distance of pixels to the plain picture; needs no model.
+    """Distance of pixels to the plain picture.
+
+    Args:
+        model: None, as it needs none.
 
     Raises:
-        ValueError: scikit-image is missing.
+        ValueError: a model is given, or scikit-image is missing.
 
     Source:
         The structural similarity is that of Wang and others (IEEE Transactions on Image
@@ -45,7 +54,11 @@ class PixelScorer(Scorer):
     )
     compares_to_plain = True
 
-    def __init__(self) -> None:
+    def __init__(self, model: None = None) -> None:
+        if model is not None:
+            raise ValueError(
+                f"The scorer 'pixels' takes no model, and got {model!r}; leave it out."
+            )
         try:
             import skimage  # noqa: F401
         except ImportError as error:
@@ -61,12 +74,7 @@ class PixelScorer(Scorer):
             "scale": "0 to 1, structural similarity -1 to 1",
         }
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Compares each picture with its plain one."""
         return [
             Judgement(self._compared(picture, other))
@@ -129,24 +137,13 @@ class Dinov2Scorer(Scorer):
     def __init__(self, model: str | None = None) -> None:
         from transformers import Dinov2Model
 
-        source = find(model or MODEL)
-        self._device = best_device()
-        self._model = read_model(Dinov2Model, source, self._device)
-        self._processor = read_image_processor(source)
-        self.identity = {
-            "model": source.name,
-            "revision": source.revision,
-            "precision": "float32",
+        self._model = Model.load(Dinov2Model, find(model or MODEL), text=False)
+        self.identity = self._model.identity | {
             "feature": "class token after the last norm",
             "scale": "1 - cosine",
         }
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Compares each picture with its plain one."""
         pairs = [
             (i, own, other)
@@ -164,6 +161,6 @@ class Dinov2Scorer(Scorer):
         return [Judgement(one) for one in values]
 
     @torch.no_grad()
-    def _features(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        pixels = self._processor(list(pictures), return_tensors="pt").to(self._device)
-        return self._model(pixel_values=pixels["pixel_values"]).pooler_output.float()
+    def _features(self, pictures: Images) -> torch.Tensor:
+        pixels = self._model.pixels(pictures)["pixel_values"]
+        return self._model.network(pixel_values=pixels).pooler_output.float()

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from PIL import Image
 
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
+from adhere.evaluation.scorers.base import Baselines, Images, Judgement, Metric, Prompts, Scorer
 from adhere.evaluation.scorers.clip import MODEL as CLIP_MODEL
 from adhere.evaluation.scorers.clip import Clip
-from adhere.evaluation.scorers.weights import (
-    best_device,
-    find,
-    read,
-    read_image_processor,
-    read_model,
-    split,
-)
-from adhere.evaluation.sets.prompt import Prompt
+from adhere.evaluation.scorers.weights import Model, find, split
 
 MODELS = {
     "a BLIP that writes captions": "Salesforce/blip-image-captioning-base",
@@ -53,45 +42,33 @@ class TextTextScorer(Scorer):
     )
 
     def __init__(self, model: str | None = None) -> None:
-        from transformers import AutoTokenizer, BlipForConditionalGeneration
+        from transformers import BlipForConditionalGeneration
 
         captioner, clip = split(model, MODELS)
         source = find(captioner)
         self._clip = Clip(clip)
-        self._device = best_device()
-        self._model = read_model(BlipForConditionalGeneration, source, self._device)
-        self._tokenizer = read(AutoTokenizer, source)
-        self._processor = read_image_processor(source)
-        self.identity = {
-            "model": source.name,
-            "revision": source.revision,
-            "compared by": self._clip.source.identity,
-            "precision": "float32",
+        self._blip = Model.load(BlipForConditionalGeneration, source)
+        self.identity = self._blip.identity | {
+            "compared by": self._clip.model.source.identity,
             "templates": "caption none; prompt 80 of ImageNet, averaged",
             "generation": ", ".join(f"{key} {value}" for key, value in _GENERATION.items()),
             "scale": "cosine",
         }
 
     @torch.no_grad()
-    def captions(self, pictures: Sequence[Image.Image]) -> list[str]:
+    def captions(self, pictures: Images) -> list[str]:
         """A caption of each picture, without the words that it was begun with."""
-        pixels = self._processor(list(pictures), return_tensors="pt").to(self._device)
-        begun = self._tokenizer([PREFIX] * len(pictures), return_tensors="pt").to(self._device)
-        tokens = self._model.generate(
-            pixel_values=pixels["pixel_values"],
+        begun = self._blip.tokens([PREFIX] * len(pictures))
+        tokens = self._blip.network.generate(
+            pixel_values=self._blip.pixels(pictures)["pixel_values"],
             input_ids=begun["input_ids"],
             attention_mask=begun["attention_mask"],
             **_GENERATION,
         )
-        texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        texts = self._blip.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip().removeprefix(PREFIX).strip() for text in texts]
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Compares each picture's caption, which is in the details."""
         captions = self.captions(pictures)
         features = self._clip.of_texts(captions)

@@ -10,11 +10,18 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Values
+from adhere.evaluation.scorers.base import (
+    Baselines,
+    Images,
+    Judgement,
+    Metric,
+    Prompts,
+    Scorer,
+    Values,
+)
 from adhere.evaluation.scorers.questions import (
     FORM,
     TYPES,
@@ -22,14 +29,7 @@ from adhere.evaluation.scorers.questions import (
     as_tifa,
     asking,
 )
-from adhere.evaluation.scorers.weights import (
-    best_device,
-    find,
-    read,
-    read_image_processor,
-    read_model,
-    split,
-)
+from adhere.evaluation.scorers.weights import Model, find, read, split
 from adhere.evaluation.sets.prompt import Prompt
 
 MODELS = {
@@ -82,11 +82,8 @@ class TifaScorer(Scorer):
         asked = FORM
         if questions_file is not None:
             asked = f"file sha256:{hashlib.sha256(questions_file.read_bytes()).hexdigest()}"
-        self.identity = {
-            "model": self._answerer.source.name,
-            "revision": self._answerer.source.revision,
-            "answers compared by": self._nearest.source.identity,
-            "precision": "float32",
+        self.identity = self._answerer.model.identity | {
+            "answers compared by": self._nearest.model.source.identity,
             "templates": asked,
             "scale": "share of questions, 0 to 1",
         }
@@ -99,12 +96,7 @@ class TifaScorer(Scorer):
         """
         return self._ask(prompt)
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Asks each picture its questions; the details are all of them with their answers."""
         waiting: dict[str, list[int]] = defaultdict(list)
         for number, prompt in enumerate(prompts):
@@ -207,43 +199,34 @@ class Answerer:
     """
 
     def __init__(self, model: str) -> None:
-        from transformers import (
-            AutoConfig,
-            AutoTokenizer,
-            BlipForQuestionAnswering,
-            ViltForQuestionAnswering,
-        )
+        from transformers import AutoConfig, BlipForQuestionAnswering, ViltForQuestionAnswering
 
         kinds = {"blip": BlipForQuestionAnswering, "vilt": ViltForQuestionAnswering}
-        self.source = find(model)
-        self._kind = read(AutoConfig, self.source).model_type
+        source = find(model)
+        self._kind = read(AutoConfig, source).model_type
         if self._kind not in kinds:
             raise ValueError(
                 f"{model!r} is a model of the kind {self._kind!r}; TIFA takes a BLIP or a ViLT "
                 "that was trained to answer questions."
             )
-        self._device = best_device()
-        self._model = read_model(kinds[self._kind], self.source, self._device)
-        self._tokenizer = read(AutoTokenizer, self.source)
-        self._processor = read_image_processor(self.source)
+        self.model = Model.load(kinds[self._kind], source)
 
     @torch.no_grad()
-    def answers(self, pictures: Sequence[Image.Image], question: str) -> list[str]:
+    def answers(self, pictures: Images, question: str) -> list[str]:
         """The answer of each picture to one question, freely."""
-        pixels = self._processor(list(pictures), return_tensors="pt").to(self._device)
-        tokens = self._tokenizer(
-            [question] * len(pictures), truncation=True, return_tensors="pt"
-        ).to(self._device)
+        pixels = self.model.pixels(pictures)
+        tokens = self.model.tokens([question] * len(pictures))
+        network = self.model.network
         if self._kind == "vilt":
-            logits = self._model(**tokens, **pixels).logits
-            return [self._model.config.id2label[i] for i in logits.argmax(-1).tolist()]
-        answers = self._model.generate(
+            logits = network(**tokens, **pixels).logits
+            return [network.config.id2label[i] for i in logits.argmax(-1).tolist()]
+        answers = network.generate(
             pixel_values=pixels["pixel_values"],
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],
             max_length=_LONGEST_ANSWER,
         )
-        texts = self._tokenizer.batch_decode(answers, skip_special_tokens=True)
+        texts = self.model.tokenizer.batch_decode(answers, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
 
@@ -258,12 +241,9 @@ class SentenceEncoder:
     """
 
     def __init__(self, model: str) -> None:
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
 
-        self.source = find(model)
-        self._device = best_device()
-        self._model = read_model(AutoModel, self.source, self._device)
-        self._tokenizer = read(AutoTokenizer, self.source)
+        self.model = Model.load(AutoModel, find(model), images=False)
 
     def choice(self, answer: str, choices: Sequence[str]) -> str:
         """The choice that the answer is, or else is nearest to; the first of equals."""
@@ -274,9 +254,7 @@ class SentenceEncoder:
 
     @torch.no_grad()
     def _features(self, texts: Sequence[str]) -> Tensor:
-        tokens = self._tokenizer(
-            list(texts), padding=True, truncation=True, return_tensors="pt"
-        ).to(self._device)
-        hidden = self._model(**tokens).last_hidden_state.float()
+        tokens = self.model.tokens(texts, padding=True)
+        hidden = self.model.network(**tokens).last_hidden_state.float()
         mask = tokens["attention_mask"][..., None]
         return F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)

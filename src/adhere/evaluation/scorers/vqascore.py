@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 import torch
-from PIL import Image
 
 from adhere.drawing.png import slug
-from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
+from adhere.evaluation.scorers.base import Baselines, Images, Judgement, Metric, Prompts, Scorer
 from adhere.evaluation.scorers.weights import best_device, find, read, read_model
-from adhere.evaluation.sets.prompt import Prompt
 
 MODEL = "Salesforce/instructblip-flan-t5-xl"
 QUESTION = 'Does this figure show "{}"? Please answer yes or no.'
@@ -75,12 +72,7 @@ class VqaScorer(Scorer):
             "scale": f'geometric mean of the probabilities of "{ANSWER}", {said}',
         }
 
-    def judge(
-        self,
-        pictures: Sequence[Image.Image],
-        prompts: Sequence[Prompt],
-        plain: Sequence[Image.Image | None],
-    ) -> list[Judgement]:
+    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
         """Asks each picture whether it shows its prompt."""
         found = []
         pairs = zip(pictures, prompts, strict=True)
@@ -91,20 +83,20 @@ class VqaScorer(Scorer):
         return found
 
     @torch.no_grad()
-    def probabilities(self, pictures: Sequence[Image.Image], text: str) -> list[float]:
+    def probabilities(self, pictures: Images, text: str) -> list[float]:
         """Of "Yes" for each picture, 0…1."""
         question = QUESTION.format(text)
         if self._is_seq2seq:
             return self._of_encoder_decoder(pictures, question)
         return self._of_decoder(pictures, question)
 
-    def _of_encoder_decoder(self, pictures: Sequence[Image.Image], question: str) -> list[float]:
+    def _of_encoder_decoder(self, pictures: Images, question: str) -> list[float]:
         inputs = self._inputs(pictures, question)
         answer = self._processor.tokenizer(ANSWER, return_tensors="pt")["input_ids"]
         labels = answer.repeat(len(pictures), 1).to(self._device)
         return _mean_probability(self._model(**inputs, labels=labels).logits, labels)
 
-    def _of_decoder(self, pictures: Sequence[Image.Image], question: str) -> list[float]:
+    def _of_decoder(self, pictures: Images, question: str) -> list[float]:
         content = [{"type": "image"}, {"type": "text", "text": question}]
         asked = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
@@ -121,7 +113,7 @@ class VqaScorer(Scorer):
         length = labels.shape[1]
         return _mean_probability(logits[:, -length - 1 : -1], labels)
 
-    def _inputs(self, pictures: Sequence[Image.Image], text: str) -> Any:
+    def _inputs(self, pictures: Images, text: str) -> Any:
         inputs = self._processor(
             images=list(pictures), text=[text] * len(pictures), return_tensors="pt"
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from adhere.errors import unknown
 
@@ -116,15 +118,61 @@ def read_model(kind: Any, source: Source, device: str, dtype: str = "float32") -
     return model.to(device).eval().requires_grad_(False)
 
 
-def read_image_processor(source: Source) -> Any:
-    """What turns pictures into a model's input, by PIL: the same with and without torchvision.
+@dataclass(frozen=True)
+class Model:
+    """A model of transformers, with what turns texts and pictures into its input.
 
-    Raises:
-        ValueError: see `read`.
+    Attributes:
+        source: where it came from.
+        network: the model, on the best device.
+        tokenizer: None where it reads no text.
+        processor: by PIL, the same with and without torchvision; None where it sees no pictures.
     """
-    from transformers import AutoImageProcessor
 
-    return read(AutoImageProcessor, source, backend="pil")
+    source: Source
+    network: Any
+    tokenizer: Any = None
+    processor: Any = None
+
+    @classmethod
+    def load(cls, kind: Any, source: Source, *, text: bool = True, images: bool = True) -> Model:
+        """The model of a folder, in single precision.
+
+        Args:
+            kind: the class, which transformers must know.
+            source: the folder.
+            text: whether it has a tokenizer.
+            images: whether it has an image processor.
+
+        Raises:
+            ValueError: see `read_model`.
+        """
+        from transformers import AutoImageProcessor, AutoTokenizer
+
+        return cls(
+            source,
+            read_model(kind, source, best_device()),
+            read(AutoTokenizer, source) if text else None,
+            read(AutoImageProcessor, source, backend="pil") if images else None,
+        )
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Its part of a scorer's identity."""
+        return {
+            "model": self.source.name,
+            "revision": self.source.revision,
+            "precision": "float32",
+        }
+
+    def tokens(self, texts: Sequence[str], **settings: Any) -> Any:
+        """Texts as tensors; what is beyond the longest text of the model is left out."""
+        found = self.tokenizer(list(texts), truncation=True, return_tensors="pt", **settings)
+        return found.to(self.network.device)
+
+    def pixels(self, pictures: Sequence[Image.Image]) -> Any:
+        """Pictures as tensors."""
+        return self.processor(list(pictures), return_tensors="pt").to(self.network.device)
 
 
 def best_device() -> str:
