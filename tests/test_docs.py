@@ -13,7 +13,7 @@ How to write a page:
 - Every relative link leads to a file, and its #anchor to a heading.
 - Every `adhere` command of a ```sh block is read by the command line's own parser.
 - Tables of parameters have the defaults of the code, errors.md has a section for each named error,
-  and api.md names all that is public; `mkdocs build --strict` finds each.
+  and api.md names all that is public; the site's strict build finds each.
 """
 
 import ast
@@ -37,10 +37,7 @@ from adhere.cli.evaluate import PARTS
 from families import FAMILIES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
-]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STEPS = 3
 SIDE = 32
 _STEPS_ARGUMENT = {

@@ -30,7 +30,7 @@ def copy(tmp_path_factory):
     for name in ("src", "tests", "docs", "recipes", "benchmarks", "training"):
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, folder / name, ignore=heavy)
-    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+    for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "src/adhere/mini/weights").symlink_to(ROOT / "src/adhere/mini/weights")
 
