@@ -19,7 +19,8 @@ EVERYWHERE = {
 }
 # On pages, outside code and links.
 ON_PAGES = EVERYWHERE | {
-    r"\bplain (?:image|picture)s?\b": "baseline image",
+    r"\bpictures?\b": "image",
+    r"\bplain images?\b": "baseline image",
     r"\bsub-?word pieces?\b": "sub-word token",
 }
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
