@@ -78,7 +78,7 @@ def test_draw_takes_everything_that_python_takes(shell):
 def test_plain_pictures_have_no_method(shell):
     for words in (["--plain"], ["--method", "none"]):
         status, out, _ = shell("draw", "and", "--model", saved(), "--steps", "2", *words)
-        assert status == 0 and "plain" in out[0]
+        assert status == 0 and "baseline" in out[0]
         assert read_recipe(out[0].split("  ")[0]).methods == ()
 
 
@@ -189,17 +189,18 @@ def test_compare_draws_a_sheet_of_every_method(shell, tmp_path):
         "compare", PROMPT, "--model", saved(), "--seeds", "0-1", "--steps", "2"
     )
     assert (status, err) == (0, [])
-    assert [line.split()[0] for line in out[:-1]] == ["plain", *METHODS]
+    assert [line.split()[0] for line in out[:-1]] == ["baseline", *METHODS]
     left_out = {line.split()[0] for line in out[1:-1] if " left out: " in line}
     assert {"boxdiff", "taca"} <= left_out and "attend-and-excite" not in left_out
-    assert all("x plain" in line for line in out[1:-1] if line.split()[0] not in left_out)
+    assert all("x baseline" in line for line in out[1:-1] if line.split()[0] not in left_out)
     with Image.open(tmp_path / out[-1]) as sheet:
         assert sheet.height > 5 * 256 and sheet.width > 2 * 256
     status, out, _ = shell(
         *("compare", PROMPT, "--model", saved(), "--steps", "2"),
         *("--methods", "token-reweighting", "--out", "there"),
     )
-    assert status == 0 and [line.split()[0] for line in out[:-1]] == ["plain", "token-reweighting"]
+    assert status == 0
+    assert [line.split()[0] for line in out[:-1]] == ["baseline", "token-reweighting"]
     assert out[-1].startswith("there/compare-a-cat-and-a-frog-")
 
 
@@ -260,7 +261,7 @@ def test_an_interrupted_comparison_keeps_what_is_finished(shell, tmp_path, monke
     monkeypatch.setattr(adhere.drawing, "draw", interrupted, raising=False)
     words = ["compare", PROMPT, "--model", saved(), "--steps", "2"]
     status, out, [line] = shell(*words, "--methods", "token-reweighting,divide-and-bind")
-    assert status == 130 and [told.split()[0] for told in out] == ["plain", "token-reweighting"]
+    assert status == 130 and [told.split()[0] for told in out] == ["baseline", "token-reweighting"]
     [sheet] = os.listdir(tmp_path / "sheets")
     assert line.endswith(f"finished so far are on sheets/{sheet}")
 
@@ -347,7 +348,7 @@ MISTAKES = {
     "value": (["draw", PROMPT, *EXCITE, "--set", "step_size=big"], "must be a number"),
     "twice": (["draw", PROMPT, "--set", "stop=1", "--set", "stop=0.5"], "--set gives stop twice"),
     "seeds twice": (["draw", PROMPT, "--seed", "1", "--seeds", "2"], "--seeds? is given twice"),
-    "plain with": (["draw", PROMPT, "--plain", "--set", "stop=1"], "--plain has no method"),
+    "plain with": (["draw", PROMPT, "--plain", "--set", "stop=1"], "--plain draws the baseline"),
     "none with": (["draw", PROMPT, "--method", "none", "--set", "stop=1"], "no method to have it"),
     "scheduler": (["draw", PROMPT, "--scheduler", "dpm2m"], r"mean 'dpm\+\+2m'"),
     "dtype": (["draw", PROMPT, "--dtype", "float8"], "unknown dtype"),
@@ -383,7 +384,10 @@ MISTAKES = {
         ["draw", PROMPT, "--method", "none", "--subjects", "dog"],
         "'dog' is not in the prompt",
     ),
-    "plain and official": (["draw", PROMPT, "--plain", "--official"], "--plain has no method"),
+    "plain and official": (
+        ["draw", PROMPT, "--plain", "--official"],
+        "--plain draws the baseline",
+    ),
     "none and official": (
         ["draw", PROMPT, "--method", "none", "--official"],
         "--official, but no method",

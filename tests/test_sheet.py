@@ -17,7 +17,7 @@ def ink(sheet):
 def test_nothing_reaches_the_edge(columns, title):
     sheet = make_sheet(
         [[RED] * columns, [None] * columns],
-        rows=[("attend-and-excite", "1.25 x plain, 3.2 s", "45 short passes"), ("y" * 80,)],
+        rows=[("attend-and-excite", "1.25 x baseline, 3.2 s", "45 short passes"), ("y" * 80,)],
         columns=[f"seed {i}" for i in range(columns)],
         title=title,
         note="a note",

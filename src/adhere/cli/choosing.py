@@ -23,7 +23,7 @@ class Chosen:
         set: a method's parameter, as in step_size=10 or refine_at=0:0.05,0.2:0.5, once for each;
             METHOD.NAME=VALUE where two methods have it. `adhere methods` lists them.
         official: the behaviour of the authors' code where it differs.
-        plain: no nursing.
+        plain: the baseline, without nursing.
         calibrated: the parameters that `adhere calibrate` found for the model.
     """
 
@@ -35,7 +35,10 @@ class Chosen:
 
     def __post_init__(self) -> None:
         if self.plain and (self.method or self.set or self.official):
-            raise ValueError("--plain has no method, official or not, and no parameters of one.")
+            raise ValueError(
+                "--plain draws the baseline, without a method; leave out --method, --set "
+                "and --official."
+            )
         if self.calibrated and (self.plain or self.official):
             raise ValueError("--calibrated goes with neither --plain nor --official; give one.")
 

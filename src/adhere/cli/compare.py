@@ -51,7 +51,7 @@ def compare(
     chosen = [name.strip() for text in methods or () for name in text.split(",")]
     names = chosen or list(METHODS)
     check_once(names)
-    rows_of: dict[str, Method | None] = {"plain": None}
+    rows_of: dict[str, Method | None] = {"baseline": None}
     rows_of |= {n: method_named(n, model=source.model) for n in names if n != "none"}
     stated = stated_numbers(source.model)
     model = chosen_model(source, sampling.scheduler)
@@ -87,12 +87,12 @@ def _save(prompt: str, rows: dict[str, Drawing], stated: Collection[str], folder
     from adhere.figures import Label, make_sheet
 
     labels: list[Label] = [(name, *_told(name, rows, stated)) for name in rows]
-    recipe = rows["plain"].recipes[0]
+    recipe = rows["baseline"].recipes[0]
     model_name = Path(recipe.model.name).name
     sheet = make_sheet(
         [drawing.images for drawing in rows.values()],
         rows=labels,
-        columns=[f"seed {one.seed}" for one in rows["plain"].recipes],
+        columns=[f"seed {one.seed}" for one in rows["baseline"].recipes],
         title=prompt,
         note=f"{model_name}, {recipe.steps} steps, guidance {recipe.guidance_scale:g}",
     )
@@ -105,12 +105,12 @@ def _save(prompt: str, rows: dict[str, Drawing], stated: Collection[str], folder
 
 def _told(name: str, rows: dict[str, Drawing], stated: Collection[str]) -> tuple[str, ...]:
     """Time against the baseline, passes that nursing added, and whose numbers a method has."""
-    drawing, plain = rows[name], rows["plain"]
+    drawing, baseline = rows[name], rows["baseline"]
     time = f"{drawing.seconds:.1f} s"
-    if drawing is plain:
+    if drawing is baseline:
         return (time,)
     forwards = sum(trace.truncated_forwards for trace in drawing.traces)
     backwards = sum(trace.backwards for trace in drawing.traces)
     added = f"{forwards} short passes, {backwards} gradients" if forwards else "no passes added"
     whose = ("numbers of this model",) if name in stated else ()
-    return f"{drawing.seconds / plain.seconds:.2f} x plain, {time}", added, *whose
+    return f"{drawing.seconds / baseline.seconds:.2f} x baseline, {time}", added, *whose

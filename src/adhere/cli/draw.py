@@ -45,7 +45,7 @@ def draw(
         for number, path in enumerate(drawing.save(out)):
             say(f"{path}  {_told(drawing, number)}")
 
-    with bar(" and ".join(m.name for m in methods) or "plain") as on_step:
+    with bar(" and ".join(m.name for m in methods) or "baseline") as on_step:
         draw_images(
             prompt,
             model=model,
@@ -60,7 +60,7 @@ def _told(drawing: Drawing, number: int) -> str:
     """What nursing did to one image of a batch, in a line."""
     seconds = f"{drawing.seconds / len(drawing.images):.1f} s"
     if not drawing.traces:
-        return f"plain, {seconds}"
+        return f"baseline, {seconds}"
     trace = drawing.trace
     name = " and ".join(method.name for method in trace.methods)
     return f"{name}: {_effect(trace, number)}, {seconds}"

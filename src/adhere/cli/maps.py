@@ -39,7 +39,7 @@ def maps(
     check_prompt(prompt)
     methods = chosen_methods(chosen, source.model)
     model = chosen_model(source, sampling.scheduler)
-    name = " and ".join(method.name for method in methods) or "plain"
+    name = " and ".join(method.name for method in methods) or "baseline"
 
     def keep(drawing: Drawing) -> None:
         for number in range(len(drawing.images)):

@@ -50,7 +50,7 @@ class Drawing:
     Attributes:
         images: one for each seed.
         recipes: one for each image.
-        traces: one for each batch; a plain drawing has none.
+        traces: one for each batch; a baseline drawing has none.
         seconds: that sampling took.
     """
 
@@ -68,7 +68,7 @@ class Drawing:
         """
         if len(self.traces) != 1:
             raise ValueError(
-                f"This drawing has {len(self.traces)} traces; a plain one has none, and one of "
+                f"This drawing has {len(self.traces)} traces; a baseline has none, and one of "
                 "several batches has one each, in `traces`."
             )
         return self.traces[0]
@@ -83,7 +83,7 @@ class Drawing:
             The files, one for each image.
         """
         pairs = zip(self.images, self.recipes, strict=True)
-        return tuple(save_picture(picture, recipe, folder) for picture, recipe in pairs)
+        return tuple(save_picture(image, recipe, folder) for image, recipe in pairs)
 
 
 def draw(
@@ -116,7 +116,7 @@ def draw(
             `adhere.drawing.loading.load` gave, or a text-to-image pipeline of yours.
         method: what nurses: the name of a method, with its paper's numbers, or with those that
             the model's folder states in `methods.json`, as that of "mini" does; a method; a list
-            of these, of which one may move latents; None for the plain pipeline.
+            of these, of which one may move latents; None for the baseline.
         subjects: what the image must hold; None finds it, see `adhere.find_subjects`. For a
             baseline image they are checked, and nothing more.
         boxes: places of subjects by their word, each (left, top, right, bottom) in fractions of
@@ -132,7 +132,7 @@ def draw(
         dtype: "float32", "bfloat16" or "float16", where the model is loaded here.
         device: where the model is loaded to; None takes a GPU where there is one.
         batch_size: how many images are sampled together, at most 64.
-        on_step: called after each turn of the loop with turns done and their number, all
+        on_step: called after each step with the steps done and their number, all
             batches together.
         on_batch: called with each batch as soon as it is done.
 
@@ -198,7 +198,7 @@ def draw(
             if on_batch is not None:
                 on_batch(done[-1])
     return Drawing(
-        tuple(picture for one in done for picture in one.images),
+        tuple(image for one in done for image in one.images),
         tuple(recipe for one in done for recipe in one.recipes),
         tuple(trace for one in done for trace in one.traces),
         sum(one.seconds for one in done),
@@ -254,11 +254,11 @@ def _draw_batch(
     seconds = time.perf_counter() - started
     if not np.isfinite(result.images).all():
         raise NonFiniteLoss(
-            "The picture came out as NaN or infinity; the model's weights are broken, or "
+            "The image came out as NaN or infinity; the model's weights are broken, or "
             f"{recipe.dtype} is too narrow for it: use float32 or bfloat16."
         )
     if any(getattr(result, "nsfw_content_detected", None) or ()):
-        warnings.warn("The model's safety checker has blackened pictures.", stacklevel=3)
+        warnings.warn("The model's safety checker has blackened images.", stacklevel=3)
     found = trace.subjects[0] if trace is not None and trace.subjects else ()
     recipe = replace(recipe, subjects=found)
     return Drawing(

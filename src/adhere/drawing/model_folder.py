@@ -114,7 +114,7 @@ def variant_of(folder: Path, preferred: str | None = None) -> str | None:
     if len(found) > 1:
         raise ValueError(
             f"{str(folder)!r} has weights of several variants ({', '.join(sorted(found))}) and "
-            "no plain ones. Keep the files of one variant, or save the pipeline without one."
+            "none without one. Keep the files of one variant, or save the pipeline without one."
         )
     return next(iter(found), None)
 

@@ -24,26 +24,26 @@ _LONGEST_SLUG = 60
 _LONGEST_NAME = 120
 
 
-def save_picture(picture: Image.Image, recipe: Recipe, folder: str | os.PathLike[str]) -> Path:
+def save_picture(image: Image.Image, recipe: Recipe, folder: str | os.PathLike[str]) -> Path:
     """Writes an image with its recipe as a PNG.
 
     The recipe stands in two text chunks: `parameters`, which image tools of the field read, and
     `adhere`, the whole of it as JSON.
 
     Args:
-        picture: the picture.
+        image: the image.
         recipe: what it was made from.
         folder: made where it is missing.
 
     Returns:
         The file, see `save_bytes`.
     """
-    return save_bytes(picture_png(picture, recipe), folder, file_stem(recipe), ".png")
+    return save_bytes(picture_png(image, recipe), folder, file_stem(recipe), ".png")
 
 
-def picture_png(picture: Image.Image, recipe: Recipe) -> bytes:
+def picture_png(image: Image.Image, recipe: Recipe) -> bytes:
     """An image with its recipe as the bytes of a PNG, see `save_picture`."""
-    return png(picture, {"parameters": recipe.parameters_text(), _CHUNK: recipe.to_json()})
+    return png(image, {"parameters": recipe.parameters_text(), _CHUNK: recipe.to_json()})
 
 
 def sheet_chunks(description: str, recipes: Sequence[Recipe]) -> dict[str, str]:
@@ -52,13 +52,13 @@ def sheet_chunks(description: str, recipes: Sequence[Recipe]) -> dict[str, str]:
     return {"Description": description.replace("\0", " "), SHEET_CHUNK: f"[{listed}]"}
 
 
-def png(picture: Image.Image, chunks: dict[str, str]) -> bytes:
+def png(image: Image.Image, chunks: dict[str, str]) -> bytes:
     """An image as the bytes of a PNG with text chunks."""
     info = PngImagePlugin.PngInfo()
     for name, text in chunks.items():
         info.add_text(name, text)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info)
+    image.save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
 
 
@@ -69,17 +69,17 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         ValueError: the file is no PNG, holds no recipe of ours, or one that is not valid.
         OSError: the file cannot be read.
     """
-    with open_png(path) as picture:
-        text = picture.info.get(_CHUNK)
-        is_sheet = SHEET_CHUNK in picture.info
+    with open_png(path) as image:
+        text = image.info.get(_CHUNK)
+        is_sheet = SHEET_CHUNK in image.info
     if is_sheet:
         raise ValueError(
-            f"{os.fspath(path)!r} is a sheet of several pictures, whose recipes stand in its text "
-            f"chunk {SHEET_CHUNK!r}; give a picture that `adhere draw` drew."
+            f"{os.fspath(path)!r} is a sheet of several images, whose recipes stand in its text "
+            f"chunk {SHEET_CHUNK!r}; give an image that `adhere draw` drew."
         )
     if not isinstance(text, str):
         raise ValueError(
-            f"{os.fspath(path)!r} holds no recipe; give a picture that adhere drew, "
+            f"{os.fspath(path)!r} holds no recipe; give an image that adhere drew, "
             "not edited or converted since."
         )
     return from_json(text)
@@ -107,9 +107,9 @@ def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
         ValueError: the file is no PNG, or a broken one.
         OSError: the file cannot be read.
     """
-    with open_png(path) as picture:
+    with open_png(path) as image:
         try:
-            return np.asarray(picture.convert("RGB"))
+            return np.asarray(image.convert("RGB"))
         except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(
                 f"{os.fspath(path)!r} is a broken PNG ({error}); copy it again from its source."
@@ -126,7 +126,7 @@ def slug(text: str) -> str:
     """A text as letters a-z, digits and hyphens, at most 60 of them, safe in any file name."""
     plain = unicodedata.normalize("NFKD", text[:1_000]).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
-    return words[:_LONGEST_SLUG].strip("-") or "picture"
+    return words[:_LONGEST_SLUG].strip("-") or "image"
 
 
 def save_bytes(data: bytes, folder: str | os.PathLike[str], stem: str, ending: str) -> Path:

@@ -50,7 +50,7 @@ def redraw(
     loaded = _model_again(recipe, model, device)
     pipe = loaded.pipe
     for difference in _differences(recipe, loaded.source, pipe.device.type):
-        warnings.warn(f"{difference}: the picture may differ.", stacklevel=2)
+        warnings.warn(f"{difference}: the image may differ.", stacklevel=2)
     _check_indices(recipe, pipe)
     batch = draw(
         recipe.prompt,
@@ -80,7 +80,7 @@ def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loa
     name = recipe.model.name
     if model is None and name not in bundled() and not (name and Path(name).is_dir()):
         raise ValueError(
-            f"The picture was drawn with the model {name!r}, which is neither the bundled one nor "
+            f"The image was drawn with the model {name!r}, which is neither the bundled one nor "
             "a folder here; say which model to load, as with --model."
         )
     place = device or ("cpu" if recipe.device == "cpu" else None)
@@ -107,7 +107,7 @@ def _differences(recipe: Recipe, source: ModelRecipe, device: str) -> list[str]:
     if was.weights is None or source.weights is None:
         found.append("it is not known whether the model's weights are the same")
     elif was.weights != source.weights:
-        found.append(f"the weights of {source.name!r} are not those of the picture")
+        found.append(f"the weights of {source.name!r} are not those of the image")
     if recipe.device != device:
         found.append(f"drawn on {recipe.device}, now on {device}")
     now: Mapping[str, str] = environment(device)

@@ -25,7 +25,7 @@ Label = tuple[str, ...]
 
 
 def make_sheet(
-    pictures: Sequence[Sequence[Image.Image | None]],
+    images: Sequence[Sequence[Image.Image | None]],
     *,
     rows: Sequence[Label],
     columns: Sequence[str],
@@ -36,7 +36,7 @@ def make_sheet(
     """Lays images out in a grid.
 
     Args:
-        pictures: one sequence a row; None leaves a cell empty.
+        images: one sequence a row; None leaves a cell empty.
         rows: labels of the rows: a name, then lines of detail.
         columns: labels of the columns, broken into lines where a column is too narrow.
         title: stands above all, in at most three lines.
@@ -46,7 +46,7 @@ def make_sheet(
     Returns:
         The sheet, RGB.
     """
-    fitted = [[None if p is None else _fit(p, cell) for p in row] for row in pictures]
+    fitted = [[None if p is None else _fit(p, cell) for p in row] for row in images]
     sizes = [p.size for row in fitted for p in row if p is not None] or [(cell, cell)]
     width, height = max(w for w, _ in sizes), max(h for _, h in sizes)
     labels = [_wrapped(label) for label in rows]
@@ -79,13 +79,13 @@ def make_sheet(
     y = top
     for label, row, tall in zip(labels, fitted, tallest, strict=True):
         _write(pen, label, left - 2 * _GAP, y + tall // 2)
-        for number, picture in enumerate(row):
+        for number, image in enumerate(row):
             x = left + number * (width + _GAP)
-            if picture is None:
+            if image is None:
                 pen.rectangle((x, y, x + width - 1, y + height - 1), _EMPTY)
             else:
-                offset = (width - picture.width) // 2, (height - picture.height) // 2
-                sheet.paste(picture, (x + offset[0], y + offset[1]))
+                offset = (width - image.width) // 2, (height - image.height) // 2
+                sheet.paste(image, (x + offset[0], y + offset[1]))
         y += tall + _GAP
     return sheet
 
@@ -104,25 +104,25 @@ def heat(heat_map: np.ndarray, brightest: float) -> Image.Image:
     return Image.fromarray(colours.round().astype(np.uint8))
 
 
-def over(picture: Image.Image, heat_map: np.ndarray, brightest: float) -> Image.Image:
+def over(image: Image.Image, heat_map: np.ndarray, brightest: float) -> Image.Image:
     """A heat map laid over the image, which shows in grey where the map is dark.
 
     Args:
-        picture: the picture.
+        image: the image.
         heat_map: (H, W), from 0.
         brightest: the value of the brightest colour.
     """
-    layer = heat(heat_map, brightest).resize(picture.size, Image.Resampling.BICUBIC)
+    layer = heat(heat_map, brightest).resize(image.size, Image.Resampling.BICUBIC)
     share = np.clip(heat_map / max(brightest, 1e-12), 0, 1) ** 0.5
     veil = Image.fromarray((share * 215).round().astype(np.uint8))
-    grey = picture.convert("L").convert("RGB")
-    return Image.composite(layer, grey, veil.resize(picture.size, Image.Resampling.BICUBIC))
+    grey = image.convert("L").convert("RGB")
+    return Image.composite(layer, grey, veil.resize(image.size, Image.Resampling.BICUBIC))
 
 
-def _fit(picture: Image.Image, cell: int) -> Image.Image:
-    scale = cell / max(picture.size)
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+def _fit(image: Image.Image, cell: int) -> Image.Image:
+    scale = cell / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

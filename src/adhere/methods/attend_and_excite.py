@@ -1,4 +1,4 @@
-"""Attend-and-Excite: every subject must dominate some patch of the picture.
+"""Attend-and-Excite: every subject must dominate some patch of the image.
 
 Hila Chefer, Yuval Alaluf, Yael Vinker, Lior Wolf, Daniel Cohen-Or, "Attend-and-Excite:
 Attention-Based Semantic Guidance for Text-to-Image Diffusion Models", SIGGRAPH 2023,

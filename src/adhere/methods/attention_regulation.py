@@ -94,7 +94,7 @@ class AttentionRegulation(AttentionMethod):
 
     @classmethod
     def official(cls) -> AttentionRegulation:
-        """The authors' behaviour for one picture at a time, random numbers included."""
+        """The authors' behaviour for one image at a time, random numbers included."""
         return cls(
             stop=25,
             in_steps=True,

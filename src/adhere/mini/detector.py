@@ -58,7 +58,7 @@ def _halve(before: int, after: int, kernel: int = 3) -> nn.Sequential:
 class Detector(nn.Module):
     """Down to 8×8 and up to 16×16 (about 0.1 GMAC).
 
-    The convolutions behind a cell see 193×193 pixels around it: the whole picture from its middle,
+    The convolutions behind a cell see 193×193 pixels around it: the whole image from its middle,
     not from its edges. Only the norms' statistics are always of the whole.
     """
 

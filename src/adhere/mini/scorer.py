@@ -1,4 +1,4 @@
-"""The scorer: from a picture of the bundled model's world to what stands in it.
+"""The scorer: from an image of the bundled model's world to what stands in it.
 
 A *mixture* is a thing that shows two subjects at once: an average of two, one half of each, or
 the shape of one with the colours of the other. It counts as neither subject's presence: who
@@ -39,20 +39,20 @@ _CAN_BE_JOINED = frozenset(
     for base in pairing.bases
 )
 
-Picture = Image.Image | NDArray
+AnyImage = Image.Image | NDArray
 Box = tuple[float, float, float, float]
 _COLOURS = tuple(COLOURS)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found in a picture.
+    """One thing found in an image.
 
     Attributes:
         subject: one of `SUBJECTS`; of a mixture the one that shows most.
         colour: one of `COLOURS` for objects, the nearest one where the artwork's own colours are
             none of them; None for animals.
-        box: (left, top, right, bottom) in pixels of the picture that was given.
+        box: (left, top, right, bottom) in pixels of the image that was given.
         confidence: 0…1, of the subject.
         mixed_with: the other subject of a mixture; None for a thing that is one subject.
     """
@@ -78,7 +78,7 @@ def _check(subject: str) -> None:
 
 @dataclass(frozen=True)
 class Sighting:
-    """All that was found in one picture, the most certain first.
+    """All that was found in one image, the most certain first.
 
     Attributes:
         findings: the things, mixtures included.
@@ -138,7 +138,7 @@ class Sighting:
 
 
 class Candidate(NamedTuple):
-    """A thing before thresholds; the box in pixels of a picture of side 128."""
+    """A thing before thresholds; the box in pixels of an image of side 128."""
 
     confidence: float
     mixture: float
@@ -159,7 +159,7 @@ def _shared(a: Box, b: Box) -> float:
 
 
 def candidates(prediction: Prediction) -> list[list[Candidate]]:
-    """The peaks of each picture, the most certain first, one for each thing.
+    """The peaks of each image, the most certain first, one for each thing.
 
     A peak is a cell that no neighbour exceeds. Of peaks whose boxes hold the same thing the
     strongest stays, whatever their subjects, but for two of which one can be joined to the other.
@@ -207,7 +207,7 @@ def sighting(
     mixture_threshold: float,
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> Sighting:
-    """A picture's candidates judged by thresholds; `scale` is (width, height) over 128."""
+    """An image's candidates judged by thresholds; `scale` is (width, height) over 128."""
     findings = []
     for one in found:
         if one.confidence < threshold:
@@ -226,18 +226,18 @@ def sighting(
     return Sighting(tuple(findings))
 
 
-def _as_image(picture: Picture) -> Image.Image:
-    if isinstance(picture, Image.Image):
-        return picture.convert("RGB")
-    if not isinstance(picture, np.ndarray):
+def _as_image(image: AnyImage) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    if not isinstance(image, np.ndarray):
         raise ValueError(
-            f"The scorer got a {type(picture).__name__}; give pictures as PIL images (of a file: "
+            f"The scorer got a {type(image).__name__}; give images as PIL images (of a file: "
             "Image.open(path)) or RGB arrays (of a tensor: tensor.permute(1, 2, 0).numpy())."
         )
-    array = picture
+    array = image
     if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
         raise ValueError(
-            f"The scorer got an array of shape {array.shape}; give pictures as PIL images or "
+            f"The scorer got an array of shape {array.shape}; give images as PIL images or "
             "RGB arrays of shape (height, width, 3) or (batch, height, width, 3)."
         )
     if np.issubdtype(array.dtype, np.floating):
@@ -262,7 +262,7 @@ def _resized(image: Image.Image) -> NDArray:
 
 
 class Scorer:
-    """Looks at pictures and says what stands in them.
+    """Looks at images and says what stands in them.
 
     Args:
         detector: the trained network.
@@ -277,34 +277,34 @@ class Scorer:
         self.threshold, self.mixture_threshold = threshold, mixture_threshold
 
     @overload
-    def look(self, pictures: Image.Image) -> Sighting: ...
+    def look(self, images: Image.Image) -> Sighting: ...
     @overload
-    def look(self, pictures: Sequence[Picture]) -> list[Sighting]: ...
+    def look(self, images: Sequence[AnyImage]) -> list[Sighting]: ...
     @overload
-    def look(self, pictures: NDArray) -> Sighting | list[Sighting]: ...
-    def look(self, pictures: Picture | Sequence[Picture]) -> Sighting | list[Sighting]:
-        """What stands in a picture, or in each of several.
+    def look(self, images: NDArray) -> Sighting | list[Sighting]: ...
+    def look(self, images: AnyImage | Sequence[AnyImage]) -> Sighting | list[Sighting]:
+        """What stands in an image, or in each of several.
 
         Args:
-            pictures: a PIL image or an RGB array (height, width, 3), uint8 or floats in 0…1;
-                or a batch (batch, height, width, 3); or a sequence of pictures of any sizes.
-                Pictures of other sizes are resized to 128×128, without keeping their aspect.
+            images: a PIL image or an RGB array (height, width, 3), uint8 or floats in 0…1;
+                or a batch (batch, height, width, 3); or a sequence of images of any sizes.
+                Images of other sizes are resized to 128×128, without keeping their aspect.
 
         Returns:
-            A sighting, or a list of one a picture for a batch or a sequence.
+            A sighting, or a list of one for each image of a batch or a sequence.
 
         Raises:
-            ValueError: no picture, or an array of another shape, type or range.
+            ValueError: no image, or an array of another shape, type or range.
         """
-        several = isinstance(pictures, Iterable) and not isinstance(pictures, str | bytes | Tensor)
-        if isinstance(pictures, np.ndarray):
-            several = pictures.ndim == 4
+        several = isinstance(images, Iterable) and not isinstance(images, str | bytes | Tensor)
+        if isinstance(images, np.ndarray):
+            several = images.ndim == 4
         if not several:
-            return self._look([cast(Picture, pictures)])[0]
-        return self._look(list(cast(Sequence[Picture], pictures)))
+            return self._look([cast(AnyImage, images)])[0]
+        return self._look(list(cast(Sequence[AnyImage], images)))
 
-    def _look(self, pictures: Sequence[Picture]) -> list[Sighting]:
-        images = [_as_image(picture) for picture in pictures]
+    def _look(self, given: Sequence[AnyImage]) -> list[Sighting]:
+        images = [_as_image(one) for one in given]
         resized = [_resized(image) for image in images]
         found = [
             one
@@ -322,25 +322,25 @@ class Scorer:
         ]
 
     @torch.no_grad()
-    def features(self, pictures: Sequence[Picture]) -> list[list[float]]:
+    def features(self, images: Sequence[AnyImage]) -> list[list[float]]:
         """What the detector reads of each image, averaged over it: 64 numbers from 0 on."""
         weight = self.detector.head.weight
-        tensor = torch.from_numpy(np.stack([_resized(_as_image(one)) for one in pictures]))
+        tensor = torch.from_numpy(np.stack([_resized(_as_image(one)) for one in images]))
         found = self.detector.features(to_network(tensor.to(weight.device)))
         return found.mean((2, 3)).tolist()
 
     @torch.no_grad()
-    def candidates(self, pictures: NDArray) -> list[list[Candidate]]:
-        """What may stand in pictures (B, 128, 128, 3) uint8, before thresholds."""
+    def candidates(self, images: NDArray) -> list[list[Candidate]]:
+        """What may stand in images (B, 128, 128, 3) uint8, before thresholds."""
         weight = self.detector.head.weight
-        tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(weight.device)
+        tensor = torch.from_numpy(np.ascontiguousarray(images)).to(weight.device)
         prediction = self.detector(to_network(tensor))
         return candidates(Prediction(*(part.cpu() for part in prediction)))
 
 
-def to_network(pictures: Tensor) -> Tensor:
-    """Pictures (B, H, W, 3) in 0…255 as the network takes them: (B, 3, H, W) in -1…1."""
-    return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+def to_network(images: Tensor) -> Tensor:
+    """Images (B, H, W, 3) in 0…255 as the network takes them: (B, 3, H, W) in -1…1."""
+    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def load(path: Path | str | None = None) -> Scorer:
