@@ -23,6 +23,13 @@ def case(request):
     return toy, LAYOUTS[request.param], toy.build()
 
 
+@pytest.fixture(scope="module")
+def wide(case):
+    """The first call of a run that is not square, and the attention in it."""
+    toy, _, pipe = case
+    return first_call(pipe, toy.call(PROMPT, wide=True))
+
+
 def tensors(call):
     """The arguments that are tensors, or lists of such."""
     found = {}
@@ -78,9 +85,9 @@ def test_the_denoiser_gets_these_arguments(case, guided):
     assert not {name for name in found if "controlnet" not in str(name)}
 
 
-def test_the_modules_are_those_with_joint_attention(case):
+def test_the_modules_are_those_with_joint_attention(case, wide):
     toy, layout, pipe = case
-    call, seen = first_call(pipe, toy.call(PROMPT, wide=True))
+    call, seen = wide
     columns = text_length(call, layout)
     rows = math.prod(layout.grid(pipe.transformer, call))
     other = mixing(layout, seen)
@@ -99,9 +106,9 @@ def test_the_modules_are_those_with_joint_attention(case):
         assert (queries, keys) == (rows, columns) or layout.order != "cross" and queries == keys
 
 
-def test_a_cell_of_the_image_is_its_row(case):
+def test_a_cell_of_the_image_is_its_row(case, wide):
     toy, layout, pipe = case
-    call, seen = first_call(pipe, toy.call(PROMPT, wide=True))
+    call, seen = wide
     mute = mixing(layout, seen)
     _, plain = first_call(pipe, toy.call(PROMPT, wide=True), mute=mute)
     grid = layout.grid(pipe.transformer, call)
@@ -130,9 +137,9 @@ def mixing(layout, seen):
     return {each.module for each in seen} - joint
 
 
-def test_a_column_of_the_text_is_its_key(case):
+def test_a_column_of_the_text_is_its_key(case, wide):
     toy, layout, pipe = case
-    call, seen = first_call(pipe, toy.call(PROMPT, wide=True))
+    call, seen = wide
     grid = layout.grid(pipe.transformer, call)
     rows, columns = math.prod(grid), text_length(call, layout)
     if layout.references:

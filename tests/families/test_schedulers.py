@@ -15,6 +15,7 @@ def test_every_scheduler_of_the_family(kind):
     for name in toy.schedulers[1:]:
         pipe = with_scheduler(toy.build(), name)
         expected = plain(toy, pipe)
+        assert expected.isfinite().all(), name
         latents, trace = nursed(toy, pipe, always(step_size=NOTHING))
         assert torch.equal(latents, expected), name
         latents, _ = nursed(toy, pipe, always(step_size=5.0))
