@@ -17,8 +17,9 @@ from training.joint import Shape, attend_with_counts, build, columns, initial_wo
 from training.joint_stage import JointStage, noise_levels
 from training.latents import scene
 from training.optimise import Muon, orthogonal
+from training.text import build_tokenizer
 from training.unet_stage import UNetStage
-from training.words import kept_tokenizer
+from training.words import RESERVED, kept_tokenizer
 from training.world.captions import caption
 from training.world.mix import FORGET
 
@@ -175,9 +176,10 @@ def test_a_caption_is_that_of_the_scene_whose_latents_it_stands_beside(stage, tm
 
 
 def test_the_unet_goes_on_from_the_bundled_weights_with_more_words(tmp_path):
-    stage = UNetStage(torch.zeros(2, 4, 16, 16))
+    prompt, new = "a cat and a red car", "unicorn"
+    build_tokenizer((*RESERVED, new)).save_pretrained(tmp_path / "begun" / "tokenizer")
+    stage = UNetStage(torch.zeros(2, 4, 16, 16), folder=tmp_path / "begun")
     bundled = mini.load()
-    prompt, new = "a cat and a red car", "wearing"
     ids = [t(prompt, return_tensors="pt").input_ids for t in (stage.tokenizer, bundled.tokenizer)]
     assert len(stage.tokenizer(new).input_ids) == 3 < len(bundled.tokenizer(new).input_ids)
     with torch.no_grad():
@@ -186,10 +188,10 @@ def test_the_unet_goes_on_from_the_bundled_weights_with_more_words(tmp_path):
     assert torch.allclose(ours, theirs, atol=1e-5)
     batch = [torch.stack(x) for x in zip(*(stage.dataset()[i] for i in range(2)), strict=True)]
     stage.loss(batch, 0, CPU).backward()
-    row = stage.tokenizer.get_vocab()["wearing</w>"]
+    row = stage.tokenizer.get_vocab()["unicorn</w>"]
     assert stage.text_encoder.get_input_embeddings().weight.grad[row].abs().sum() == 0
-    stage.pipeline().save_pretrained(tmp_path)
-    loaded = StableDiffusionPipeline.from_pretrained(tmp_path, safety_checker=None)
+    stage.pipeline().save_pretrained(tmp_path / "pipeline")
+    loaded = StableDiffusionPipeline.from_pretrained(tmp_path / "pipeline", safety_checker=None)
     loaded.set_progress_bar_config(disable=True)
     assert drawn(loaded, height=128, width=128).shape == (1, 128, 128, 3)
 
