@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from dataclasses import asdict
@@ -69,12 +68,10 @@ def _lines(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pandas
+    from pandas import DataFrame
 
     flat = [
         {name: json.dumps(v) if isinstance(v, dict) else v for name, v in row.items()}
         for row in rows
     ]
-    file = io.BytesIO()
-    pandas.DataFrame(flat).to_parquet(file, index=False, engine="pyarrow")
-    return file.getvalue()
+    return DataFrame(flat).to_parquet(index=False, engine="pyarrow")

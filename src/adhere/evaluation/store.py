@@ -12,6 +12,7 @@ that is drawn once more and comes out the same.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from PIL import Image
 from pydantic import TypeAdapter
 
 from adhere.evaluation.database import Database, telling
@@ -203,18 +205,38 @@ class Store:
 
     def verify(self) -> list[Damage]:
         """Which pictures are not there any more, or not as they were drawn, in order."""
-        found = []
-        for row in self.rows():
-            if row.sha256 is None:
-                continue
+        rows = [row for row in self.rows() if row.sha256 is not None]
+        return [Damage(row.unit, kind) for row in rows if (kind := self._file(row)[1])]
+
+    def picture(self, row: Row) -> Image.Image:
+        """A picture as it was drawn, RGB.
+
+        Args:
+            row: of one that did not fail.
+
+        Raises:
+            ValueError: it is missing, was altered since, or cannot be read.
+        """
+        data, damage = self._file(row)
+        said = "is missing" if damage == "missing" else "was altered since it was drawn"
+        if damage is None:
             try:
-                data = self.path(row.unit).read_bytes()
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                found.append(Damage(row.unit, "missing"))
-                continue
-            if hashlib.sha256(data).hexdigest() != row.sha256:
-                found.append(Damage(row.unit, "altered"))
-        return found
+                return Image.open(io.BytesIO(data), formats=["PNG"]).convert("RGB")
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                said = f"cannot be read ({error})"
+        raise ValueError(
+            f"The picture {str(self.path(row.unit))!r} of the run {said}; `adhere evaluate run` "
+            "with --repair draws it again."
+        )
+
+    def _file(self, row: Row) -> tuple[bytes, Literal["missing", "altered"] | None]:
+        """The file of a picture, and how it differs from what was drawn."""
+        try:
+            data = self.path(row.unit).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return b"", "missing"
+        is_same = hashlib.sha256(data).hexdigest() == row.sha256
+        return data, None if is_same else "altered"
 
     def check_whole(self) -> None:
         """Makes sure that the pictures are as they were drawn.

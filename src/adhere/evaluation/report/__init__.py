@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from adhere.evaluation.plan import Unit
 from adhere.evaluation.store import Store
 from adhere.files import write_whole
 
@@ -53,25 +48,8 @@ def report(store: Store, out: str | os.PathLike[str]) -> None:
 
 def pictures_of(store: Store) -> Picture:
     """What gives the picture of a unit as it was drawn; None for one that failed."""
-    hashes = {row.unit: row.sha256 for row in store.rows()}
-
-    def picture(unit: Unit) -> Image.Image | None:
-        expected = hashes.get(unit)
-        if expected is None:
-            return None
-        path = store.path(unit)
-        remedy = "`adhere evaluate run` with --repair draws it again."
-        try:
-            data = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise ValueError(
-                f"The picture {str(path)!r} of the run is missing; {remedy}"
-            ) from None
-        if hashlib.sha256(data).hexdigest() != expected:
-            raise ValueError(f"The picture {str(path)!r} was altered since it was drawn; {remedy}")
-        return Image.open(io.BytesIO(data), formats=["PNG"])
-
-    return picture
+    drawn = {row.unit: row for row in store.rows() if row.sha256 is not None}
+    return lambda unit: store.picture(drawn[unit]) if unit in drawn else None
 
 
 def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> None:
@@ -112,13 +90,13 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     text = markdown(tables, [(title, path) for title, path, _ in figures]).encode()
     for _, path, data in figures:
         _write(folder / path, data)
-    for name in ("results", "pairs", "ratios", "prompts", "seeds", "costs", "failures"):
-        frame = getattr(tables, name)
-        _write(folder / f"{name}.csv", _csv(frame))
-        _write(folder / f"{name}.parquet", _parquet(frame))
+    named = ("results", "pairs", "ratios", "prompts", "seeds", "costs", "failures")
+    frames = {name: getattr(tables, name) for name in named}
     if len(tables.why.table):
-        _write(folder / "why.csv", _csv(tables.why.table))
-        _write(folder / "why.parquet", _parquet(tables.why.table))
+        frames["why"] = tables.why.table
+    for name, frame in frames.items():
+        _write(folder / f"{name}.csv", _csv(frame))
+        _write(folder / f"{name}.parquet", frame.to_parquet(index=False, engine="pyarrow"))
     _write(folder / "plan.toml", to_toml(evidence.plan).encode())
     _write(folder / "report.md", text)
     _write(folder / "index.html", page)
@@ -152,12 +130,6 @@ def _csv(frame: DataFrame) -> bytes:
 def _inert(value: object) -> object:
     is_formula = isinstance(value, str) and value[:1] in tuple("=+-@\t\r")
     return f"'{value}" if is_formula else value
-
-
-def _parquet(frame: DataFrame) -> bytes:
-    file = io.BytesIO()
-    frame.to_parquet(file, index=False, engine="pyarrow")
-    return file.getvalue()
 
 
 def _write(path: Path, data: bytes) -> None:

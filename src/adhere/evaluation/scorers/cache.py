@@ -10,14 +10,11 @@ that was drawn again and is another one is scored again.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from PIL import Image
 
 from adhere.evaluation.database import Database
 from adhere.evaluation.outcomes import Row
@@ -180,10 +177,8 @@ def _judged(
         if not key.image:
             judgements[key] = scorer.judge_failed(store.plan.prompt(unit))
         else:
-            plain = None
-            if key.plain:
-                plain = _picture(store, rows[_plain(unit)])
-            shown.append((key, _picture(store, rows[unit]), store.plan.prompt(unit), plain))
+            plain = store.picture(rows[_plain(unit)]) if key.plain else None
+            shown.append((key, store.picture(rows[unit]), store.plan.prompt(unit), plain))
     if shown:
         keys, pictures, prompts, plain = zip(*shown, strict=True)
         said = scorer.judge(pictures, prompts, plain)
@@ -201,25 +196,6 @@ def _check(scorer: Scorer, judgement: Judgement) -> None:
                 f"The scorer {scorer.name!r} gave {value} as {name}; its model or precision "
                 f"({scorer.identity.get('precision')}) does not work here."
             )
-
-
-def _picture(store: Store, row: Row) -> Image.Image:
-    """A picture as it was drawn."""
-    path = store.path(row.unit)
-    remedy = "`adhere evaluate run` with --repair draws it again."
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise ValueError(f"The picture {str(path)!r} of the run is missing; {remedy}") from None
-    if hashlib.sha256(data).hexdigest() != row.sha256:
-        raise ValueError(
-            f"The picture {str(path)!r} was altered since it was drawn, so its score would not "
-            f"be the run's; {remedy}"
-        )
-    try:
-        return Image.open(io.BytesIO(data), formats=["PNG"]).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"The picture {str(path)!r} cannot be read ({error}); {remedy}") from None
 
 
 def _key(store: Store, rows: Mapping[Unit, Row], unit: Unit, compares: bool) -> _Key:
