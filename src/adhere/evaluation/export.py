@@ -14,6 +14,7 @@ moved there whole, so that no script ever sees half of one.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -28,15 +29,17 @@ from typing import Any
 
 from adhere.errors import unknown
 from adhere.evaluation.outcomes import Row
-from adhere.evaluation.placing import place_image, write_text
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
 from adhere.evaluation.scorers.tifa import result
 from adhere.evaluation.sets.official import metadata
 from adhere.evaluation.store import Store
+from adhere.files import write_whole
 
 _LONGEST_NAME = 255
+# Another disk, or a file system without links.
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,10 @@ def export(
     made = Path(tempfile.mkdtemp(prefix=f".{home.name[:100]}.", suffix=".part", dir=parent))
     try:
         for place, row in view.pictures.items():
-            place_image(store, row, made / place, copy)
+            _place(store.path(row.unit), made / place, copy)
         for place, text in view.files.items():
             (made / place).parent.mkdir(parents=True, exist_ok=True)
-            write_text(made / place, text)
+            write_whole(made / place, text.encode())
         # mkdtemp makes folders that only their owner can read.
         made.chmod(0o755)
         with suppress(FileNotFoundError):
@@ -179,6 +182,19 @@ def _tifa_result(store: Store, rows: Sequence[Row]) -> dict[str, Any]:
     return result(
         {_identity(row): (row.text, judgements[row.unit].details["questions"]) for row in rows}
     )
+
+
+def _place(source: Path, target: Path, copy: bool) -> None:
+    """A picture at its place, linked or copied; a link on disk to the same bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not copy:
+        try:
+            os.link(source.resolve(), target)
+            return
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+    shutil.copyfile(source, target)
 
 
 def _identity(row: Row) -> str:
