@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,37 +86,12 @@ def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES, seed: int =
     Raises:
         ValueError: values of another shape, or infinite.
     """
-    sums, counts = [], []
+    parts = []
     for values in sets:
-        numbers = _checked(values)
-        count = np.isfinite(numbers).sum(axis=1)
+        part = _sums(values)
         # A prompt that the metric does not apply to is no prompt of the sample.
-        kept = count > 0
-        if kept.any():
-            sums.append(np.nansum(numbers[kept], axis=1))
-            counts.append(count[kept])
-    if not sums:
-        return Estimate(None, None, None, 0, 0, "applies to no picture")
-    value = float(np.mean([s.sum() / c.sum() for s, c in zip(sums, counts, strict=True)]))
-    prompts, pictures = sum(map(len, sums)), int(sum(c.sum() for c in counts))
-    fewest = min(map(len, sums))
-    if fewest == 1:
-        note = "one prompt: no interval" if len(sums) == 1 else "a set of one prompt: no interval"
-        return Estimate(value, None, None, prompts, pictures, note)
-    if all(np.ptp(s / c) < _EQUAL for s, c in zip(sums, counts, strict=True)):
-        note = "all prompts alike: no interval"
-        return Estimate(value, None, None, prompts, pictures, note)
-
-    def mean(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
-        means = [
-            s[i].sum(axis=axis) / c[i].sum(axis=axis)
-            for s, c, i in zip(sums, counts, drawn, strict=True)
-        ]
-        return np.mean(means, axis=0)
-
-    low, high = interval([len(s) for s in sums], mean, resamples=resamples, seed=seed)
-    note = f"fewer than {FEW} prompts: too narrow" if fewest < FEW else ""
-    return Estimate(value, low, high, prompts, pictures, note)
+        parts.append(part[part[:, 1] > 0])
+    return _estimated(parts, lambda total, count: total / count, resamples, seed)
 
 
 def ratio(
@@ -138,46 +114,62 @@ def ratio(
     Raises:
         ValueError: values of another shape, or infinite.
     """
-    parts: list[np.ndarray] = []
-    images = 0
-    for own, plain in pairs:
-        sums, count = _both(own, plain)
-        if len(sums) and sums[:, 2].sum() > 0:
-            parts.append(sums)
-            images += count
+    parts = []
+    for pair in pairs:
+        part = np.concatenate([_sums(values) for values in pair], axis=1)
+        part = part[(part[:, 1] > 0) & (part[:, 3] > 0)]
+        parts.append(part if part[:, 2].sum() > 0 else part[:0])
+
+    def of_means(own: Any, own_count: Any, plain: Any, plain_count: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return own / own_count / (plain / plain_count)
+
+    return _estimated(parts, of_means, resamples, seed)
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
+    """Sum and count of each prompt, (P, 2)."""
+    numbers = _checked(values)
+    return np.stack([np.nansum(numbers, axis=1), np.isfinite(numbers).sum(axis=1)], axis=1)
+
+
+def _estimated(
+    sets: Sequence[np.ndarray], of: Callable[..., Any], resamples: int, seed: int
+) -> Estimate:
+    """The average over sets of a number that is made of their totals, with its interval.
+
+    Args:
+        sets: for each (P, 2) or (P, 4), sums and counts in turn; empty ones are left out.
+        of: from the totals of the columns to the number.
+        resamples: how many times the prompts are drawn anew.
+        seed: of the drawing.
+    """
+    parts = [part for part in sets if len(part)]
     if not parts:
-        return Estimate(None, None, None, 0, 0, "applies to no pair")
+        return Estimate(None, None, None, 0, 0, "applies to no picture")
 
-    def of_means(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
-        ratios = []
-        for part, places in zip(parts, drawn, strict=True):
-            own, own_count, plain, plain_count = (
-                part[places, column].sum(axis=axis) for column in range(4)
-            )
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratios.append(own / own_count / (plain / plain_count))
-        return np.mean(ratios, axis=0)
+    def statistic(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.mean(
+            [
+                of(*(column[places].sum(axis=axis) for column in part.T))
+                for part, places in zip(parts, drawn, strict=True)
+            ],
+            axis=0,
+        )
 
-    value = float(of_means(*(np.arange(len(part)) for part in parts)))
-    prompts, fewest = sum(map(len, parts)), min(map(len, parts))
+    value = float(statistic(*(np.arange(len(part)) for part in parts)))
+    prompts, pictures = sum(map(len, parts)), int(sum(part[:, 1].sum() for part in parts))
+    fewest = min(map(len, parts))
+    means = [part[:, 0::2] / part[:, 1::2] for part in parts]
     if fewest == 1:
-        return Estimate(value, None, None, prompts, images, "a set of one prompt: no interval")
-    if all(np.ptp(part, axis=0).max() < _EQUAL for part in parts):
-        return Estimate(value, None, None, prompts, images, "all prompts alike: no interval")
-    low, high = interval([len(part) for part in parts], of_means, resamples=resamples, seed=seed)
+        note = "one prompt: no interval" if len(parts) == 1 else "a set of one prompt: no interval"
+        return Estimate(value, None, None, prompts, pictures, note)
+    if all(np.ptp(mean, axis=0).max() < _EQUAL for mean in means):
+        note = "all prompts alike: no interval"
+        return Estimate(value, None, None, prompts, pictures, note)
+    low, high = interval([len(part) for part in parts], statistic, resamples=resamples, seed=seed)
     note = f"fewer than {FEW} prompts: too narrow" if fewest < FEW else ""
-    return Estimate(value, low, high, prompts, images, note)
-
-
-def _both(own: np.ndarray, plain: np.ndarray) -> tuple[np.ndarray, int]:
-    """Sum and count of both, (P, 4), over prompts that both have, and the number of values."""
-    columns = []
-    for values in (own, plain):
-        numbers = _checked(values)
-        columns += [np.nansum(numbers, axis=1), np.isfinite(numbers).sum(axis=1)]
-    found = np.stack(columns, axis=1)
-    kept = found[(found[:, 1] > 0) & (found[:, 3] > 0)]
-    return kept, int(kept[:, 1].sum())
+    return Estimate(value, low, high, prompts, pictures, note)
 
 
 def differences(values: np.ndarray, plain: np.ndarray) -> np.ndarray:

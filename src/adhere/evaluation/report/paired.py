@@ -11,7 +11,6 @@ from adhere.evaluation.statistics import (
     Estimate,
     changed,
     discordant,
-    estimate,
     is_clear,
     macro,
 )
@@ -19,14 +18,9 @@ from adhere.evaluation.statistics import (
 NOTHING = Estimate(None, None, None, 0, 0)
 
 
-def estimate_of(arrays: list[np.ndarray]) -> Estimate:
-    """The mean over one set, or the average of the means of several."""
-    return estimate(arrays[0]) if len(arrays) == 1 else macro(arrays)
-
-
 def change_row(changes: list[np.ndarray]) -> dict[str, Any]:
     """The mean of paired differences, a set each, and how many pairs went which way."""
-    change = estimate_of(changes) if changes else NOTHING
+    change = macro(changes) if changes else NOTHING
     ways = [discordant(one) for one in changes]
     prompts = sum(map(changed, changes))
     return {

@@ -20,14 +20,11 @@ from adhere.evaluation.report.paired import (
     NOTHING,
     against_plain,
     change_row,
-    estimate_of,
     number_of,
 )
 from adhere.evaluation.report.ratios import Ratios
 from adhere.evaluation.report.why import Why
-from adhere.evaluation.statistics import (
-    differences,
-)
+from adhere.evaluation.statistics import differences, macro
 
 # Stands for all sets together; no set can be called this.
 MACRO = "macro average"
@@ -177,7 +174,7 @@ class Tables:
         is_of_plain = column.metric.group == "preservation"
         has_change = condition != PLAIN and not is_of_plain
         has_value = condition != PLAIN or not is_of_plain
-        value = estimate_of(own) if has_value else replace(NOTHING, note="plain itself")
+        value = macro(own) if has_value else replace(NOTHING, note="plain itself")
         change = change_row(changes if has_change else [])
         scorer = self._facts[column.scorer]
         return {
@@ -303,50 +300,38 @@ class Tables:
     @cached_property
     def prompts(self) -> pd.DataFrame:
         """A row for each prompt, metric and condition: the mean over seeds."""
-        rows = []
-        for name, column, values in self._all_values():
-            for place, prompt in enumerate(values.prompts):
-                for condition in self.conditions:
-                    own = values.of[condition][place]
-                    rows.append(
-                        {
-                            "set": name,
-                            "prompt": prompt,
-                            "text": self.text(name, prompt),
-                            "condition": condition,
-                            "scorer": column.scorer,
-                            "metric": column.metric.name,
-                            **against_plain(own, values.of[PLAIN][place], condition),
-                        }
-                    )
-        return pd.DataFrame(rows)
+        return self._means("prompt")
 
     @cached_property
     def seeds(self) -> pd.DataFrame:
         """A row for each seed, metric and condition: the mean over prompts."""
+        return self._means("seed")
+
+    def _means(self, kind: str) -> pd.DataFrame:
+        """A row for each prompt or seed, metric and condition."""
         rows = []
-        for name, column, values in self._all_values():
-            for place, seed in enumerate(values.seeds):
+        found = ((n, c, v) for n in self.sets for c in self.columns if (v := self.values(n, c)))
+        for name, column, values in found:
+            keys = values.prompts if kind == "prompt" else values.seeds
+            for place, key in enumerate(keys):
+                text = {"text": self.text(name, str(key))} if kind == "prompt" else {}
                 for condition in self.conditions:
-                    own = values.of[condition][:, place]
+                    own, plain = (
+                        values.of[one].take(place, axis=0 if kind == "prompt" else 1)
+                        for one in (condition, PLAIN)
+                    )
                     rows.append(
                         {
                             "set": name,
-                            "seed": seed,
+                            kind: key,
+                            **text,
                             "condition": condition,
                             "scorer": column.scorer,
                             "metric": column.metric.name,
-                            **against_plain(own, values.of[PLAIN][:, place], condition),
+                            **against_plain(own, plain, condition),
                         }
                     )
         return pd.DataFrame(rows)
-
-    def _all_values(self) -> Iterator[tuple[str, Column, Values]]:
-        for name in self.sets:
-            for column in self.columns:
-                values = self.values(name, column)
-                if values is not None:
-                    yield name, column, values
 
     def text(self, name: str, prompt: str) -> str:
         """The text of a prompt, by its set and id."""
