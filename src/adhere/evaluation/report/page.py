@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from adhere.evaluation.plan import PLAIN
 from adhere.evaluation.report.cells import (
@@ -44,22 +42,13 @@ def html(tables: Tables, picture: Picture, plots: Mapping[str, str]) -> str:
         picture: gives the picture of a unit; None where there is none.
         plots: by name, see `adhere.evaluation.report.plots.draw_plots`.
     """
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    template = environment.from_string(_text("page.html"))
+    template = _template("page.html", autoescape=True)
     addresses = {name: _address("image/svg+xml", svg.encode()) for name, svg in plots.items()}
     sheets = [
         (name, [_shown(strip, picture, tables) for strip in strips(tables, name)])
         for name in tables.sets
     ]
-    return template.render(
-        **facts(tables), style=Markup(_text("page.css")), plots=addresses, sheets=sheets
-    )
+    return template.render(**facts(tables), plots=addresses, sheets=sheets)
 
 
 def markdown(tables: Tables, figures: Sequence[tuple[str, str]]) -> str:
@@ -69,14 +58,7 @@ def markdown(tables: Tables, figures: Sequence[tuple[str, str]]) -> str:
         tables: the numbers.
         figures: titles and paths of the files that it shows, relative to its own.
     """
-    environment = Environment(
-        finalize=escaped,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    template = environment.from_string(_text("report.md.jinja"))
+    template = _template("report.md.jinja", finalize=escaped)
     return template.render(**facts(tables), figures=figures, command_block=fenced(_COMMAND))
 
 
@@ -143,8 +125,15 @@ def _title(tables: Tables) -> str:
     return f"{count} methods on {model}"
 
 
-def _text(name: str) -> str:
-    return (files("adhere.evaluation.report") / name).read_text(encoding="utf-8")
+def _template(name: str, **settings: Any) -> Template:
+    return Environment(
+        loader=PackageLoader("adhere.evaluation", "report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **settings,
+    ).get_template(name)
 
 
 def _address(kind: str, data: bytes) -> str:
