@@ -2,8 +2,8 @@
 
     python benchmarks/coverage.py
 
-Pictures of a prompt are yes or no with a rate of the prompt's own, drawn from a beta distribution
-that gives pictures of one prompt a correlation of .15.
+Images of a prompt are yes or no with a rate of the prompt's own, drawn from a beta distribution
+that gives images of one prompt a correlation of .15.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a cold process to the picture: the README's first command, timed.
+"""From a cold process to the image: the README's first command, timed.
 
 Usage:
     python benchmarks/start.py [--runs 5] [--prompt "a cat and a frog"]

@@ -5,11 +5,11 @@ Run:
 
 What counts as a subject in the labels of `tests/data/subject_prompts.jsonl`:
 
-- the noun, with the other words of a compound noun, of a thing that the picture must hold: people,
+- the noun, with the other words of a compound noun, of a thing that the image must hold: people,
   animals, plants, food, objects, buildings, vehicles, clothes, and features that the prompt
   describes ("blue eyes");
 - not the place, weather, light or time ("in the kitchen", "at dawn"), unless there is no other;
-- not what the picture is ("a photo of"), its style, quality, camera or artist;
+- not what the image is ("a photo of"), its style, quality, camera or artist;
 - not how much of something ("a group of", "a slice of"), while a container and what is in it
   ("a bowl of soup") are two subjects;
 - attributes are adjectives, colours, materials ("a metal bench", "made of glass") and predicates

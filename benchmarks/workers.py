@@ -1,4 +1,4 @@
-"""How much faster workers on Ray draw than one: pictures a second of the same run, as a ratio.
+"""How much faster workers on Ray draw than one: images a second of the same run, as a ratio.
 
     python benchmarks/workers.py                    two workers of one thread against one
     python benchmarks/workers.py --steps 2 --seeds 2    at toy size
@@ -27,7 +27,7 @@ from adhere.evaluation.run import Progress, plan_run
 from adhere.evaluation.store import Store
 
 
-def pictures_a_second(plan: Plan, workers: int, folder: Path) -> float:
+def images_a_second(plan: Plan, workers: int, folder: Path) -> float:
     """Of a run drawn anew, from when every worker has drawn a batch."""
     store = Store.create(folder, plan)
     told: list[tuple[float, int]] = []
@@ -44,7 +44,7 @@ def pictures_a_second(plan: Plan, workers: int, folder: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Pictures a second on Ray, as a ratio.")
+    parser = argparse.ArgumentParser(description="Images a second on Ray, as a ratio.")
     parser.add_argument("--workers", type=int, default=2, help="how many against one (2)")
     parser.add_argument("--threads", type=int, default=1, help="of each worker (1)")
     parser.add_argument("--steps", type=int, default=25, help="of sampling (25)")
@@ -61,10 +61,10 @@ def main() -> None:
     rates = {}
     with tempfile.TemporaryDirectory() as home:
         for count in (1, arguments.workers):
-            rates[count] = pictures_a_second(plan, count, Path(home) / str(count))
+            rates[count] = images_a_second(plan, count, Path(home) / str(count))
             print(f"{count} workers of {arguments.threads} threads: {rates[count]:.2f} a second")
     ratio = rates[arguments.workers] / rates[1]
-    print(f"{ratio:.2f} times as many pictures a second, on {os.cpu_count()} cores")
+    print(f"{ratio:.2f} times as many images a second, on {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

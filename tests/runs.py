@@ -1,4 +1,4 @@
-"""What the tests of evaluation runs share: small plans, pictures without a model, folders."""
+"""What the tests of evaluation runs share: small plans, images without a model, folders."""
 
 import hashlib
 import sqlite3
@@ -46,18 +46,18 @@ PLAN = Plan(
 
 
 def small(**changes):
-    """A plan of twelve pictures."""
+    """A plan of twelve images."""
     return replace(PLAN, sets=(PAIRS,), seeds=(0, 1), **changes)
 
 
 def outcomes(plan, batch, seconds=1.0):
-    """A batch drawn without a model: each picture has a colour of its own."""
+    """A batch drawn without a model: each image has a colour of its own."""
     made = []
     for unit in batch.units:
         colour = tuple(hashlib.sha256(repr(unit).encode()).digest()[:3])
-        picture = Image.fromarray(np.full((8, 8, 3), colour, dtype=np.uint8))
+        image = Image.fromarray(np.full((8, 8, 3), colour, dtype=np.uint8))
         taken = Measurement(unit, seconds, full_forwards=50, flops=10)
-        made.append(drawn(plan, unit, picture, batch=batch.seeds, measurement=taken))
+        made.append(drawn(plan, unit, image, batch=batch.seeds, measurement=taken))
     return made
 
 

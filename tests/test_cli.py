@@ -44,7 +44,7 @@ def shell(tmp_path, capsys, monkeypatch):
     return run
 
 
-def test_draw_writes_pictures_and_says_where(shell, tmp_path):
+def test_draw_writes_images_and_says_where(shell, tmp_path):
     status, out, err = shell("draw", PROMPT, "--model", saved(), "--seeds", "0,4-5", *QUICK)
     assert (status, err) == (0, [])
     assert len(out) == 3
@@ -75,7 +75,7 @@ def test_draw_takes_everything_that_python_takes(shell):
     assert recipe.negative_prompt == "-dark"
 
 
-def test_plain_pictures_have_no_method(shell):
+def test_plain_images_have_no_method(shell):
     for words in (["--plain"], ["--method", "none"]):
         status, out, _ = shell("draw", "and", "--model", saved(), "--steps", "2", *words)
         assert status == 0 and "baseline" in out[0]
@@ -149,7 +149,7 @@ def test_again_says_what_differs(shell, tmp_path):
     assert "differs from" in out[0]
 
 
-def test_again_decodes_the_picture_before_it_draws(shell, tmp_path):
+def test_again_decodes_the_image_before_it_draws(shell, tmp_path):
     _, out, _ = shell("draw", PROMPT, "--model", saved(), *QUICK)
     path = tmp_path / out[0].split("  ")[0]
     data = path.read_bytes()
@@ -160,7 +160,7 @@ def test_again_decodes_the_picture_before_it_draws(shell, tmp_path):
     assert not (tmp_path / "again").exists()
 
 
-def test_a_sheet_carries_the_recipes_of_its_pictures(shell, tmp_path):
+def test_a_sheet_carries_the_recipes_of_its_images(shell, tmp_path):
     words = ["compare", PROMPT, "--model", saved(), "--seeds", "0-1", "--steps", "2"]
     _, out, _ = shell(*words, "--methods", "token-reweighting")
     with Image.open(tmp_path / out[-1]) as sheet:
@@ -174,7 +174,7 @@ def test_what_strangers_wrote_moves_no_cursor():
     assert printable("a\x1b[2Jb\x9b\x07 é") == "a\\x1b[2Jb\\x9b\\x07 é"
 
 
-def test_again_loads_no_model_on_the_word_of_a_picture(shell, tmp_path):
+def test_again_loads_no_model_on_the_word_of_an_image(shell, tmp_path):
     path = save_picture(
         Image.new("RGB", (8, 8)),
         replace(RECIPE, model=replace(RECIPE.model, name="a/b")),
@@ -281,7 +281,7 @@ def test_the_models_own_numbers_are_told(shell, tmp_path):
     assert recipes[1].methods[0].parameters["alpha"] == 2.0
 
 
-def test_a_sheet_of_maps_carries_a_recipe_that_draws_its_picture(shell, tmp_path):
+def test_a_sheet_of_maps_carries_a_recipe_that_draws_its_image(shell, tmp_path):
     _, [line], _ = shell("maps", PROMPT, "--model", saved(), *QUICK)
     with Image.open(tmp_path / line) as sheet:
         [recipe] = json.loads(sheet.info[SHEET_CHUNK])
@@ -540,7 +540,7 @@ def test_seeds_are_numbers_and_ranges(text, expected):
     assert seeds(text) == expected
 
 
-def test_an_interrupt_keeps_whole_pictures_and_no_half_ones(tmp_path):
+def test_an_interrupt_keeps_whole_images_and_no_half_ones(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "adhere", "draw", PROMPT, "--model", str(saved()), "--plain"]
         + ["--steps", "4", "--seeds", "0-999", "--batch-size", "1"],

@@ -10,7 +10,7 @@ from adhere.methods.schedule import Step
 from method_maps import maps_of, read, subject
 
 PAIRS = ((subject(3, 2), subject(7, 6)), (subject(2), subject(5, 4)))
-PLAIN = ((subject(3), subject(7)), (subject(2), subject(5)))
+BASELINE = ((subject(3), subject(7)), (subject(2), subject(5)))
 FIRST = Step(0, 50, 981.0)
 
 
@@ -22,11 +22,11 @@ def of_token(maps, sample, token, layers=None):
 
 def test_the_loss_is_minus_the_weakest_variation():
     maps = maps_of(4)
-    loss = DivideAndBind().loss(read(maps, PLAIN, FIRST))
-    for sample, own in enumerate(PLAIN):
+    loss = DivideAndBind().loss(read(maps, BASELINE, FIRST))
+    for sample, own in enumerate(BASELINE):
         values = [losses.total_variation(of_token(maps, sample, s.token_indices[0])) for s in own]
         torch.testing.assert_close(loss[sample], -min(values))
-    torch.testing.assert_close(-loss, DivideAndBind().score(read(maps, PLAIN)))
+    torch.testing.assert_close(-loss, DivideAndBind().score(read(maps, BASELINE)))
 
 
 def test_attributes_are_read_from_finer_levels_at_their_nearest_cells():

@@ -1,7 +1,8 @@
-"""Runs with a model: pictures are draw's own, and what stops a run does not change them."""
+"""Runs with a model: images are draw's own, and what stops a run does not change them."""
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,30 +59,28 @@ def whole(model, plan, tmp_path_factory):
     return store
 
 
-def test_pictures_are_those_of_draw(model, whole):
+def test_images_are_those_of_draw(model, whole):
     for batch in whole.plan.batches:
         methods = whole.plan.condition(batch.condition).built()
         prompt = whole.plan.prompt(batch)
         drawing = draw(
             prompt.text, model=model, method=methods or None, seeds=batch.seeds, steps=2
         )
-        for unit, picture, recipe in zip(
-            batch.units, drawing.images, drawing.recipes, strict=True
-        ):
+        for unit, image, recipe in zip(batch.units, drawing.images, drawing.recipes, strict=True):
             stored = Image.open(whole.path(unit))
-            assert (np.asarray(stored) == np.asarray(picture)).all()
+            assert (np.asarray(stored) == np.asarray(image)).all()
             assert read_recipe(whole.path(unit)) == recipe
 
 
-def test_a_method_that_moves_nothing_gives_the_plain_picture_of_its_seed(model, tmp_path):
+def test_a_method_that_moves_nothing_gives_the_baseline_image_of_its_seed(model, tmp_path):
     still = Condition.of("still", AttendAndExcite(step_size=0, refine_at=()))
     plan = plan_run(model, (still,), (PAIRS,), seeds=(0, 4), steps=2)
     store = Store.create(tmp_path / "run", plan)
     draw_run(store, model)
-    pictures = {unit: np.asarray(Image.open(store.path(unit))) for unit in plan.units}
-    for unit, picture in pictures.items():
-        assert (picture == pictures[unit._replace(condition="none")]).all()
-    assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures) // 2
+    images = {unit: np.asarray(Image.open(store.path(unit))) for unit in plan.units}
+    for unit, image in images.items():
+        assert (image == images[unit._replace(condition="none")]).all()
+    assert len({image.tobytes() for image in images.values()}) == len(images) // 2
 
 
 def test_the_attention_of_each_subject_is_kept_with_its_image(model, tmp_path):
@@ -103,6 +102,12 @@ def test_the_attention_of_each_subject_is_kept_with_its_image(model, tmp_path):
     np.testing.assert_allclose(kept[unit].peaks, drawing.trace.peaks(0), rtol=1e-3)
     baseline = store.path(unit._replace(condition="none"))
     assert (np.asarray(Image.open(store.path(unit))) == np.asarray(Image.open(baseline))).all()
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    """A copy of the finished run, which may be damaged."""
+    return Store.open(shutil.copytree(whole.folder, tmp_path / "run"))
 
 
 class Stop(Exception):
@@ -146,7 +151,7 @@ def test_twenty_kills_change_nothing(tmp_path):
     assert len(places) > 2, "kills met the run at many places"
 
 
-def test_failures_of_a_picture_are_rows_and_the_run_goes_on(model, tmp_path):
+def test_failures_of_an_image_are_rows_and_the_run_goes_on(model, tmp_path):
     prompts = PromptSet("s", "these tests", (Prompt("none", "and", ()), PAIRS.prompts[0]))
     broken = Condition.of("broken", AttendAndExcite(step_size=1e38, max_refinements=0))
     plan = plan_run(model, (broken,), (prompts,), seeds=(0, 1), steps=2)
@@ -162,7 +167,7 @@ def test_failures_of_a_picture_are_rows_and_the_run_goes_on(model, tmp_path):
             assert row.sha256 is None and not store.path(unit).exists()
             kind = "SubjectNotFound: " if unit.prompt == "none" else "NonFiniteLoss: "
             assert row.error.startswith(kind) and "\n" not in row.error
-            # A picture that spoils its batch is tried alone, so that it spoils no other.
+            # An image that spoils its batch is tried alone, so that it spoils no other.
             assert len(row.recipe.batch) == (2 if unit.prompt == "none" else 1)
     assert {m.unit for m in store.measurements()} == {u for u, r in rows.items() if r.sha256}
 
@@ -187,16 +192,16 @@ def test_what_does_not_fit_into_memory_is_a_row_and_is_drawn_when_it_fits(
     model, plan, whole, tmp_path
 ):
     store = Store.create(tmp_path / "run", plan)
-    # Plain pictures need no gradient.
+    # Baseline images need no gradient.
     with hungry(model, lambda latents: torch.is_grad_enabled()):
         progress = draw_run(store, model)
     assert progress.is_finished and progress.failures == 4
     for row in store.rows():
         assert (row.error is None) == (row.unit.condition != "nursed")
         if row.error is not None:
-            assert row.error == "MemoryError: out of memory; a smaller picture fits"
+            assert row.error == "MemoryError: out of memory; a smaller image fits"
             assert row.sha256 is None and not store.path(row.unit).exists()
-            assert row.recipe.batch == (row.unit.seed,), "the pictures of a batch, one by one"
+            assert row.recipe.batch == (row.unit.seed,), "the images of a batch, one by one"
     assert {m.unit.condition for m in store.measurements()} == {"none", "words"}
     told = []
     assert draw_run(store, model, repair=True, on_progress=told.append).failures == 0
@@ -263,23 +268,21 @@ def test_a_budget_stops_before_the_batch_that_does_not_fit(model, plan, tmp_path
     assert draw_run(store, model, minutes=0).is_finished
 
 
-def test_damage_is_told_and_repaired_when_asked(model, plan, whole, tmp_path):
-    store = Store.create(tmp_path / "run", plan)
-    draw_run(store, model)
+def test_damage_is_told_and_repaired_when_asked(model, plan, whole, copied):
+    store = copied
     gone, changed = plan.units[1], plan.units[6]
     store.path(gone).unlink()
     store.path(changed).write_bytes(store.path(plan.units[0]).read_bytes())
     before = files(store.folder)
-    with pytest.raises(ValueError, match="2 of the pictures .* missing .*--repair"):
+    with pytest.raises(ValueError, match="2 of the images .* missing .*--repair"):
         draw_run(store, model)
     assert files(store.folder) == before
     assert draw_run(store, model, repair=True).is_finished
     assert files(store.folder) == files(whole.folder) and store.verify() == []
 
 
-def test_a_machine_that_cannot_repair_loses_nothing(model, plan, tmp_path):
-    store = Store.create(tmp_path / "run", plan)
-    draw_run(store, model)
+def test_a_machine_that_cannot_repair_loses_nothing(model, plan, copied):
+    store = copied
     store.path(plan.units[1]).unlink()
     before = files(store.folder)
     threads = torch.get_num_threads()
@@ -349,7 +352,7 @@ def test_subjects_are_those_the_set_states_where_the_prompt_has_them(model, tmp_
 
 
 def denoiser_operations(model, method, steps):
-    """All operations of the U-Net while a picture is drawn, counted while they happen."""
+    """All operations of the U-Net while an image is drawn, counted while they happen."""
     totals = []
     unet = model.pipe.unet
     forward = unet.forward
@@ -370,14 +373,14 @@ def denoiser_operations(model, method, steps):
 
 
 def all_operations(model, method):
-    """All operations of drawing a picture, gradients too, counted while they happen."""
+    """All operations of drawing an image, gradients too, counted while they happen."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         draw(PAIRS.prompts[0].text, model=model, method=method, seeds=(0,), steps=2)
     return counter.get_total_flops()
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "pndm", "heun"])
-def test_operations_of_plain_pictures_are_counted_exactly(model, scheduler, tmp_path):
+def test_operations_of_baseline_images_are_counted_exactly(model, scheduler, tmp_path):
     plan = plan_run(model, (), (PAIRS,), seeds=(0, 1), steps=3, scheduler=scheduler)
     store = Store.create(tmp_path / "run", plan)
     draw_run(store, model)
@@ -405,12 +408,12 @@ def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):
     store = Store.create(tmp_path / "run", plan)
     draw_run(store, model)
     taken = {m.unit.condition: m for m in store.measurements()}
-    plain = taken["none"].flops
-    nursing = (taken["still"].flops - plain) // 2
+    baseline = taken["none"].flops
+    nursing = (taken["still"].flops - baseline) // 2
     assert taken["still"].truncated_forwards == taken["still"].backwards == 2
     assert taken["refined"].truncated_forwards == 4
-    assert taken["refined"].flops == plain + 4 * nursing
-    assert taken["edited"].flops == plain and taken["edited"].full_forwards == 2
+    assert taken["refined"].flops == baseline + 4 * nursing
+    assert taken["edited"].flops == baseline and taken["edited"].full_forwards == 2
     # What is counted here while it happens has the smoothing of maps on top, which is little.
     added = all_operations(model, chosen["still"]) - all_operations(model, None)
     assert 2 * nursing == pytest.approx(added, rel=0.02)
@@ -444,14 +447,29 @@ def begin(*more):
     ]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a run that the command drew."""
+    home = tmp_path_factory.mktemp("finished")
+    (home / "mine.txt").write_text("a cat and a frog\n")
+    words = [str(home / word) if word in ("RUN", "mine.txt") else str(word) for word in begin()]
+    assert main(["evaluate", *words]) == 0
+    return home
+
+
+@pytest.fixture
+def drawn(finished, tmp_path):
+    """A copy of it, in the folder that `shell` is in."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.mark.usefixtures("drawn")
 def test_a_repair_that_has_no_time_left_says_how_it_goes_on(shell, tmp_path):
-    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
-    assert shell(*begin("--scorers", "pixels"))[0] == 0
     next((tmp_path / "RUN").glob("token-reweighting/*/*/*.png")).unlink()
     status, out, err = shell("run", "RUN", "--repair", "--minutes", "0", "--scorers", "pixels")
     assert (status, err) == (0, [])
     assert out == [
-        "2 of 4 pictures are done; this goes on: adhere evaluate run RUN --repair --scorers pixels"
+        "2 of 4 images are done; this goes on: adhere evaluate run RUN --repair --scorers pixels"
     ]
     assert shell("run", "RUN", "--repair", "--scorers", "pixels")[0] == 0
     assert Store.open(tmp_path / "RUN").verify() == []
@@ -461,10 +479,10 @@ def test_the_command_draws_goes_on_and_refuses_another_run(shell, tmp_path):
     (tmp_path / "mine.txt").write_text("a cat and a frog\n")
     status, out, err = shell(*begin("--minutes", "0"))
     assert (status, err) == (0, [])
-    assert out[0] == "0 of 4 pictures are done; this goes on: adhere evaluate run RUN"
+    assert out[0] == "0 of 4 images are done; this goes on: adhere evaluate run RUN"
     # Nothing at hand knows what this model draws.
     whole = [
-        "4 of 4 pictures are done",
+        "4 of 4 images are done",
         "not scored; say which scorers, as in: adhere evaluate run RUN --scorers clip,owlv2",
     ]
     status, out, err = shell("run", "RUN")
@@ -509,7 +527,7 @@ def test_the_plan_of_a_finished_run_repeats_it(shell, tmp_path):
         """
     )
     status, out, err = shell("run", "plans/two.toml", "--out", "RUN", "--scorers", "pixels")
-    assert (status, err) == (0, []) and out[0] == "4 of 4 pictures are done"
+    assert (status, err) == (0, []) and out[0] == "4 of 4 images are done"
     status, _, err = shell("run", "RUN/plan.toml")
     assert status == 2 and "--out" in err[0]
     assert (tmp_path / "RUN/report/plan.toml").read_bytes() == (
@@ -528,9 +546,8 @@ def test_the_plan_of_a_finished_run_repeats_it(shell, tmp_path):
     assert status == 0 and out[0].startswith("not as in the run that the plan repeats: torch: 0.")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
-    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
-    assert shell(*begin())[0] == 0
     store = Store.open(tmp_path / "RUN")
     before = files(store.folder)
     store.path(store.plan.units[2]).unlink()
@@ -610,29 +627,27 @@ def test_a_missing_extra_is_told_before_anything_is_drawn(
     assert not (tmp_path / "RUN").exists()
 
 
+@pytest.mark.usefixtures("drawn")
 def test_scores_are_told_with_all_that_they_depend_on(shell, tmp_path):
-    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
-    assert shell(*begin())[0] == 0
     status, out, err = shell("score", "RUN", "--scorers", "pixels,mini")
     assert (status, err) == (0, [])
     assert out[0].startswith("pixels: model none, revision scikit-image ")
     assert "precision" in out[0] and "scale" in out[0]
-    assert out[1] == ("  none, 2 pictures: pixel-difference 0.000, structural-similarity 1.000")
-    assert re.fullmatch(r"  token-reweighting, 2 pictures: pixel-difference 0\.\d{3}, .*", out[2])
+    assert out[1] == ("  none, 2 images: pixel-difference 0.000, structural-similarity 1.000")
+    assert re.fullmatch(r"  token-reweighting, 2 images: pixel-difference 0\.\d{3}, .*", out[2])
     assert out[3].startswith("mini: model adhere mini scorer, revision sha256:")
     assert [line.split(",")[0] for line in out[4:]] == ["  none", "  token-reweighting"]
     assert shell("score", "RUN", "--scorers", "pixels,mini")[1] == out
 
 
+@pytest.mark.usefixtures("drawn")
 def test_one_view_of_a_run_is_exported(shell, tmp_path):
-    (tmp_path / "mine.txt").write_text("a cat and a frog\n")
-    assert shell(*begin())[0] == 0
     one = ("--condition", "none", "--set", "own-mine", "--copy")
     status, out, _ = shell("export", "RUN", "attend-and-excite", "view", *one)
     assert (status, out) == (0, ["view"])
-    pictures = sorted((tmp_path / "view").rglob("*.png"))
-    assert [path.name for path in pictures] == ["0.png", "1.png"]
-    assert all(path.stat().st_nlink == 1 for path in pictures)
+    images = sorted((tmp_path / "view").rglob("*.png"))
+    assert [path.name for path in images] == ["0.png", "1.png"]
+    assert all(path.stat().st_nlink == 1 for path in images)
     status, _, err = shell("export", "RUN", "attend-and-excite", "more", "--set", "other")
     assert status == 2 and "own-mine" in err[0] and not (tmp_path / "more").exists()
 

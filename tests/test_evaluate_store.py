@@ -154,11 +154,11 @@ def test_names_that_cannot_be_folders_are_refused(name):
         replace(PLAN, conditions=(Condition.of(name, AttendAndExcite()),))
 
 
-def test_the_plain_control_is_always_there():
+def test_the_baseline_control_is_always_there():
     plan = replace(PLAN, conditions=(Condition.of("mine", AttendAndExcite()),))
     assert [c.name for c in plan.conditions] == ["none", "mine"]
     for wrong in (Condition.of("none", AttendAndExcite()), Condition("mine")):
-        with pytest.raises(ValueError, match="plain control"):
+        with pytest.raises(ValueError, match="baseline"):
             replace(PLAN, conditions=(wrong,))
 
 
@@ -254,7 +254,7 @@ def test_rows_in_any_order_end_in_the_plans(tmp_path):
         ("UPDATE images SET subjects = '[{}]' WHERE seed = 1", "not written by this run"),
         ("UPDATE images SET subjects_from = 'me' WHERE seed = 1", "'me'"),
         ("PRAGMA user_version = 7", "version 7"),
-        ("ALTER TABLE images RENAME TO pictures", "no such table"),
+        ("ALTER TABLE images RENAME TO others", "no such table"),
     ],
 )
 def test_a_database_that_was_changed_is_told(statement, said, tmp_path):
@@ -315,7 +315,7 @@ def test_a_finished_run_is_read_where_nothing_can_be_written(tmp_path):
     assert sorted(p.name for p in store.folder.glob("run.sqlite*")) == ["run.sqlite"]
 
 
-def test_missing_and_altered_pictures_are_found_and_drawn_again_when_forgotten(tmp_path):
+def test_missing_and_altered_images_are_found_and_drawn_again_when_forgotten(tmp_path):
     store = filled(tmp_path / "run")
     whole = files(store.folder)
     gone, changed = store.plan.units[2], store.plan.units[5]

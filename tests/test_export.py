@@ -73,10 +73,10 @@ def left(folder) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-def test_attend_and_excite_finds_every_picture_under_its_prompt(tmp_path):
+def test_attend_and_excite_finds_every_image_under_its_prompt(tmp_path):
     store = run(tmp_path)
     out = export(store, "attend-and-excite", tmp_path / "view", condition="attend", prompts="own")
-    # What the authors' script does: folders are prompts, all pictures below them are theirs.
+    # What the authors' script does: folders are prompts, all images below them are theirs.
     folders = {p.name for p in out.glob("*") if p.is_dir()}
     assert folders == {p.text for p in PROMPTS}
     for prompt in PROMPTS:
@@ -86,7 +86,7 @@ def test_attend_and_excite_finds_every_picture_under_its_prompt(tmp_path):
     assert {p.name for p in out.iterdir()} == folders
 
 
-def test_geneval_reads_what_each_picture_should_hold(tmp_path):
+def test_geneval_reads_what_each_image_should_hold(tmp_path):
     store = run(tmp_path)
     out = export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
     read = {}
@@ -120,11 +120,11 @@ def test_geneval_reads_what_each_picture_should_hold(tmp_path):
             "prompt": "two birds",
         },
     }
-    index = json.loads((out / "pictures.json").read_text())
+    index = json.loads((out / "images.json").read_text())
     assert len(index) == 6
     for entry in index:
         unit = Unit("attend", "own", entry["prompt"], entry["seed"])
-        assert digest(out / entry["picture"]) == digest(store.path(unit))
+        assert digest(out / entry["image"]) == digest(store.path(unit))
 
 
 def test_geneval_gets_the_rows_of_its_own_file_whole(tmp_path):
@@ -167,7 +167,7 @@ def test_geneval_refuses_what_its_models_cannot_name(tmp_path):
     assert left(tmp_path) == ["a", "b", "c"]
 
 
-def test_tifa_finds_a_picture_for_every_id_of_its_questions(tmp_path):
+def test_tifa_finds_an_image_for_every_id_of_its_questions(tmp_path):
     store = run(tmp_path)
     out = export(store, "tifa", tmp_path / "view", condition="attend", prompts="own")
     asked = json.loads((out / "questions.json").read_text())
@@ -187,9 +187,9 @@ def test_tifa_finds_a_picture_for_every_id_of_its_questions(tmp_path):
     assert len(asked) == 2 * sum(len(questions(p)) for p in PROMPTS)
 
 
-def test_tifa_needs_two_pictures_and_something_to_ask(tmp_path):
+def test_tifa_needs_two_images_and_something_to_ask(tmp_path):
     store = run(tmp_path / "a", [PROMPTS[0]], seeds=(3,))
-    with pytest.raises(ValueError, match="fails on a single picture"):
+    with pytest.raises(ValueError, match="fails on a single image"):
         export(store, "tifa", tmp_path / "view", condition="attend", prompts="own")
     store = run(tmp_path / "b", [Prompt("p-0", "something", ())])
     with pytest.raises(ValueError, match="can ask nothing"):
@@ -205,11 +205,11 @@ def test_t2i_compbench_gets_prompts_and_numbers_from_the_names(tmp_path):
     numbers = [int(name.split("_")[-1].split(".")[0]) for name in names]
     assert numbers == list(range(6))
     assert [name.split("_")[0] for name in names] == [p.text for p in PROMPTS for _ in SEEDS]
-    index = json.loads((out / "pictures.json").read_text())
-    assert [entry["picture"] for entry in index] == [f"samples/{name}" for name in names]
+    index = json.loads((out / "images.json").read_text())
+    assert [entry["image"] for entry in index] == [f"samples/{name}" for name in names]
     for entry in index:
         unit = Unit("attend", "own", entry["prompt"], entry["seed"])
-        assert digest(out / entry["picture"]) == digest(store.path(unit))
+        assert digest(out / entry["image"]) == digest(store.path(unit))
 
 
 @pytest.mark.parametrize(
@@ -261,21 +261,21 @@ def test_two_prompts_of_one_text_would_share_a_folder(tmp_path):
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "tifa-result"])
 @pytest.mark.parametrize("copy", [False, True])
-def test_pictures_are_links_or_copies_and_the_run_stays_as_it_is(tmp_path, layout, copy):
+def test_images_are_links_or_copies_and_the_run_stays_as_it_is(tmp_path, layout, copy):
     store = run(tmp_path)
     out = export(
         store, layout, tmp_path / "deep" / "view", condition="attend", prompts="own", copy=copy
     )
-    pictures = list(out.rglob("*.png"))
-    assert len(pictures) == 6
+    images = list(out.rglob("*.png"))
+    assert len(images) == 6
     own = {path.stat().st_ino for path in store.folder.rglob("*.png")}
-    assert all((p.stat().st_ino in own) != copy for p in pictures)
+    assert all((p.stat().st_ino in own) != copy for p in images)
     assert store.verify() == []
     assert left(tmp_path / "deep") == ["view"]
     assert out.stat().st_mode & 0o777 == 0o755
 
 
-def test_where_there_are_no_links_pictures_are_copied(tmp_path, monkeypatch):
+def test_where_there_are_no_links_images_are_copied(tmp_path, monkeypatch):
     store = run(tmp_path)
 
     def no_link(source, target):
@@ -325,7 +325,7 @@ def test_without_names_every_condition_and_set_has_a_view_of_its_own(tmp_path):
         found = digest(out / name / "own" / "a red car" / "3.png")
         assert found == digest(store.path(Unit(name, "own", "p-1", 3)))
     export(store, "tifa", tmp_path / "other", prompts="own", condition=None)
-    assert left(tmp_path / "other" / "none" / "own") == ["imgs.json", "pictures", "questions.json"]
+    assert left(tmp_path / "other" / "none" / "own") == ["images", "imgs.json", "questions.json"]
 
 
 def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
@@ -340,12 +340,12 @@ def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
         tifa_result(store)
 
 
-def test_a_failed_altered_or_missing_picture_is_no_silent_gap(tmp_path):
+def test_a_failed_altered_or_missing_image_is_no_silent_gap(tmp_path):
     lost = Unit("attend", "own", "p-1", 11)
     store = run(tmp_path, fails={lost})
-    with pytest.raises(ValueError, match="1 pictures failed .*'attend'.*'p-1', seed 11"):
+    with pytest.raises(ValueError, match="1 images failed .*'attend'.*'p-1', seed 11"):
         export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
-    export(store, "geneval", tmp_path / "plain", condition="none", prompts="own")
+    export(store, "geneval", tmp_path / "baseline", condition="none", prompts="own")
     path = store.path(Unit("none", "own", "p-0", 3))
     path.write_bytes(b"other")
     with pytest.raises(ValueError, match="missing or altered"):
@@ -353,13 +353,13 @@ def test_a_failed_altered_or_missing_picture_is_no_silent_gap(tmp_path):
     path.unlink()
     with pytest.raises(ValueError, match="missing or altered"):
         export(store, "geneval", tmp_path / "view", condition="none", prompts="own")
-    assert left(tmp_path) == ["plain", "run"]
+    assert left(tmp_path) == ["baseline", "run"]
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "tifa-result"])
 def test_an_unfinished_run_is_refused_as_means_would_be_skewed(tmp_path, layout):
-    """Whether a prompt lacks all its pictures, or some."""
-    told = "of 9 pictures of 'attend' on 'own' yet"
+    """Whether a prompt lacks all its images, or some."""
+    told = "of 9 images of 'attend' on 'own' yet"
     for count, done in ((1, 0), (4, 4), (8, 7)):
         store = run(tmp_path / f"run-{count}", seeds=(1, 2, 3), only=count)
         with pytest.raises(ValueError, match=f"has {done} {told}"):

@@ -29,8 +29,8 @@ def seen(*things):
 
 def test_the_spread_is_that_of_centres_and_of_sizes():
     own = [seen(thing("cat", 0.5, 0.5)), seen(thing("cat", 0.5, 0.5))]
-    plain = [seen(thing("cat", 0.3, 0.5, 0.1)), seen(thing("cat", 0.7, 0.5, 0.4))]
-    [still, varied] = spreads(CAT, own, plain)
+    baseline = [seen(thing("cat", 0.3, 0.5, 0.1)), seen(thing("cat", 0.7, 0.5, 0.4))]
+    [still, varied] = spreads(CAT, own, baseline)
     assert still == pytest.approx([0, 0])
     # Two values have a standard deviation of their distance over the root of 2.
     assert varied == pytest.approx([0.4 / 2**0.5, np.log(4) / 2**0.5])
@@ -39,10 +39,10 @@ def test_the_spread_is_that_of_centres_and_of_sizes():
 def test_subjects_count_over_the_seeds_in_which_both_have_them():
     far = seen(thing("cat", 0.1, 0.1))
     own = [seen(thing("cat", 0.4, 0.5)), seen(thing("cat", 0.6, 0.5)), far, None]
-    plain = [seen(thing("cat", 0.3, 0.5)), seen(thing("cat", 0.7, 0.5)), seen(), far]
-    assert spreads(PAIR, own, plain)[:, 0] == pytest.approx([0.2 / 2**0.5, 0.4 / 2**0.5])
+    baseline = [seen(thing("cat", 0.3, 0.5)), seen(thing("cat", 0.7, 0.5)), seen(), far]
+    assert spreads(PAIR, own, baseline)[:, 0] == pytest.approx([0.2 / 2**0.5, 0.4 / 2**0.5])
     assert np.isnan(spreads(PAIR, own, [seen()] * 4)).all()
-    assert np.isnan(spreads(PAIR, own[:1], plain[:1])).all(), "one seed has no spread"
+    assert np.isnan(spreads(PAIR, own[:1], baseline[:1])).all(), "one seed has no spread"
 
 
 def test_the_surest_thing_counts_and_no_mixture():
@@ -65,22 +65,22 @@ def test_confidence_is_measured_against_the_median_of_single_images():
 
 def test_the_frechet_distance_of_normal_distributions_is_known():
     rng = np.random.default_rng(0)
-    plain = rng.normal(size=(20_000, 3)) * (1, 2, 3)
+    baseline = rng.normal(size=(20_000, 3)) * (1, 2, 3)
     moved = rng.normal(size=(20_000, 3)) * (2, 2, 3) + (0, 0, 4)
-    assert frechet_distance(plain, plain) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(baseline, baseline) == pytest.approx(0, abs=1e-9)
     # 4 squared for the means, and 1 squared for the standard deviations.
-    assert frechet_distance(plain, moved) == pytest.approx(17, rel=0.03)
+    assert frechet_distance(baseline, moved) == pytest.approx(17, rel=0.03)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    turned = frechet_distance(plain @ turn, moved @ turn)
-    assert turned == pytest.approx(frechet_distance(plain, moved))
+    turned = frechet_distance(baseline @ turn, moved @ turn)
+    assert turned == pytest.approx(frechet_distance(baseline, moved))
 
 
 def test_images_of_one_distribution_are_as_far_apart_as_the_baseline_from_itself():
     rng = np.random.default_rng(1)
-    own, plain = rng.normal(size=(2, 40, 8, 6))
-    same, floor = feature_distances(own, plain)
+    own, baseline = rng.normal(size=(2, 40, 8, 6))
+    same, floor = feature_distances(own, baseline)
     assert same == pytest.approx(floor, rel=0.5) and floor > 0.01
-    other, again = feature_distances(own + 1, plain)
+    other, again = feature_distances(own + 1, baseline)
     assert other > 20 * floor and again == floor
-    plain[:, ::2] = np.nan
-    assert np.isnan(feature_distances(own, plain)).all()
+    baseline[:, ::2] = np.nan
+    assert np.isnan(feature_distances(own, baseline)).all()

@@ -44,7 +44,7 @@ def test_every_test_that_the_pages_name_exists():
         assert (ROOT / "tests" / file).exists(), file
 
 
-def test_every_picture_and_page_that_the_readme_links_is_there():
+def test_every_image_and_page_that_the_readme_links_is_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
 

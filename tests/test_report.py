@@ -17,7 +17,7 @@ from adhere.evaluation.outcomes import Attention, Measurement, drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.planfile import to_toml
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
-from adhere.evaluation.report import pictures_of, plots, report, write
+from adhere.evaluation.report import images_of, plots, report, write
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts, evidence
 from adhere.evaluation.report.page import html, markdown
 from adhere.evaluation.report.plots import draw_plots, plot_cost
@@ -34,7 +34,7 @@ from adhere.methods.watch import Watch
 EVIL = '<script>alert(1)</script> | `x` "><img src=x onerror=alert(2)> ](http://evil.example)'
 PRESENT = Metric("all-present", "presence", True, "Every wanted subject is seen.", 0.0)
 MIXED = Metric("mixture", "mixing", False, "A thing is two subjects at once.")
-FAR = Metric("distance", "preservation", False, "How far from the plain picture.")
+FAR = Metric("distance", "preservation", False, "How far from the baseline image.")
 NURSE, OTHER = "attend-and-excite", "token-reweighting"
 
 
@@ -88,7 +88,7 @@ def only(found, keeps):
     )
 
 
-def picture(unit):
+def image(unit):
     return Image.new("RGB", (32, 32), (len(unit.condition) * 9, unit.seed * 40, 90))
 
 
@@ -129,11 +129,11 @@ def test_the_main_table_says_what_was_scored():
     assert row["lowered"] == 0
     expected = estimate(wide[NURSE].to_numpy().reshape(24, 4))
     assert (row["low"], row["high"]) == (expected.low, expected.high)
-    assert (row["prompts"], row["seeds"], row["pictures"], row["pairs"]) == (24, 4, 96, 96)
+    assert (row["prompts"], row["seeds"], row["images"], row["pairs"]) == (24, 4, 96, 96)
     assert row["flops_ratio"] == 1.5
     assert row["seconds_ratio"] == pytest.approx((3 + 1.5) / (2 + 1.5))
-    plain = tables.row("pairs", "none", tables.primary)
-    assert np.isnan(plain["difference"]) and plain["flops_ratio"] == 1
+    baseline = tables.row("pairs", "none", tables.primary)
+    assert np.isnan(baseline["difference"]) and baseline["flops_ratio"] == 1
 
 
 def test_a_method_that_changes_nothing_has_no_interval_and_says_why():
@@ -141,7 +141,7 @@ def test_a_method_that_changes_nothing_has_no_interval_and_says_why():
     row = tables.row("pairs", OTHER, tables.primary)
     assert row["difference"] == 0 and np.isnan(row["difference_low"])
     assert row["difference_note"] == "all prompts alike: no interval"
-    assert row["difference_note"] in html(tables, picture, {})
+    assert row["difference_note"] in html(tables, image, {})
 
 
 def test_what_does_not_apply_is_left_out():
@@ -149,16 +149,16 @@ def test_what_does_not_apply_is_left_out():
     found.scores.loc[found.scores["metric"] == "mixture", "value"] = np.nan
     tables = Tables(found)
     mixture = next(column for column in tables.columns if column.metric is MIXED)
-    assert tables.row("pairs", NURSE, mixture)["note"] == "applies to no picture"
+    assert tables.row("pairs", NURSE, mixture)["note"] == "applies to no image"
     assert [column.metric for column in tables.leading] == [PRESENT, FAR]
 
 
-def test_preservation_is_not_compared_to_plain_twice():
+def test_preservation_is_not_compared_to_baseline_twice():
     found = evidence_of(plan_of())
-    # A distance to the plain picture may be given for that picture too, or left out.
-    for plain in (0.0, np.nan):
+    # A distance to the baseline image may be given for that image too, or left out.
+    for baseline in (0.0, np.nan):
         is_own = (found.scores["metric"] == "distance") & (found.scores["condition"] == "none")
-        found.scores.loc[is_own, "value"] = plain
+        found.scores.loc[is_own, "value"] = baseline
         tables = Tables(found)
         distance = next(column for column in tables.columns if column.metric is FAR)
         assert np.isnan(tables.row("pairs", "none", distance)["value"])
@@ -187,13 +187,13 @@ def test_the_average_says_how_many_sets_have_a_metric():
     mixture = next(column for column in tables.columns if column.metric is MIXED)
     assert tables.row(MACRO, NURSE, mixture)["sets"] == 1
     assert tables.row(MACRO, NURSE, tables.primary)["sets"] == 2
-    text = html(tables, picture, {})
+    text = html(tables, image, {})
     assert "mixture; lower is better; 1 of 2 sets" in text
     assert "all-present</small>" in text
 
 
 def test_every_metric_says_of_how_many_prompts_it_is():
-    text = html(Tables(evidence_of(plan_of())), picture, {})
+    text = html(Tables(evidence_of(plan_of())), image, {})
     assert "toy, preservation, lower is better, 24 prompts" in text
     assert "0 prompts" not in text.replace("20 prompts", "")
 
@@ -210,14 +210,12 @@ def test_few_prompts_that_changed_are_no_verdict():
         tables = Tables(found)
         row = tables.row("pairs", NURSE, tables.primary)
         assert row["difference_low"] > 0 and row["prompts_changed"] == count
-        assert ("only 5 prompts changed" in html(tables, picture, {})) == (count == 5)
-        assert f'class="change {verdict}">+{row["difference"]:.1%}'[:-1] in html(
-            tables, picture, {}
-        )
+        assert ("only 5 prompts changed" in html(tables, image, {})) == (count == 5)
+        assert f'class="change {verdict}">+{row["difference"]:.1%}'[:-1] in html(tables, image, {})
 
 
 def test_methods_are_compared_with_each_other(tmp_path):
-    """The second method changes nothing, so the first one is as far from it as from plain."""
+    """The second method changes nothing, so the first one is as far from it as from baseline."""
     plan = plan_of(prompt_set("one", 20), prompt_set("two", 24))
     tables = Tables(evidence_of(plan))
     assert set(tables.pairs["metric"]) == {column.metric.name for column in tables.leading}
@@ -232,10 +230,10 @@ def test_methods_are_compared_with_each_other(tmp_path):
         assert pair["difference"] == -row["difference"] < 0
         assert pair["difference_low"] < pair["difference"] < pair["difference_high"] < 0
         assert (pair["raised"], pair["lowered"], pair["pairs"]) == (0, row["raised"], row["pairs"])
-    text = html(tables, picture, {})
+    text = html(tables, image, {})
     assert "Method against method" in text and f"against {NURSE}" in text
     alone = evidence_of(plan_of(methods=(NURSE,)))
-    write(alone, picture, tmp_path)
+    write(alone, image, tmp_path)
     assert "Method against method" not in (tmp_path / "report.md").read_text()
     assert len(pd.read_csv(tmp_path / "pairs.csv")) == 0
 
@@ -268,7 +266,7 @@ def test_variety_quality_and_cost_are_ratios_to_the_baseline(tmp_path):
     assert rows[OTHER, "distance of features"]["value"] == pytest.approx(
         rows[OTHER, "distance of features"]["baseline"], rel=0.6
     )
-    write(found, picture, tmp_path)
+    write(found, image, tmp_path)
     for name in ("index.html", "report.md"):
         text = (tmp_path / name).read_text()
         assert "Variety, quality and cost" in text and "spread of places" in text
@@ -299,7 +297,7 @@ def test_missing_subjects_are_told_from_found_ones_by_their_attention(tmp_path):
     assert rows.loc[0, "auc_low"] < 0.5 < rows.loc[0, "auc_high"]
     assert rows.loc[0, "found_count"] + rows.loc[0, "missing_count"] == 12 * 4 * 2
     assert tables.why.summary()["from_step"] == 1
-    write(found, picture, tmp_path)
+    write(found, image, tmp_path)
     for name in ("index.html", "report.md"):
         text = (tmp_path / name).read_text()
         assert "Why subjects go missing" in text and "From step 1 on" in text
@@ -339,17 +337,17 @@ def test_a_run_that_was_stopped_compares_what_all_have_and_says_so():
     alike = Tables(only(whole, lambda u: u.seed < 2))
     assert row["value"] == alike.row("pairs", NURSE, alike.primary)["value"]
     assert row["seeds"] == 2
-    for text in (html(tables, picture, {}), markdown(tables, [])):
+    for text in (html(tables, image, {}), markdown(tables, [])):
         assert "This run is not finished" in text
         assert re.search(r"compares only the\s+48\s", text)
-    assert "not finished" not in html(Tables(whole), picture, {})
+    assert "not finished" not in html(Tables(whole), image, {})
 
 
 def test_prompts_with_fewer_seeds_than_others_count_what_they_have():
     part = only(evidence_of(plan_of()), lambda u: u.seed < 2 or u.prompt < "p-05")
     tables = Tables(part)
     row = tables.row("pairs", NURSE, tables.primary)
-    assert row["pictures"] == 24 * 2 + 5 * 2
+    assert row["images"] == 24 * 2 + 5 * 2
     shown = {strip.prompt: len(strip.pairs) for strip in strips(tables, "pairs")}
     assert all(count == (4 if int(text[-2:]) < 5 else 2) for text, count in shown.items())
 
@@ -371,7 +369,7 @@ def test_a_set_that_nothing_has_yet_is_named():
     part = only(evidence_of(plan), lambda u: u.set == "done" or u.condition == "none")
     tables = Tables(part)
     assert tables.sets == ("done",)
-    assert "Nothing of later can be compared yet" in html(tables, picture, {})
+    assert "Nothing of later can be compared yet" in html(tables, image, {})
 
 
 def test_nothing_in_common_is_an_error():
@@ -382,7 +380,7 @@ def test_nothing_in_common_is_an_error():
 
 def test_one_prompt_is_reported_without_an_interval():
     tables = Tables(evidence_of(plan_of(prompt_set(count=1))))
-    assert "one prompt: no interval" in html(tables, picture, {})
+    assert "one prompt: no interval" in html(tables, image, {})
     assert "one prompt: no interval" in markdown(tables, [])
 
 
@@ -390,17 +388,17 @@ def test_few_prompts_have_intervals_but_no_verdict():
     tables = Tables(evidence_of(plan_of(prompt_set(count=12), seeds=8)))
     row = tables.row("pairs", NURSE, tables.primary)
     assert row["difference_low"] > 0
-    text = html(tables, picture, {})
+    text = html(tables, image, {})
     assert f"{100 * row['difference_high']:.1f}]†" in text
     assert "† Fewer than 20 prompts" in text
     assert 'class="change better"' not in text and "not clear of 0" not in text
 
 
-def test_a_run_of_plain_pictures_alone_is_a_report_too(tmp_path):
-    write(evidence_of(plan_of(methods=())), picture, tmp_path)
+def test_a_run_of_baseline_images_alone_is_a_report_too(tmp_path):
+    write(evidence_of(plan_of(methods=())), image, tmp_path)
     text = (tmp_path / "index.html").read_text()
-    assert "The plain pipeline on mini" in text
-    assert "Differences to plain" not in text
+    assert "The baseline on mini" in text
+    assert "Differences to the baseline" not in text
 
 
 def test_failures_are_listed_and_count():
@@ -411,7 +409,7 @@ def test_failures_are_listed_and_count():
     assert tables.row("pairs", NURSE, tables.primary)["failures"] == 4
     by_prompt = tables.prompts.set_index(["prompt", "condition", "metric"])["value"]
     assert by_prompt["p-03", NURSE, "all-present"] == 0
-    text = html(tables, lambda unit: None if unit in dict(broken) else picture(unit), {})
+    text = html(tables, lambda unit: None if unit in dict(broken) else image(unit), {})
     assert "4 failed" in text
     assert text.count("NonFiniteLoss: &lt;script&gt;") == 4
 
@@ -432,7 +430,7 @@ def hostile():
 
 def test_what_strangers_wrote_is_text_on_the_page():
     tables = Tables(hostile())
-    page = Page(html(tables, picture, draw_plots(tables)))
+    page = Page(html(tables, image, draw_plots(tables)))
     assert not {"script", "iframe", "object", "embed", "link", "base", "form", "a"} & {*page.tags}
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
     held = [v for _, name, v in page.attributes if name in ("src", "srcset", "href", "action")]
@@ -457,7 +455,7 @@ def test_what_strangers_wrote_is_text_in_markdown():
 
 
 def test_what_strangers_wrote_is_no_formula_in_a_spreadsheet(tmp_path):
-    write(hostile(), picture, tmp_path)
+    write(hostile(), image, tmp_path)
     csv = pd.read_csv(tmp_path / "prompts.csv")
     assert not csv["text"].str.match(r"[=+@-]").any()
     assert csv["text"].str.startswith("'=cmd").any()
@@ -466,8 +464,8 @@ def test_what_strangers_wrote_is_no_formula_in_a_spreadsheet(tmp_path):
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
     plan = plan_of(prompt_set("one", 20), prompt_set("two", 20), seeds=2)
-    write(evidence_of(plan), picture, tmp_path / "a")
-    write(evidence_of(plan), picture, tmp_path / "b")
+    write(evidence_of(plan), image, tmp_path / "a")
+    write(evidence_of(plan), image, tmp_path / "b")
     a, b = files(tmp_path / "a"), files(tmp_path / "b")
     assert a == b
     names = ("results", "pairs", "ratios", "prompts", "seeds", "costs", "failures")
@@ -481,7 +479,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path):
 
 def test_tables_are_the_same_as_data(tmp_path):
     found = evidence_of(plan_of())
-    write(found, picture, tmp_path)
+    write(found, image, tmp_path)
     results = Tables(found).results
     pd.testing.assert_frame_equal(
         pd.read_parquet(tmp_path / "results.parquet"), results, check_dtype=False
@@ -497,7 +495,7 @@ def test_tables_are_the_same_as_data(tmp_path):
 def test_the_page_shows_the_numbers_of_the_table():
     tables = Tables(evidence_of(plan_of()))
     row = tables.row("pairs", NURSE, tables.primary)
-    text = html(tables, picture, {})
+    text = html(tables, image, {})
     assert f"<b>{100 * row['value']:.1f}</b>" in text
     assert f"+{100 * row['difference']:.1f}" in text
     low, high = 100 * row["difference_low"], 100 * row["difference_high"]
@@ -511,7 +509,7 @@ def test_lower_is_better_where_it_is():
     mixture = next(column for column in tables.columns if column.metric is MIXED)
     row = tables.row("pairs", NURSE, mixture)
     assert row["difference_high"] < 0
-    assert f'class="change better">−{-100 * row["difference"]:.1f}' in html(tables, picture, {})
+    assert f'class="change better">−{-100 * row["difference"]:.1f}' in html(tables, image, {})
 
 
 @pytest.mark.parametrize("rng", range(20))
@@ -534,7 +532,7 @@ def test_nothing_beats_the_pareto_front(rng):
 def test_best_worst_and_most_changed():
     plan = plan_of(prompt_set(count=4), methods=(NURSE,))
     found = evidence_of(plan)
-    # Prompt: how many of four seeds are right, plain and with the method.
+    # Prompt: how many of four seeds are right, baseline and with the method.
     right = {"p-00": (1, 4), "p-01": (3, 4), "p-02": (4, 0), "p-03": (0, 0)}
     values = [
         float(seed < right[prompt][condition == NURSE])
@@ -550,22 +548,22 @@ def test_best_worst_and_most_changed():
     assert chosen["0"].pairs[1].values == (0.0, 1.0)
 
 
-def test_sheets_show_plain_beside_the_method():
+def test_sheets_show_baseline_beside_the_method():
     tables = Tables(evidence_of(plan_of()))
     chosen = strips(tables, "pairs")
     shown = []
-    made = sheet(chosen, tables.primary, lambda unit: shown.append(unit) or picture(unit))
+    made = sheet(chosen, tables.primary, lambda unit: shown.append(unit) or image(unit))
     assert made.width < 1600
-    for plain, nursed in (
+    for baseline, nursed in (
         itertools.batched(shown, 2)
         if hasattr(itertools, "batched")
         else zip(shown[::2], shown[1::2], strict=True)
     ):
-        assert plain.condition == "none" != nursed.condition
-        assert plain[1:] == nursed[1:]
+        assert baseline.condition == "none" != nursed.condition
+        assert baseline[1:] == nursed[1:]
 
 
-def test_pictures_on_the_page_are_small():
+def test_images_on_the_page_are_small():
     noise = np.random.default_rng(0).integers(0, 256, (768, 1024, 3), dtype=np.uint8)
     data = thumbnail(Image.fromarray(noise))
     assert len(data) < 40_000
@@ -612,19 +610,19 @@ def test_without_operations_cost_is_in_seconds():
     found = evidence_of(plan_of())
     found.costs["flops"] = np.nan
     tables = Tables(found)
-    assert "seconds, × plain" in plot_cost(tables)
-    assert "seconds, × plain" not in plot_cost(Tables(evidence_of(plan_of())))
+    assert "seconds, × baseline" in plot_cost(tables)
+    assert "seconds, × baseline" not in plot_cost(Tables(evidence_of(plan_of())))
 
 
 class Reddish(Scorer):
-    """A scorer of toy size: whether a picture is rather red."""
+    """A scorer of toy size: whether an image is rather red."""
 
     name = "reddish"
     metrics = (replace(PRESENT, name="is-red"),)
     identity = {"model": "none"}
 
-    def judge(self, pictures, prompts, plain):
-        reds = [np.asarray(one)[..., 0].mean() for one in pictures]
+    def judge(self, images, prompts, baseline):
+        reds = [np.asarray(one)[..., 0].mean() for one in images]
         return [Judgement({"is-red": float(red > 100)}) for red in reds]
 
 
@@ -676,12 +674,12 @@ def test_a_run_is_reported_as_it_was_drawn_or_not_at_all(tmp_path, change, said,
     store = toy_store(tmp_path / "run", prompts=5)
     score(store, Reddish())
     unit = Unit("none", "pairs", prompt, 0)
-    shown = {p.plain for strip in strips(Tables(evidence(store)), "pairs") for p in strip.pairs}
+    shown = {p.baseline for strip in strips(Tables(evidence(store)), "pairs") for p in strip.pairs}
     assert (unit in shown) == (prompt == "p-02")
     path = store.path(unit)
     path.unlink() if change == "missing" else path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ValueError, match=said):
-        pictures_of(store)(unit)
+        images_of(store)(unit)
     with pytest.raises(ValueError, match="--repair"):
         report(store, tmp_path / "report")
     assert not (tmp_path / "report").exists()

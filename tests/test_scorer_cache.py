@@ -41,26 +41,26 @@ class Redness(Scorer):
     def __init__(self):
         self.asked = 0
 
-    def judge(self, pictures, prompts, plain):
-        self.asked += len(pictures)
+    def judge(self, images, prompts, baseline):
+        self.asked += len(images)
         return [
             Judgement({"red": p.getpixel((0, 0))[0] / 255, "dark": None}, {"size": list(p.size)})
-            for p in pictures
+            for p in images
         ]
 
 
 class Change(Redness):
     name = "change"
-    compares_to_plain = True
+    compares_to_baseline = True
 
-    def judge(self, pictures, prompts, plain):
-        self.asked += len(pictures)
+    def judge(self, images, prompts, baseline):
+        self.asked += len(images)
         return [
             Judgement(
                 {"red": None if b is None else a.getpixel((0, 0))[0] - b.getpixel((0, 0))[0]}
                 | {"dark": None}
             )
-            for a, b in zip(pictures, plain, strict=True)
+            for a, b in zip(images, baseline, strict=True)
         ]
 
 
@@ -112,7 +112,7 @@ def scores_of(store):
         ]
 
 
-def test_every_picture_has_the_scorers_number_and_nothing_else_is_there(store):
+def test_every_image_has_the_scorers_number_and_nothing_else_is_there(store):
     scorer = Redness()
     cache.score(store, scorer)
     frame = cache.read(store)
@@ -153,7 +153,7 @@ def test_a_run_that_went_on_is_scored_where_it_is_new(tmp_path):
     assert scorer.asked == 8 and len(cache.read(store)) == 8
 
 
-def test_a_failed_picture_counts_as_a_miss_where_the_metric_says_so(tmp_path):
+def test_a_failed_image_counts_as_a_miss_where_the_metric_says_so(tmp_path):
     store = Store.create(tmp_path / "run", plan())
     lost = Unit("attend", "own", "p-0", 3)
     fill(store, fails={lost})
@@ -165,14 +165,14 @@ def test_a_failed_picture_counts_as_a_miss_where_the_metric_says_so(tmp_path):
     assert row.value.tolist() == [0.0]
 
 
-def test_a_comparing_scorer_gets_the_plain_picture_of_the_same_prompt_and_seed(store):
+def test_a_comparing_scorer_gets_the_baseline_image_of_the_same_prompt_and_seed(store):
     cache.score(store, Change())
     frame = cache.read(store)
     assert frame[frame.condition == "none"].value.tolist() == [0] * 4
     assert frame[frame.condition == "attend"].value.tolist() == [-7] * 4
 
 
-def test_where_the_plain_picture_failed_there_is_nothing_to_compare_with(tmp_path):
+def test_where_the_baseline_image_failed_there_is_nothing_to_compare_with(tmp_path):
     store = Store.create(tmp_path / "run", plan())
     fill(store, fails={Unit("none", "own", "p-0", 3)})
     cache.score(store, Change())
@@ -182,7 +182,7 @@ def test_where_the_plain_picture_failed_there_is_nothing_to_compare_with(tmp_pat
     assert len(frame[frame.condition == "attend"]) == 3
 
 
-def test_an_altered_or_missing_picture_is_refused_and_what_was_scored_stays(store):
+def test_an_altered_or_missing_image_is_refused_and_what_was_scored_stays(store):
     batch = store.plan.batches[2]
     path = store.path(batch.units[0])
     whole = path.read_bytes()
@@ -199,7 +199,7 @@ def test_an_altered_or_missing_picture_is_refused_and_what_was_scored_stays(stor
     assert scorer.asked == 4 and len(cache.read(store)) == 8
 
 
-def test_a_picture_that_was_drawn_anew_and_is_another_is_scored_anew(store):
+def test_an_image_that_was_drawn_anew_and_is_another_is_scored_anew(store):
     cache.score(store, Redness())
     batch = store.plan.batches[0]
     with store.writing():
@@ -235,7 +235,7 @@ def test_another_set_of_metrics_is_another_file(store):
     assert other.asked == 8
 
 
-def test_what_was_said_of_a_picture_is_kept_with_its_number(store):
+def test_what_was_said_of_an_image_is_kept_with_its_number(store):
     cache.score(store, Redness())
     (one,) = cache.scored(store)
     assert one.name == "redness"
@@ -248,10 +248,10 @@ def test_a_write_that_is_torn_is_scored_again_and_nothing_else(store, share, tmp
     class Copied(Redness):
         """Copies the run as a kill at its last batch would leave it."""
 
-        def judge(self, pictures, prompts, plain):
+        def judge(self, images, prompts, baseline):
             if self.asked == 6:
                 shutil.copytree(store.folder, tmp_path / "torn")
-            return super().judge(pictures, prompts, plain)
+            return super().judge(images, prompts, baseline)
 
     cache.score(store, Copied())
     torn = Store.open(tmp_path / "torn")
@@ -293,8 +293,8 @@ def test_scores_of_an_earlier_version_are_told(store):
 
 def test_what_is_no_number_is_never_written(store):
     class Broken(Redness):
-        def judge(self, pictures, prompts, plain):
-            return [Judgement({"red": float("nan"), "dark": None}) for _ in pictures]
+        def judge(self, images, prompts, baseline):
+            return [Judgement({"red": float("nan"), "dark": None}) for _ in images]
 
     with pytest.raises(ValueError, match="gave nan as red"):
         cache.score(store, Broken())
@@ -303,10 +303,10 @@ def test_what_is_no_number_is_never_written(store):
 
 def test_two_processes_never_write_one_file(store):
     class Nested(Redness):
-        def judge(self, pictures, prompts, plain):
+        def judge(self, images, prompts, baseline):
             with pytest.raises(ValueError, match="Another process is scoring"):
                 cache.score(store, Redness())
-            return super().judge(pictures, prompts, plain)
+            return super().judge(images, prompts, baseline)
 
     nested = Nested()
     cache.score(store, nested)
@@ -318,11 +318,11 @@ def test_a_file_that_cannot_grow_leaves_what_was_scored(store, tmp_path, room):
     """Part of a batch fits, and none of it stays."""
 
     class Limited(Redness):
-        def judge(self, pictures, prompts, plain):
+        def judge(self, images, prompts, baseline):
             if self.asked == 4:
                 log = path_of(store).with_name("scores.sqlite-wal")
                 resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + room, hard))
-            return super().judge(pictures, prompts, plain)
+            return super().judge(images, prompts, baseline)
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -354,10 +354,10 @@ from adhere.evaluation.scorers import cache
 from adhere.evaluation.store import Store
 
 class Slow(Redness):
-    def judge(self, pictures, prompts, plain):
+    def judge(self, images, prompts, baseline):
         time.sleep(60 if self.asked >= 4 else 0.15)
         print("judged", flush=True)
-        return super().judge(pictures, prompts, plain)
+        return super().judge(images, prompts, baseline)
 
 cache.score(Store.open({run!r}), Slow())
 """

@@ -128,10 +128,10 @@ def test_the_mini_scorer_sees_a_drawn_scene():
         "plain",
         3,
     )
-    picture = Image.fromarray(world.draw(scene))
+    image = Image.fromarray(world.draw(scene))
     judge = scorer("mini")
     wanted = prompt(CAT, Wanted("car", "blue"))
-    both, shuffled = judge.judge([picture] * 2, [wanted, prompt(FROG, CAR)], [None] * 2)
+    both, shuffled = judge.judge([image] * 2, [wanted, prompt(FROG, CAR)], [None] * 2)
     assert both.values == {
         "all-present": 1, "share-present": 1, "right-colour": 1, "right-colour-where-present": 1,
         "right-count": 1, "mixture": 0, "exact": 1, "relation-kept": None,
@@ -142,7 +142,7 @@ def test_the_mini_scorer_sees_a_drawn_scene():
     assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((0.72, 0.7), abs=0.03)
     assert 0.7 < car.confidence <= 1
     assert len(both.details["features"]) == 64
-    small = judge.judge([picture.resize((64, 64))], [wanted], [None])[0]
+    small = judge.judge([image.resize((64, 64))], [wanted], [None])[0]
     [again] = [one for one in things_in(small.details) if one.subject == "car"]
     assert again.box == pytest.approx(car.box, abs=0.03), "boxes are in fractions of the image"
     assert shuffled.values["all-present"] == 0
@@ -214,7 +214,7 @@ def test_boxes_that_lie_as_on_the_drawn_scene_are_joined():
         assert not joined.is_joined(kind, (first, away), (second, base))
 
 
-def test_a_failed_picture_is_a_miss_but_no_statement_about_mixtures():
+def test_a_failed_image_is_a_miss_but_no_statement_about_mixtures():
     judge = MiniScorer()
     values = judge.judge_failed(prompt(CAT, CAR)).values
     assert values == {
@@ -292,12 +292,12 @@ NAMES = ("clip", "text-text", "tifa", "vqascore", "owlv2", "dinov2")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pictures_together_score_as_they_do_alone(models, name):
+def test_images_together_score_as_they_do_alone(models, name):
     judge = models(name)
-    prompts, plain = [PAIR, PAIR, SINGLE], PICTURES[::-1]
-    together = judge.score(PICTURES, prompts, plain)
+    prompts, baseline = [PAIR, PAIR, SINGLE], PICTURES[::-1]
+    together = judge.score(PICTURES, prompts, baseline)
     for i, values in enumerate(together):
-        (alone,) = judge.score(PICTURES[i : i + 1], prompts[i : i + 1], plain[i : i + 1])
+        (alone,) = judge.score(PICTURES[i : i + 1], prompts[i : i + 1], baseline[i : i + 1])
         assert alone == pytest.approx(values, abs=2e-6)
         assert set(values) == {metric.name for metric in judge.metrics}
 
@@ -338,10 +338,10 @@ def clip_text(folder: str, text: str) -> np.ndarray:
         return unit(model.text_projection(out)[0].numpy().astype(np.float64))
 
 
-def clip_picture(folder: str, picture: Image.Image) -> np.ndarray:
+def clip_image(folder: str, image: Image.Image) -> np.ndarray:
     model = loaded(CLIPModel, folder)
     # By hand: bicubic to a short side of 16, the middle 16 by 16, CLIP's mean and deviation.
-    small = picture.resize((16, 19), Image.Resampling.BICUBIC).crop((0, 1, 16, 17))
+    small = image.resize((16, 19), Image.Resampling.BICUBIC).crop((0, 1, 16, 17))
     mean = np.array([0.48145466, 0.4578275, 0.40821073])
     deviation = np.array([0.26862954, 0.26130258, 0.27577711])
     pixels = (np.asarray(small) / 255 - mean) / deviation
@@ -365,9 +365,9 @@ def averaged(folder: str, text: str) -> np.ndarray:
 def test_the_clip_pair_is_the_arithmetic_of_the_authors_script(models, folders):
     folder = folders("clip")
     (values,) = models("clip").score(PICTURES[:1], [PAIR])
-    picture = clip_picture(folder, PICTURES[0])
+    image = clip_image(folder, PICTURES[0])
     full, first, second = (
-        float(picture @ averaged(folder, text))
+        float(image @ averaged(folder, text))
         for text in ("a cat and a red car", "a cat", "a red car")
     )
     assert values["clip-full-prompt"] == pytest.approx(full, abs=1e-5)
@@ -564,7 +564,7 @@ def test_tifa_is_a_mean_of_means_and_a_type_a_mean_over_questions():
         result({"c": logs["c"]})
 
 
-def test_the_share_of_each_kind_of_a_picture():
+def test_the_share_of_each_kind_of_an_image():
     values = shares([entry("object", 1), entry("object", 0), entry("animal/human", 1)])
     assert values["tifa"] == pytest.approx(2 / 3)
     assert values["tifa-object"] == 0.5
@@ -628,7 +628,7 @@ def test_blip_answers_too(folders):
     assert judgement.values["tifa"] in (0, 1)
 
 
-def test_a_failed_picture_answers_nothing(yes_sayer):
+def test_a_failed_image_answers_nothing(yes_sayer):
     judgement = yes_sayer.judge_failed(PAIR)
     assert judgement.values["tifa"] == 0
     assert judgement.values["tifa-color"] == 0
@@ -684,12 +684,12 @@ def test_a_broken_file_of_questions_is_told_in_a_line(tmp_path, content, message
 def test_tifas_own_result_comes_from_a_scored_run(yes_sayer, tmp_path):
     sets = (PromptSet("own", "test", (Prompt("p-0", "a cat", (Wanted("cat"),)),)),)
     store = Store.create(tmp_path / "run", Plan("mini", (), sets, (1, 2), size=(16, 16)))
-    with pytest.raises(ValueError, match="has 0 of 2 pictures"):
+    with pytest.raises(ValueError, match="has 0 of 2 images"):
         tifa_result(store)
     with store.writing():
         for batch in store.missing():
-            picture = Image.new("RGB", (16, 16))
-            store.keep([drawn(store.plan, u, picture, batch=batch.seeds) for u in batch.units])
+            image = Image.new("RGB", (16, 16))
+            store.keep([drawn(store.plan, u, image, batch=batch.seeds) for u in batch.units])
     first = store.plan.batches[0].units
     with pytest.raises(ValueError, match="by 0 models"):
         export(store, "tifa-result", tmp_path / "result")
@@ -715,13 +715,13 @@ def test_tifas_result_of_a_run_that_went_on_has_no_gap(yes_sayer, tmp_path):
             if batch.seeds == (2,):
                 cache.score(store, yes_sayer)
             lost = failed(store.plan, batch.units[0], "no memory", batch=batch.seeds)
-            picture = Image.new("RGB", (16, 16))
-            whole = drawn(store.plan, batch.units[0], picture, batch=batch.seeds)
+            image = Image.new("RGB", (16, 16))
+            whole = drawn(store.plan, batch.units[0], image, batch=batch.seeds)
             store.keep([lost if batch.seeds == (3,) else whole])
-    with pytest.raises(ValueError, match="not scored 2 of 3 pictures yet"):
+    with pytest.raises(ValueError, match="not scored 2 of 3 images yet"):
         tifa_result(store)
     cache.score(store, yes_sayer)
-    # A picture that failed has no right answer, and is no gap either.
+    # An image that failed has no right answer, and is no gap either.
     assert tifa_result(store)["caption_scores"] == {"p-0#1": 1, "p-0#2": 1, "p-0#3": 0}
 
 
@@ -731,8 +731,8 @@ def test_tifas_own_files_go_in_and_out_by_the_shell(yes, tmp_path, monkeypatch, 
     store = Store.create("RUN", Plan("mini", (), (prompt_set("mine.txt"),), (1, 2), size=(16, 16)))
     with store.writing():
         for batch in store.missing():
-            picture = Image.new("RGB", (16, 16))
-            store.keep([drawn(store.plan, u, picture, batch=batch.seeds) for u in batch.units])
+            image = Image.new("RGB", (16, 16))
+            store.keep([drawn(store.plan, u, image, batch=batch.seeds) for u in batch.units])
 
     def shell(*words):
         capsys.readouterr()
@@ -772,7 +772,7 @@ def test_tifas_own_files_go_in_and_out_by_the_shell(yes, tmp_path, monkeypatch, 
 
 
 def loud(folder: str, kind, path) -> str:
-    """A toy whose picture shows in its answer, as weights of a new model hardly let it."""
+    """A toy whose image shows in its answer, as weights of a new model hardly let it."""
     shutil.copytree(folder, path)
     torch.manual_seed(1)
     model = kind.from_pretrained(folder)
@@ -793,8 +793,8 @@ def test_vqascore_of_an_encoder_decoder_is_the_models_own_loss(folders, tmp_path
     judge = scorer("vqascore", folder)
     values = [one[judge.metrics[0].name] for one in judge.score(PICTURES, [PAIR] * 3)]
     model = kind.from_pretrained(folder).eval()
-    for value, picture in zip(values, PICTURES, strict=True):
-        inputs = judge._processor(images=picture, text=QUESTION, return_tensors="pt")
+    for value, image in zip(values, PICTURES, strict=True):
+        inputs = judge._processor(images=image, text=QUESTION, return_tensors="pt")
         yes, end = toys.WORDS.index("Yes"), toys.WORDS.index("</s>")
         with torch.no_grad():
             loss = model(**inputs, labels=torch.tensor([[yes, end]])).loss
@@ -808,8 +808,8 @@ def test_vqascore_of_a_decoder_is_the_probability_of_the_next_token(folders, tmp
     values = [one[judge.metrics[0].name] for one in judge.score(PICTURES, [PAIR] * 3)]
     model = LlavaForConditionalGeneration.from_pretrained(folder).eval()
     asked = f"USER : <image> {QUESTION} ASSISTANT :"
-    for value, picture in zip(values, PICTURES, strict=True):
-        inputs = judge._processor(images=picture, text=asked, return_tensors="pt")
+    for value, image in zip(values, PICTURES, strict=True):
+        inputs = judge._processor(images=image, text=asked, return_tensors="pt")
         with torch.no_grad():
             last = model(**inputs).logits[0, -1].double().numpy()
         probabilities = np.exp(last - last.max()) / np.exp(last - last.max()).sum()
@@ -861,7 +861,7 @@ def test_owlv2_finds_what_its_model_is_sure_of(models, folders):
     ):
         best = max(logits)
         confidence = 1 / (1 + math.exp(-best))
-        # The picture is padded to a square of its longer side, 24.
+        # The image is padded to a square of its longer side, 24.
         box = tuple(24 * edge for edge in (x - w / 2, y - h / 2, x + w / 2, y + h / 2))
         if confidence > 0.2:
             by_hand.append(Found(("cat", "car")[logits.index(best)], confidence, box))
@@ -885,20 +885,20 @@ def test_where_nothing_is_wanted_or_drawn_owlv2_says_so(models):
     assert set(judge.judge_failed(PAIR).values.values()) == {0.0}
 
 
-# Distance to the plain picture.
+# Distance to the baseline image.
 
 
-def plain_one(colour) -> Image.Image:
+def baseline_one(colour) -> Image.Image:
     return Image.new("RGB", (16, 16), colour)
 
 
-def test_the_same_picture_is_at_no_distance():
+def test_the_same_image_is_at_no_distance():
     (values,) = PixelScorer().score(PICTURES[:1], [PAIR], PICTURES[:1])
     assert values == {"pixel-difference": 0, "structural-similarity": 1}
 
 
 def test_the_difference_of_pixels_is_a_share_of_the_whole_range():
-    black, other = plain_one((0, 0, 0)), plain_one((255, 51, 0))
+    black, other = baseline_one((0, 0, 0)), baseline_one((255, 51, 0))
     (values,) = PixelScorer().score([other], [PAIR], [black])
     assert values["pixel-difference"] == pytest.approx((1 + 0.2 + 0) / 3)
 
@@ -914,9 +914,9 @@ def test_structural_similarity_is_that_of_its_paper():
     assert values["structural-similarity"] == pytest.approx(ssim[5:-5, 5:-5].mean(), abs=1e-6)
 
 
-def test_without_a_plain_picture_of_the_same_size_there_is_no_distance(models):
+def test_without_a_baseline_image_of_the_same_size_there_is_no_distance(models):
     for judge in (PixelScorer(), models("dinov2")):
-        assert judge.compares_to_plain
+        assert judge.compares_to_baseline
         assert set(judge.score(PICTURES[:1], [PAIR])[0].values()) == {None}
     (values,) = PixelScorer().score(PICTURES[:1], [PAIR], [noise(0, (10, 10))])
     assert set(values.values()) == {None}

@@ -19,18 +19,18 @@ NAN = float("nan")
 
 
 def table(prompts, seeds, rate=0.4, correlation=0.15, rng=0):
-    """Yes and no for pictures of prompts, some of which are harder than others."""
+    """Yes and no for images of prompts, some of which are harder than others."""
     rng = np.random.default_rng(rng)
     strength = (1 - correlation) / correlation
     rates = rng.beta(rate * strength, (1 - rate) * strength, prompts)
     return (rng.random((prompts, seeds)) < rates[:, None]).astype(float)
 
 
-def test_the_value_is_the_mean_over_pictures():
+def test_the_value_is_the_mean_over_images():
     values = np.array([[1, 0, 1, NAN], [0, 0, NAN, NAN], [NAN] * 4])
     found = estimate(values)
     assert found.value == pytest.approx(2 / 5)
-    assert (found.prompts, found.pictures) == (2, 5)
+    assert (found.prompts, found.images) == (2, 5)
 
 
 def test_the_interval_is_near_the_normal_one_for_many_prompts():
@@ -47,7 +47,7 @@ def test_the_same_numbers_give_the_same_interval_in_any_order_of_seeds():
     assert estimate(values[:, ::-1]) == estimate(values)
 
 
-def test_copies_of_a_picture_make_nobody_surer():
+def test_copies_of_an_image_make_nobody_surer():
     values = table(30, 4)
     assert estimate(np.tile(values, 8)).low == pytest.approx(estimate(values).low)
 
@@ -67,8 +67,8 @@ def test_the_end_of_the_scale_is_respected():
         (np.ones((20, 4)), 1, "alike"),
         (np.zeros((20, 4)), 0, "alike"),
         ([[1, 0]] * 20, 0.5, "alike"),
-        (np.full((20, 4), NAN), None, "no picture"),
-        (np.empty((0, 4)), None, "no picture"),
+        (np.full((20, 4), NAN), None, "no image"),
+        (np.empty((0, 4)), None, "no image"),
     ],
 )
 def test_what_cannot_be_resampled_has_no_interval_and_says_why(values, value, note):
@@ -97,29 +97,29 @@ def test_other_shapes_and_infinities_are_refused(values):
 
 def test_differences_are_of_pairs_that_have_both():
     values = np.array([[1, 0, 1], [NAN, 1, 1]])
-    plain = np.array([[0, 0, NAN], [1, 1, 0]])
-    changes = differences(values, plain)
+    baseline = np.array([[0, 0, NAN], [1, 1, 0]])
+    changes = differences(values, baseline)
     assert np.array_equal(changes, [[1, 0, NAN], [NAN, 0, 1]], equal_nan=True)
     assert estimate(changes).value == pytest.approx(0.5)
     with pytest.raises(ValueError, match="same seeds"):
-        differences(values, plain[:, :2])
+        differences(values, baseline[:, :2])
 
 
 def test_discordant_pairs_make_the_difference():
-    values, plain = table(40, 8, 0.7, rng=1), table(40, 8, 0.4, rng=2)
-    changes = differences(values, plain)
+    values, baseline = table(40, 8, 0.7, rng=1), table(40, 8, 0.4, rng=2)
+    changes = differences(values, baseline)
     up, down = discordant(changes)
-    assert up == np.sum((values == 1) & (plain == 0))
-    assert down == np.sum((values == 0) & (plain == 1))
+    assert up == np.sum((values == 1) & (baseline == 0))
+    assert down == np.sum((values == 0) & (baseline == 1))
     assert estimate(changes).value == pytest.approx((up - down) / 320)
 
 
 def test_pairing_takes_the_hardness_of_prompts_out():
     rng = np.random.default_rng(0)
     hardness = rng.normal(0, 0.3, (66, 1))
-    plain = hardness + rng.normal(0, 0.05, (66, 4))
+    baseline = hardness + rng.normal(0, 0.05, (66, 4))
     values = hardness + 0.1 + rng.normal(0, 0.05, (66, 4))
-    paired = estimate(differences(values, plain))
+    paired = estimate(differences(values, baseline))
     alone = estimate(values)
     assert is_clear(paired, 66)
     assert paired.high - paired.low < (alone.high - alone.low) / 4
@@ -130,7 +130,7 @@ def test_the_macro_average_gives_each_set_the_same_weight():
     small[:10] = 1
     found = macro([small, large])
     assert found.value == pytest.approx(0.75)
-    assert (found.prompts, found.pictures) == (80, 160)
+    assert (found.prompts, found.images) == (80, 160)
     alone = estimate(small)
     assert found.high - found.low == pytest.approx((alone.high - alone.low) / 2, abs=0.03)
 
@@ -155,7 +155,7 @@ def test_changed_prompts_are_those_whose_mean_moved():
 
 
 def test_a_method_that_does_next_to_nothing_is_rarely_called_better_or_worse():
-    """One picture of a hundred changes, either way: intervals alone would call 12% of runs."""
+    """One image of a hundred changes, either way: intervals alone would call 12% of runs."""
     rng = np.random.default_rng(1)
     called = clear = 0
     for _ in range(200):
@@ -169,11 +169,11 @@ def test_a_method_that_does_next_to_nothing_is_rarely_called_better_or_worse():
 
 
 @pytest.mark.parametrize("seeds", [4, 16])
-def test_the_prompt_interval_covers_and_the_picture_interval_does_not(seeds):
-    """66 prompts as in the animal pairs, correlation .15 between pictures of one prompt.
+def test_the_prompt_interval_covers_and_the_image_interval_does_not(seeds):
+    """66 prompts as in the animal pairs, correlation .15 between images of one prompt.
 
     Of so many samples the Monte-Carlo error is 0.9 points for prompts and at most 0.8 for
-    pictures; the bounds are three to four of them away. Theory gives the picture interval a
+    images; the bounds are three to four of them away. Theory gives the image interval a
     coverage of 89.6% for 4 seeds and 72.3% for 16: its width is short of the square root of the
     design effect, 1 + (seeds - 1) * correlation.
     """
@@ -183,41 +183,41 @@ def test_the_prompt_interval_covers_and_the_picture_interval_does_not(seeds):
     by_prompt = np.mean([one.low <= truth <= one.high for one in found])
     assert 0.92 <= by_prompt <= 0.98
 
-    pictures = samples.reshape(len(samples), -1)
-    half = norm.ppf(0.975) * pictures.std(axis=1) / np.sqrt(pictures.shape[1])
-    by_picture = np.mean(np.abs(pictures.mean(axis=1) - truth) <= half)
+    images = samples.reshape(len(samples), -1)
+    half = norm.ppf(0.975) * images.std(axis=1) / np.sqrt(images.shape[1])
+    by_image = np.mean(np.abs(images.mean(axis=1) - truth) <= half)
     short = np.sqrt(1 + (seeds - 1) * correlation)
-    assert by_picture == pytest.approx(2 * norm.cdf(norm.ppf(0.975) / short) - 1, abs=0.03)
-    assert by_picture < 0.92
-    # That interval is the one that drawing single pictures gives.
-    drawn = estimate(pictures[0][:, None])
+    assert by_image == pytest.approx(2 * norm.cdf(norm.ppf(0.975) / short) - 1, abs=0.03)
+    assert by_image < 0.92
+    # That interval is the one that drawing single images gives.
+    drawn = estimate(images[0][:, None])
     assert drawn.high - drawn.low == pytest.approx(2 * half[0], rel=0.05)
 
 
 def test_paired_intervals_cover():
-    """A method that helps some prompts more than others, on the same seeds as the plain run."""
+    """A method that helps some prompts more than others, on the same seeds as the baseline."""
     samples, covered = 300, 0
     for sample in range(samples):
         rng = np.random.default_rng(sample)
-        plain_rate = rng.beta(2, 3, (66, 1))
+        baseline_rate = rng.beta(2, 3, (66, 1))
         gain = rng.beta(2, 8, (66, 1))
         noise = rng.random((66, 4))
-        plain = (noise < plain_rate).astype(float)
-        values = (noise < plain_rate + (1 - plain_rate) * gain).astype(float)
-        found = estimate(differences(values, plain), resamples=999)
+        baseline = (noise < baseline_rate).astype(float)
+        values = (noise < baseline_rate + (1 - baseline_rate) * gain).astype(float)
+        found = estimate(differences(values, baseline), resamples=999)
         covered += found.low <= 0.6 * 0.2 <= found.high
     assert 0.91 <= covered / samples <= 0.99
 
 
 def test_a_ratio_is_that_of_means_and_needs_prompts_that_both_have():
     own = np.array([[1.0, 3.0], [np.nan, 2.0], [5.0, 5.0], [np.nan, np.nan]])
-    plain = np.array([[2.0, 2.0], [4.0, np.nan], [np.nan, np.nan], [1.0, 1.0]])
-    found = ratio([(own, plain)])
+    baseline = np.array([[2.0, 2.0], [4.0, np.nan], [np.nan, np.nan], [1.0, 1.0]])
+    found = ratio([(own, baseline)])
     assert found.value == pytest.approx((6 / 3) / (8 / 3))
-    assert (found.prompts, found.pictures) == (2, 3)
+    assert (found.prompts, found.images) == (2, 3)
     assert found.low <= found.value <= found.high and found.note.startswith("fewer")
-    assert ratio([(own[2:], plain[2:])]).value is None
-    both = ratio([(own, plain), (3 * plain, plain)])
+    assert ratio([(own[2:], baseline[2:])]).value is None
+    both = ratio([(own, baseline), (3 * baseline, baseline)])
     assert both.value == pytest.approx((found.value + 3) / 2)
 
 
@@ -227,7 +227,7 @@ def test_intervals_of_ratios_cover():
     inside = 0
     for _ in range(200):
         hard = rng.gamma(4, 1, (40, 1))
-        own, plain = rng.gamma(3, hard / 6, (40, 4)), rng.gamma(3, hard / 3, (40, 4))
-        found = ratio([(own, plain)], resamples=999)
+        own, baseline = rng.gamma(3, hard / 6, (40, 4)), rng.gamma(3, hard / 3, (40, 4))
+        found = ratio([(own, baseline)], resamples=999)
         inside += found.low <= 0.5 <= found.high
     assert 0.9 <= inside / 200 <= 0.985

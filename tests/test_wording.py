@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SOURCES = sorted((ROOT / "src").rglob("*.py"))
+_SOURCE = ROOT / "src" / "adhere"
+SOURCES = sorted(_SOURCE.rglob("*.py"))
 # Pattern -> what to write.
 EVERYWHERE = {
     r"\bplain runs?\b": "baseline",
@@ -23,6 +24,19 @@ ON_PAGES = EVERYWHERE | {
     r"\bplain images?\b": "baseline image",
     r"\bsub-?word pieces?\b": "sub-word token",
 }
+# Where only the field's own words are left; other rooms still have some of the former ones.
+EVALUATION = {
+    r"\bpictures?\b": "image",
+    r"\bplain (?:control|images?|pipeline|ones?)\b": "baseline",
+    r"\btake turns\b": "alternate",
+}
+ROOMS = ("evaluation", "tuning", "cli/evaluate", "errors.py")
+PAGES_OF_ROOMS = ("evaluation.md", "scorers.md", "prompt-sets.md", "errors.md")
+# What names a scorer in finished runs, and the words that a caption is begun with.
+STORED = re.compile(
+    r"to the plain picture, 0…1|with the plain picture; 1 for the same|8-bit pictures"
+    r"|a picture of"
+)
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 
 
@@ -40,6 +54,14 @@ def test_pages_keep_to_the_words_of_the_glossary(page):
 def test_sources_keep_to_the_words_of_the_glossary():
     texts = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in SOURCES}
     assert {path: bad for path, text in texts.items() if (bad := found(text, EVERYWHERE))} == {}
+
+
+def test_evaluation_has_the_words_of_the_field_alone():
+    paths = [p for p in SOURCES if str(p).startswith(tuple(str(_SOURCE / r) for r in ROOMS))]
+    texts = {path: STORED.sub("", path.read_text("utf-8")) for path in paths}
+    assert len(texts) > 40
+    texts |= {p: _CODE.sub(" ", p.read_text("utf-8")) for p in PAGES if p.name in PAGES_OF_ROOMS}
+    assert {str(path): bad for path, t in texts.items() if (bad := found(t, EVALUATION))} == {}
 
 
 def test_a_banned_phrasing_is_found_over_the_end_of_a_line():

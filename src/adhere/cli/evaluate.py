@@ -103,11 +103,11 @@ def verify(run: str) -> None:
         say(f"{one.kind:8} {store.path(one.unit)}")
     rows = store.rows()
     failures = sum(row.error is not None for row in rows)
-    said = f"{len(rows):,} of {len(store.plan.units):,} pictures are done, {failures:,} of them"
+    said = f"{len(rows):,} of {len(store.plan.units):,} images are done, {failures:,} of them"
     say(f"{said} failures; {len(damaged):,} are missing or altered")
     if damaged:
         raise ValueError(
-            f"{len(damaged):,} pictures in {run!r} are not as they were drawn; "
+            f"{len(damaged):,} images in {run!r} are not as they were drawn; "
             f"`adhere evaluate run {run} --repair` draws them again."
         )
 

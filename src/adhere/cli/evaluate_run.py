@@ -26,7 +26,7 @@ from adhere.drawing.png import check_writable
 from adhere.errors import unknown
 from adhere.evaluation.cluster import draw_on_cluster, needed_ray
 from adhere.evaluation.pace import OnProgress, Progress
-from adhere.evaluation.plan import PLAIN, Plan
+from adhere.evaluation.plan import BASELINE, Plan
 from adhere.evaluation.planfile import (
     ConditionEntry,
     MethodEntry,
@@ -216,7 +216,7 @@ def _conditions(text: str | None) -> tuple[ConditionEntry, ...] | None:
             "`adhere evaluate run plan.toml` draws it."
         )
     names = [name.strip() for name in text.split(",")]
-    return tuple(ConditionEntry(name, (MethodEntry(name),)) for name in names if name != PLAIN)
+    return tuple(ConditionEntry(name, (MethodEntry(name),)) for name in names if name != BASELINE)
 
 
 def _scorers(arguments: Words, file: PlanFile | None) -> list[str]:
@@ -274,7 +274,7 @@ def _drawing_bar() -> Iterator[OnProgress]:
             tell(progress.done, progress.total, left)
             if not sys.stderr.isatty() and time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
                 last = time.monotonic()
-                line = f"{progress.done:,} of {progress.total:,} pictures, {left}"
+                line = f"{progress.done:,} of {progress.total:,} images, {left}"
                 print(f"adhere: {line}", file=sys.stderr, flush=True)
 
         yield on_progress
@@ -360,5 +360,5 @@ def _set_threads(count: int | None) -> None:
 
 def _told(progress: Progress, go_on: str) -> str:
     failures = f", {progress.failures:,} of them failures" if progress.failures else ""
-    said = f"{progress.done:,} of {progress.total:,} pictures are done{failures}"
+    said = f"{progress.done:,} of {progress.total:,} images are done{failures}"
     return said if progress.is_finished else f"{said}; this goes on: {go_on}"

@@ -35,7 +35,7 @@ def score(run: str, *, scorers: str | None = None, questions: str | None = None)
     if not chosen:
         raise ValueError(
             f"This run is of {store.plan.model!r}, and the exact scorer knows the bundled model's "
-            "pictures only; say which scorers, as in --scorers clip,owlv2."
+            "images only; say which scorers, as in --scorers clip,owlv2."
         )
     check(chosen, questions)
     check_questions(store.plan, questions)
@@ -48,9 +48,9 @@ def score(run: str, *, scorers: str | None = None, questions: str | None = None)
 
 
 def default_scorers(model: str) -> list[str]:
-    """What needs no download and knows a model's pictures; nothing but for the bundled one.
+    """What needs no download and knows a model's images; nothing but for the bundled one.
 
-    Those are its exact scorer, and how much of the plain picture was left as it was.
+    Those are its exact scorer, and how much of the baseline image was left as it was.
     """
     return ["mini", "pixels"] if model in bundled() else []
 
@@ -110,7 +110,7 @@ def score_with(store: Store, scorers: Sequence[str], questions: str | None) -> N
 
 
 def _told(store: Store, chosen: Scorer) -> Iterator[str]:
-    """All that the numbers depend on, and the mean over pictures of each condition."""
+    """All that the numbers depend on, and the mean over images of each condition."""
     identity = ", ".join(f"{key} {value}" for key, value in chosen.identity.items())
     yield f"{chosen.name}: {identity}"
     own = next(
@@ -126,4 +126,4 @@ def _told(store: Store, chosen: Scorer) -> Iterator[str]:
             if found:
                 means.append(f"{metric.name} {mean(found):.3f}")
         if means:
-            yield f"  {condition.name}, {len(said):,} pictures: {', '.join(means)}"
+            yield f"  {condition.name}, {len(said):,} images: {', '.join(means)}"

@@ -1,1 +1,1 @@
-"""From prompts to an honest table: prompt sets as data, and what a picture should hold."""
+"""From prompts to an honest table: prompt sets as data, and what an image should hold."""

@@ -1,14 +1,14 @@
-"""A run laid out the way official scripts read pictures.
+"""A run laid out the way official scripts read images.
 
 Each condition and prompt set has a view of its own, as these scripts average over all they find:
 
     attend-and-excite   OUT/<prompt>/<seed>.png
     geneval             OUT/<00000>/metadata.jsonl, OUT/<00000>/samples/<0000>.png
-    tifa                OUT/imgs.json, OUT/questions.json, OUT/pictures/<id>.png
+    tifa                OUT/imgs.json, OUT/questions.json, OUT/images/<id>.png
     tifa-result         OUT/result.json, what TIFA's script would write of adhere's own answers
-    t2i-compbench       OUT/samples/<prompt>_<000000>.png, OUT/pictures.json
+    t2i-compbench       OUT/samples/<prompt>_<000000>.png, OUT/images.json
 
-Pictures are linked where the file system can, else copied. A view is made beside its place and
+Images are linked where the file system can, else copied. A view is made beside its place and
 moved there whole, so that no script ever sees half of one.
 """
 
@@ -47,18 +47,18 @@ class _View:
     """What a layout is made of.
 
     Attributes:
-        pictures: place in the view to the picture.
+        images: place in the view to the image.
         files: place in the view to what stands there.
     """
 
-    pictures: Mapping[str, Row]
+    images: Mapping[str, Row]
     files: Mapping[str, str]
 
     def with_another(self, place: str, other: _View) -> _View:
         """Both, the other one's places behind one that ends in "/" or is empty."""
-        pictures = {place + own: row for own, row in other.pictures.items()}
+        images = {place + own: row for own, row in other.images.items()}
         files = {place + own: text for own, text in other.files.items()}
-        return _View({**self.pictures, **pictures}, {**self.files, **files})
+        return _View({**self.images, **images}, {**self.files, **files})
 
 
 Layout = Callable[[Store, Sequence[Row]], _View]
@@ -84,7 +84,7 @@ def export(
         condition: its name; None for all of them.
         prompts: name of the prompt set; None for all of them.
         questions: for "tifa", a file of questions in its format; None writes them by templates.
-        copy: whether pictures are copied; False links them, which takes no room, and copies
+        copy: whether images are copied; False links them, which takes no room, and copies
             where the file system has no links.
 
     Returns:
@@ -92,7 +92,7 @@ def export(
         OUT/<condition>/<prompt set>.
 
     Raises:
-        ValueError: an unknown name, a folder that holds something, a picture of the run that is
+        ValueError: an unknown name, a folder that holds something, an image of the run that is
             missing or altered, one of the view that failed, or prompts that the layout cannot
             hold. Nothing is left then.
         OSError: the folder cannot be written to, or the disk is full. Nothing is left then.
@@ -119,12 +119,12 @@ def export(
             _check_finished(store, name, chosen, len(few))
             place = "" if condition and prompts else f"{name}/{chosen}/"
             view = view.with_another(place, lay_out(store, few))
-    _check_drawn([*view.pictures.values()])
+    _check_drawn([*view.images.values()])
     parent = home.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{home.name[:100]}.", suffix=".part", dir=parent))
     try:
-        for place, row in view.pictures.items():
+        for place, row in view.images.items():
             _place(store.path(row.unit), made / place, copy)
         for place, text in view.files.items():
             (made / place).parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ def _tifa_result(store: Store, rows: Sequence[Row]) -> dict[str, Any]:
     left = [row for row in rows if row.unit not in judgements]
     if left:
         raise ValueError(
-            f"TIFA has not scored {len(left)} of {len(rows)} pictures yet, and a gap would shift "
+            f"TIFA has not scored {len(left)} of {len(rows)} images yet, and a gap would shift "
             "the mean; `adhere evaluate score` with tifa scores them."
         )
     return result(
@@ -185,7 +185,7 @@ def _tifa_result(store: Store, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _place(source: Path, target: Path, copy: bool) -> None:
-    """A picture at its place, linked or copied; a link on disk to the same bytes."""
+    """An image at its place, linked or copied; a link on disk to the same bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not copy:
         try:
@@ -198,7 +198,7 @@ def _place(source: Path, target: Path, copy: bool) -> None:
 
 
 def _identity(row: Row) -> str:
-    """TIFA takes one picture an id."""
+    """TIFA takes one image an id."""
     return f"{row.unit.prompt}#{row.unit.seed}"
 
 
@@ -215,12 +215,12 @@ def attend_and_excite(store: Store, rows: Sequence[Row]) -> _View:
 
 
 def geneval(store: Store, rows: Sequence[Row]) -> _View:
-    """A numbered folder for each prompt, with what its picture should hold.
+    """A numbered folder for each prompt, with what its image should hold.
 
     Raises:
         ValueError: a prompt that GenEval cannot judge; see `adhere.evaluation.sets.official`.
     """
-    pictures: dict[str, Row] = {}
+    images: dict[str, Row] = {}
     files: dict[str, str] = {}
     by_prompt: dict[str, list[Row]] = {}
     for row in rows:
@@ -231,15 +231,15 @@ def geneval(store: Store, rows: Sequence[Row]) -> _View:
         files[f"{number:05d}/metadata.jsonl"] = json.dumps(metadata(prompt)) + "\n"
         for sample, row in enumerate(own):
             place = f"{number:05d}/samples/{sample:04d}.png"
-            pictures[place] = row
+            images[place] = row
             index.append(_index(place, row))
     # Beside the numbered folders the script passes over whatever is no folder.
-    files["pictures.json"] = _json(index)
-    return _View(pictures, files)
+    files["images.json"] = _json(index)
+    return _View(images, files)
 
 
 def tifa(store: Store, rows: Sequence[Row], ask: Ask = by_templates) -> _View:
-    """Questions and pictures by `<prompt id>#<seed>`: the script takes one picture an id.
+    """Questions and images by `<prompt id>#<seed>`: the script takes one image an id.
 
     Args:
         store: the run.
@@ -247,11 +247,11 @@ def tifa(store: Store, rows: Sequence[Row], ask: Ask = by_templates) -> _View:
         ask: gives the questions of a prompt.
 
     Raises:
-        ValueError: fewer than two pictures, on which the script fails, or prompts that want
+        ValueError: fewer than two images, on which the script fails, or prompts that want
             nothing known, of which nothing can be asked.
     """
     asked: list[dict[str, object]] = []
-    pictures: dict[str, Row] = {}
+    images: dict[str, Row] = {}
     places: dict[str, str] = {}
     for row in rows:
         prompt = store.plan.prompt(row.unit)
@@ -262,18 +262,18 @@ def tifa(store: Store, rows: Sequence[Row], ask: Ask = by_templates) -> _View:
                 "nothing; state its subjects in the prompt file."
             )
         name = _identity(row)
-        places[name] = f"pictures/{row.unit.prompt}-{row.unit.seed}.png"
-        pictures[places[name]] = row
+        places[name] = f"images/{row.unit.prompt}-{row.unit.seed}.png"
+        images[places[name]] = row
         asked += as_tifa(name, prompt, own)
     if len(rows) < 2:
-        raise ValueError("TIFA's script fails on a single picture; export a run with two or more.")
-    return _View(pictures, {"imgs.json": _json(places), "questions.json": _json(asked)})
+        raise ValueError("TIFA's script fails on a single image; export a run with two or more.")
+    return _View(images, {"imgs.json": _json(places), "questions.json": _json(asked)})
 
 
 def tifa_results(store: Store, rows: Sequence[Row]) -> _View:
     """What TIFA's own script would write, by the answers that the scorer "tifa" has got.
 
-    A picture that failed has every answer wrong.
+    An image that failed has every answer wrong.
 
     Raises:
         ValueError: see `tifa_result`.
@@ -287,7 +287,7 @@ def t2i_compbench(store: Store, rows: Sequence[Row]) -> _View:
     Raises:
         ValueError: a prompt with "_", or one that is no file's name.
     """
-    pictures: dict[str, Row] = {}
+    images: dict[str, Row] = {}
     index = []
     for number, row in enumerate(rows_by_prompt(rows)):
         _check_folder_name(row.text, reserved=len("_000000.png"))
@@ -297,9 +297,9 @@ def t2i_compbench(store: Store, rows: Sequence[Row]) -> _View:
                 "prompt; leave it out of this layout."
             )
         place = f"samples/{row.text}_{number:06d}.png"
-        pictures[place] = row
+        images[place] = row
         index.append(_index(place, row))
-    return _View(pictures, {"pictures.json": _json(index)})
+    return _View(images, {"images.json": _json(index)})
 
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
@@ -322,7 +322,7 @@ def rows_by_prompt(rows: Sequence[Row]) -> list[Row]:
 
 def _index(place: str, row: Row) -> dict[str, Any]:
     unit = row.unit
-    return {"picture": place, "prompt": unit.prompt, "seed": unit.seed, "text": row.text}
+    return {"image": place, "prompt": unit.prompt, "seed": unit.seed, "text": row.text}
 
 
 def _json(data: object) -> str:
@@ -348,18 +348,18 @@ def _check_finished(store: Store, condition: str, prompts: str, done: int) -> No
     count = sum((unit.condition, unit.set) == (condition, prompts) for unit in units)
     if done < count:
         raise ValueError(
-            f"The run has {done} of {count} pictures of {condition!r} on {prompts!r} yet, and a "
+            f"The run has {done} of {count} images of {condition!r} on {prompts!r} yet, and a "
             "gap would be left out of the script's mean; `adhere evaluate run` draws the rest."
         )
 
 
 def _check_drawn(rows: Sequence[Row]) -> None:
-    """Refuses pictures that failed."""
+    """Refuses images that failed."""
     failures = [row for row in rows if row.sha256 is None]
     if failures:
         first = failures[0].unit
         raise ValueError(
-            f"{len(failures)} pictures failed (first: {first.condition!r} on {first.set!r}, "
+            f"{len(failures)} images failed (first: {first.condition!r} on {first.set!r}, "
             f"prompt {first.prompt!r}, seed {first.seed}), and a gap would be left out of the "
             "script's mean; `adhere evaluate run` with --repair draws them again."
         )
@@ -394,10 +394,7 @@ def _check_folder_name(text: str, reserved: int = 0) -> None:
 
 
 def _check_place(home: Path) -> None:
-    if home.is_symlink() or (home.exists() and not home.is_dir()):
-        raise ValueError(f"{str(home)!r} is no folder; give one that is new or empty.")
-    if home.is_dir() and any(home.iterdir()):
+    if home.is_symlink() or (home.exists() and (not home.is_dir() or any(home.iterdir()))):
         raise ValueError(
-            f"{str(home)!r} is not empty, and a script would read what is there too; give a "
-            "folder that is new or empty."
+            f"{str(home)!r} is no folder or is not empty; give one that is new or empty."
         )

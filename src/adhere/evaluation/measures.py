@@ -35,7 +35,7 @@ class Seen:
 
 
 def spreads(
-    prompt: Prompt, own: Sequence[Seen | None], plain: Sequence[Seen | None]
+    prompt: Prompt, own: Sequence[Seen | None], baseline: Sequence[Seen | None]
 ) -> np.ndarray:
     """How much the subjects of a prompt vary in place and in size from seed to seed.
 
@@ -45,7 +45,7 @@ def spreads(
     Args:
         prompt: of the images.
         own: the method's images by seed; None where there is none.
-        plain: the baseline's of the same seeds.
+        baseline: the baseline's of the same seeds.
 
     Returns:
         (2, 2): of the method and of the baseline, the spread of places and of sizes, each averaged
@@ -57,7 +57,7 @@ def spreads(
     for subject in dict.fromkeys(wanted.subject for wanted in prompt.wanted):
         pairs = [
             (mine, theirs)
-            for a, b in zip(own, plain, strict=True)
+            for a, b in zip(own, baseline, strict=True)
             if a and b and (mine := a.surest(subject)) and (theirs := b.surest(subject))
         ]
         if len(pairs) > 1:
@@ -127,7 +127,7 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     return float(max(0.0, means @ means + np.trace(first) + np.trace(second) - 2 * shared))
 
 
-def feature_distances(own: np.ndarray, plain: np.ndarray) -> tuple[float, float]:
+def feature_distances(own: np.ndarray, baseline: np.ndarray) -> tuple[float, float]:
     """How far a method's images are from the baseline's, and the baseline's from themselves.
 
     A distance of two finite samples of one distribution is not 0. So both distances are between
@@ -135,18 +135,18 @@ def feature_distances(own: np.ndarray, plain: np.ndarray) -> tuple[float, float]
 
     Args:
         own: (P, S, D), NaN where there is no image.
-        plain: (P, S, D), of the same prompts and seeds.
+        baseline: (P, S, D), of the same prompts and seeds.
 
     Returns:
         The method's distance, averaged over the two ways of taking halves, and the baseline's.
         NaN where a half has fewer than two images.
     """
-    is_there = np.isfinite(np.concatenate([own, plain], axis=2)).min(axis=2)
+    is_there = np.isfinite(np.concatenate([own, baseline], axis=2)).min(axis=2)
     halves = [np.arange(number, own.shape[1], 2) for number in (0, 1)]
     if any(is_there[:, half].sum() < 2 for half in halves):
         return float("nan"), float("nan")
     mine, theirs = (
-        [values[:, half][is_there[:, half]] for half in halves] for values in (own, plain)
+        [values[:, half][is_there[:, half]] for half in halves] for values in (own, baseline)
     )
     ways = [frechet_distance(mine[0], theirs[1]), frechet_distance(mine[1], theirs[0])]
     return float(np.mean(ways)), frechet_distance(theirs[0], theirs[1])

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from adhere import Trace
 from adhere.drawing.png import png
 from adhere.drawing.recipe import Recipe
 from adhere.evaluation.plan import Plan, Unit
-from adhere.nursing.trace import Trace
 from adhere.subjects import Subject
 
 SubjectsFrom = Literal["prompt set", "found", "none"]
@@ -27,11 +27,11 @@ class Row:
         unit: which one.
         recipe: everything it was made from: prompt, methods with all numbers, subjects with their
             token indices, model, revision and hash of its weights, scheduler, steps, guidance,
-            precision, device, versions. The same stands in the picture.
+            precision, device, versions. The same stands in the image.
         set_sha256: hash of its prompt set.
         subjects_from: whether the prompt set stated the subjects, or they were found in the
-            prompt; "none" for a plain picture, or where there are none.
-        sha256: of the file; None where there is no picture.
+            prompt; "none" for a baseline image, or where there are none.
+        sha256: of the file; None where there is no image.
         error: why there is none, in a line; None where there is one.
     """
 
@@ -62,16 +62,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What drawing one picture took, which is never the same twice.
+    """What drawing one image took, which is never the same twice.
 
     Attributes:
-        unit: which picture.
-        seconds: of its batch, divided by the pictures in it.
+        unit: which image.
+        seconds: of its batch, divided by the images in it.
         peak_bytes: most memory of the GPU during its batch; None elsewhere.
         full_forwards: calls of the denoiser by the pipeline.
         truncated_forwards: passes for nursing, which end after the last layer read.
         backwards: gradients for nursing.
-        flops: floating-point operations of the denoiser for this picture, all branches; None
+        flops: floating-point operations of the denoiser for this image, all branches; None
             where they could not be counted.
         worker: who drew it: its name on a cluster, and the kind of its processor or GPU.
     """
@@ -130,7 +130,7 @@ class Outcome:
 def drawn(
     plan: Plan,
     unit: Unit,
-    picture: Image.Image,
+    image: Image.Image,
     *,
     batch: tuple[int, ...] | None = None,
     subjects: tuple[Subject, ...] = (),
@@ -138,12 +138,12 @@ def drawn(
     measurement: Measurement | None = None,
     attention: Attention | None = None,
 ) -> Outcome:
-    """The outcome of a unit that became a picture.
+    """The outcome of a unit that became an image.
 
     Args:
         plan: of the run.
-        unit: which picture.
-        picture: as drawn.
+        unit: which image.
+        image: as drawn.
         batch: seeds sampled together, this one among them; None for it alone.
         subjects: what was nursed.
         subjects_from: where they came from.
@@ -151,7 +151,7 @@ def drawn(
         attention: what was read of it.
     """
     recipe = plan.recipe(unit, subjects, batch)
-    data = png(picture, {"parameters": recipe.parameters_text(), "adhere": recipe.to_json()})
+    data = png(image, {"parameters": recipe.parameters_text(), "adhere": recipe.to_json()})
     digest = hashlib.sha256(data).hexdigest()
     row = Row(unit, recipe, plan.set_sha256(unit.set), subjects_from, digest, None)
     return Outcome(row, data, measurement, attention)
@@ -166,11 +166,11 @@ def failed(
     subjects: tuple[Subject, ...] = (),
     subjects_from: SubjectsFrom = "none",
 ) -> Outcome:
-    """The outcome of a unit that became no picture; the arguments are those of `drawn`.
+    """The outcome of a unit that became no image; the arguments are those of `drawn`.
 
     Args:
         plan: of the run.
-        unit: which picture.
+        unit: which image.
         error: why; its first line is kept.
         batch: seeds sampled together.
         subjects: what was nursed.

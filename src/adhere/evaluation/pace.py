@@ -18,8 +18,8 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        done: pictures that need not be drawn any more, failures included.
-        total: pictures of the whole run.
+        done: images that need not be drawn any more, failures included.
+        total: images of the whole run.
         failures: of those done.
         seconds_left: an estimate; None where nothing is known yet.
     """
@@ -97,7 +97,7 @@ class Pace:
             on_progress(self.progress())
 
     def _each(self, condition: str) -> float:
-        """Seconds of a picture; a condition that was never drawn is taken for the slowest."""
+        """Seconds of an image; a condition that was never drawn is taken for the slowest."""
         if self._drawn[condition]:
             return self._taken[condition] / self._drawn[condition]
         return max(

@@ -1,4 +1,4 @@
-"""What a run is: every setting that decides a picture, and the order in which they are drawn."""
+"""What a run is: every setting that decides an image, and the order in which they are drawn."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from adhere.methods.watch import Watch
 from adhere.subjects import Subject
 
 SCHEMA = 1
-PLAIN = "none"
+BASELINE = "none"
 MOST_SEEDS = 1_000
-# Folders of a run that hold something else than pictures.
+# Folders of a run that hold something else than images.
 RESERVED = ("scores", "report", "exports")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 
 
 class Unit(NamedTuple):
-    """One picture of a run; prompt is the id of the prompt within its set."""
+    """One image of a run; prompt is the id of the prompt within its set."""
 
     condition: str
     set: str
@@ -47,8 +47,8 @@ class Condition:
     """What nurses in one column of the comparison.
 
     Attributes:
-        name: a-z, 0-9 and hyphens; a folder of the run. "none" is the plain control.
-        methods: with all their numbers; none for the plain control.
+        name: a-z, 0-9 and hyphens; a folder of the run. "none" is the baseline.
+        methods: with all their numbers; none for the baseline.
     """
 
     name: str
@@ -86,13 +86,13 @@ class Condition:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures that are sampled together; it is drawn whole or not at all.
+    """Images that are sampled together; it is drawn whole or not at all.
 
     Attributes:
         condition: its name.
         set: name of the prompt set.
         prompt: id of the prompt.
-        seeds: one a picture.
+        seeds: one an image.
     """
 
     condition: str
@@ -102,17 +102,17 @@ class Batch:
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """Its pictures."""
+        """Its images."""
         return tuple(Unit(self.condition, self.set, self.prompt, seed) for seed in self.seeds)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run with every setting spelled out, so that equal plans give equal pictures.
+    """A run with every setting spelled out, so that equal plans give equal images.
 
     Attributes:
         model: "mini", a folder or a hub id.
-        conditions: the plain control first.
+        conditions: the baseline first.
         sets: what is drawn.
         seeds: the same ones for every condition and prompt.
         steps: of sampling.
@@ -123,7 +123,7 @@ class Plan:
         dtype: "float32", "bfloat16" or "float16".
         device: "cpu", "cuda" or "mps".
         batch_size: how many seeds are sampled together; on some hardware the last bits of a
-            picture depend on it.
+            image depend on it.
         revision: the commit of a hub id.
         weights: SHA-256 over the model's weights.
         environment: what `adhere.drawing.environment` gives.
@@ -151,14 +151,14 @@ class Plan:
     baseline_only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not any(c.name == PLAIN for c in self.conditions):
-            object.__setattr__(self, "conditions", (Condition(PLAIN), *self.conditions))
+        if not any(c.name == BASELINE for c in self.conditions):
+            object.__setattr__(self, "conditions", (Condition(BASELINE), *self.conditions))
         _check_names([c.name for c in self.conditions], "condition")
         for condition in self.conditions:
-            if (condition.name == PLAIN) != (not condition.methods):
+            if (condition.name == BASELINE) != (not condition.methods):
                 raise ValueError(
                     f"Condition {condition.name!r} has {len(condition.methods)} methods; "
-                    f"{PLAIN!r} is the plain control, and every other one has methods."
+                    f"{BASELINE!r} is the baseline, and every other one has methods."
                 )
             if condition.name in RESERVED:
                 raise ValueError(
@@ -179,10 +179,10 @@ class Plan:
     def batches(self) -> tuple[Batch, ...]:
         """All batches, in an order in which a run that is stopped can be compared already.
 
-        All conditions of a prompt come before the next prompt, prompts of the sets take turns by
+        All conditions of a prompt come before the next prompt, prompts of the sets alternate by
         share, and all prompts have their first seeds before any has its next ones.
         """
-        turns = [
+        places = [
             ((place + 0.5) / len(prompts.prompts), number, prompts.name, prompt.id)
             for number, prompts in enumerate(self.sets)
             for place, prompt in enumerate(prompts.prompts)
@@ -190,14 +190,14 @@ class Plan:
         return tuple(
             Batch(condition.name, name, prompt, self.seeds[first : first + self.batch_size])
             for first in range(0, len(self.seeds), self.batch_size)
-            for _, _, name, prompt in sorted(turns, key=lambda turn: turn[:2])
+            for _, _, name, prompt in sorted(places, key=lambda one: one[:2])
             for condition in self.conditions
-            if condition.name == PLAIN or name not in self.baseline_only
+            if condition.name == BASELINE or name not in self.baseline_only
         )
 
     @cached_property
     def units(self) -> tuple[Unit, ...]:
-        """All pictures, in the same order."""
+        """All images, in the same order."""
         return tuple(unit for batch in self.batches for unit in batch.units)
 
     @cached_property
@@ -222,7 +222,7 @@ class Plan:
         return self._conditions[name]
 
     def prompt(self, of: Unit | Batch) -> Prompt:
-        """The prompt of a picture or a batch."""
+        """The prompt of an image or a batch."""
         return self._prompts[of.set, of.prompt]
 
     def set_sha256(self, name: str) -> str:
@@ -232,7 +232,7 @@ class Plan:
     def recipe(
         self, unit: Unit, subjects: tuple[Subject, ...] = (), batch: tuple[int, ...] | None = None
     ) -> Recipe:
-        """The recipe of a picture.
+        """The recipe of an image.
 
         Args:
             unit: which one.

@@ -30,7 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from adhere.drawing.loading import MINI, SCHEDULERS
 from adhere.drawing.stated import stated_numbers
-from adhere.evaluation.plan import PLAIN, Condition, Plan
+from adhere.evaluation.plan import BASELINE, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
 from adhere.evaluation.sets.prompt import set_of
 from adhere.methods import METHODS, LatentMethod, Method, make, with_parameters
@@ -105,7 +105,7 @@ class ConditionEntry:
 
     Attributes:
         name: a-z, 0-9 and hyphens.
-        methods: at least one; the plain control is added to every run.
+        methods: at least one; the baseline is added to every run.
     """
 
     name: str
@@ -115,7 +115,7 @@ class ConditionEntry:
         if not self.methods:
             raise ValueError(
                 f"Condition {self.name!r} has no methods; give it some, or leave it out: the "
-                "plain control is added to every run."
+                "baseline is added to every run."
             )
 
 
@@ -196,7 +196,7 @@ class PlanFile:
         return {name: getattr(self, name) for name in _SETTINGS}
 
     def built(self) -> tuple[Condition, ...]:
-        """The conditions, the plain control first.
+        """The conditions, the baseline first.
 
         Raises:
             ValueError: see `MethodEntry.made`, or a name that two conditions have.
@@ -207,7 +207,7 @@ class PlanFile:
             Condition.of(one.name, *(method.made(self.model) for method in one.methods))
             for one in self.conditions
         ]
-        return (Condition(PLAIN), *found)
+        return (Condition(BASELINE), *found)
 
 
 def needs(name: str) -> str:
@@ -219,9 +219,9 @@ def needs(name: str) -> str:
 
 
 def conditions_named(names: Sequence[str]) -> tuple[Condition, ...]:
-    """Conditions of one method each, at the numbers of its paper, and the plain control."""
-    chosen = [name for name in names if name != PLAIN]
-    return (Condition(PLAIN), *(Condition.of(name, make(name)) for name in chosen))
+    """Conditions of one method each, at the numbers of its paper, and the baseline."""
+    chosen = [name for name in names if name != BASELINE]
+    return (Condition(BASELINE), *(Condition.of(name, make(name)) for name in chosen))
 
 
 def read_plan(path: Path) -> PlanFile:
@@ -277,7 +277,7 @@ def to_toml(plan: Plan) -> str:
     data["conditions"] = [
         {"name": one.name, "methods": [_entry(m.name, m.parameters) for m in one.methods]}
         for one in plan.conditions
-        if one.name != PLAIN
+        if one.name != BASELINE
     ]
     data["prompts"] = [_written_out(s) for s in plan.sets if not _is_built_in(s)]
     return tomli_w.dumps({key: value for key, value in data.items() if value not in ([], "")})

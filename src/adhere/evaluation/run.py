@@ -10,6 +10,7 @@ from typing import Any
 import PIL
 import torch
 
+from adhere import LatentMethod
 from adhere.drawing import Drawing, draw, environment
 from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
 from adhere.drawing.recipe import Recipe
@@ -22,13 +23,12 @@ from adhere.evaluation.hardware import (
     machine,
     peak_of,
 )
-from adhere.evaluation.operations import FirstCall, Operations, Passes
 from adhere.evaluation.outcomes import Attention, Measurement, Outcome, SubjectsFrom, drawn, failed
 from adhere.evaluation.pace import OnProgress, Pace, Progress, affordable
 from adhere.evaluation.plan import Batch, Condition, Plan
 from adhere.evaluation.prompts import Prompt, PromptSet
 from adhere.evaluation.store import Store
-from adhere.methods import LatentMethod
+from adhere.nursing.operations import FirstCall, Operations, Passes
 from adhere.subjects import find_subjects
 
 _WARM_UP_STEPS = 2
@@ -52,7 +52,7 @@ def plan_run(
 
     Args:
         loaded: the model, see `adhere.drawing.loading.load`.
-        conditions: what is compared; the plain control is added where it is missing.
+        conditions: what is compared; the baseline is added where it is missing.
         sets: what is drawn.
         seeds: the same ones for all.
         steps: of sampling.
@@ -65,7 +65,7 @@ def plan_run(
         baseline_only: names of the sets of which no method draws.
 
     Returns:
-        The plan. A picture of a few steps was drawn to find it.
+        The plan. An image of a few steps was drawn to find it.
 
     Raises:
         ValueError: an argument out of range, an unknown name, or too little memory.
@@ -132,7 +132,7 @@ def draw_run(
         store: the run.
         loaded: its model.
         minutes: no batch is begun that would end later than this from now; None for all.
-        repair: whether pictures that are missing or altered since, and those that failed, are
+        repair: whether images that are missing or altered since, and those that failed, are
             drawn again.
         on_progress: called at the beginning and after each batch.
 
@@ -140,11 +140,11 @@ def draw_run(
         How far the run is now.
 
     Raises:
-        ValueError: another process is drawing into the folder; a picture is missing or altered
+        ValueError: another process is drawing into the folder; an image is missing or altered
             and `repair` is False; the model, a version or the number of threads is not the
-            plan's; not even a plain batch fits into memory.
+            plan's; not even a baseline batch fits into memory.
         OSError: the folder cannot be written to, or the disk is full; all finished batches stay.
-        AdhereError: what concerns every picture, such as `UnsupportedPipeline`. A picture that
+        AdhereError: what concerns every image, such as `UnsupportedPipeline`. An image that
             comes out as NaN, does not fit into memory, or whose prompt has no subject, is a
             failure of its own: a row with its error.
     """
@@ -172,7 +172,7 @@ def to_draw(store: Store, repair: bool) -> tuple[Batch, ...]:
         repair: whether what is missing, altered or failed is to be drawn once more.
 
     Raises:
-        ValueError: a picture is missing or altered, and `repair` is False.
+        ValueError: an image is missing or altered, and `repair` is False.
     """
     if not repair:
         store.check_whole()
@@ -191,7 +191,7 @@ class Drawer:
         worker: who draws, for the measurements.
 
     Raises:
-        ValueError: the model, a version or the number of threads is not the plan's, or a plain
+        ValueError: the model, a version or the number of threads is not the plan's, or a baseline
             batch does not fit into memory.
     """
 
@@ -199,7 +199,7 @@ class Drawer:
         self._loaded, self._plan, self._worker = loaded, plan, worker
         self._methods = {c.name: c.built() for c in plan.conditions}
         self._scheduler = scheduler_from_recipe(plan.scheduler, loaded.pipe.scheduler)  # type: ignore[attr-defined]
-        # The first picture of a process also pays for choosing kernels, which is nobody's cost.
+        # The first image of a process also pays for choosing kernels, which is nobody's cost.
         with FirstCall(loaded.pipe) as first, enough_memory():
             warm_up = self._draw(plan.batches[0], steps=min(plan.steps, _WARM_UP_STEPS))
         differences = plan.differences(replace(plan, **_settings(loaded, warm_up.recipes[0])))
@@ -215,7 +215,7 @@ class Drawer:
         """What becomes of each unit of a batch, in its order.
 
         Raises:
-            AdhereError: what concerns every picture.
+            AdhereError: what concerns every image.
         """
         prompt, subjects, origin = self._plan.prompt(batch), None, "none"
         try:
@@ -232,9 +232,9 @@ class Drawer:
                 raise
             if len(batch.seeds) == 1:
                 # What it says of bytes would differ from run to run.
-                return self._failed(batch, MemoryError("out of memory; a smaller picture fits"))
+                return self._failed(batch, MemoryError("out of memory; a smaller image fits"))
         empty_cache()
-        # One broken picture spoils its batch, and is no failure of the others; and where all do
+        # One broken image spoils its batch, and is no failure of the others; and where all do
         # not fit into memory together, each may.
         alone = (replace(batch, seeds=(seed,)) for seed in batch.seeds)
         return [outcome for one in alone for outcome in self.draw(one)]
@@ -258,11 +258,11 @@ class Drawer:
     def _drawn(
         self, batch: Batch, subjects: list[Any] | None, origin: SubjectsFrom
     ) -> list[Outcome]:
-        turns = 0
+        steps = 0
 
         def on_step(done: int, count: int) -> None:
-            nonlocal turns
-            turns = count
+            nonlocal steps
+            steps = count
 
         forget_peak(self._loaded.pipe.device)
         drawing = self._draw(
@@ -273,23 +273,16 @@ class Drawer:
         )
         peak = peak_of(self._loaded.pipe.device)
         outcomes = []
-        for number, (unit, picture) in enumerate(zip(batch.units, drawing.images, strict=True)):
+        for number, (unit, image) in enumerate(zip(batch.units, drawing.images, strict=True)):
             found = drawing.recipes[number].subjects
+            made: dict[str, Any] = {"batch": batch.seeds, "subjects": found}
+            made["subjects_from"] = origin
             # A safety checker blackens what it does not like.
-            if getattr(self._loaded.pipe, "safety_checker", None) and not picture.getbbox():
-                error = "the model's safety checker blackened the picture"
-                outcomes.append(
-                    failed(
-                        self._plan,
-                        unit,
-                        error,
-                        batch=batch.seeds,
-                        subjects=found,
-                        subjects_from=origin,
-                    )
-                )
+            if getattr(self._loaded.pipe, "safety_checker", None) and not image.getbbox():
+                error = "the model's safety checker blackened the image"
+                outcomes.append(failed(self._plan, unit, error, **made))
                 continue
-            passes = _passes(drawing, number, turns)
+            passes = _passes(drawing, number, steps)
             measurement = Measurement(
                 unit,
                 seconds=drawing.seconds / len(batch.seeds),
@@ -300,17 +293,9 @@ class Drawer:
                 flops=self._operations.of(passes, self._mover(batch), found),
                 worker=self._worker,
             )
+            seen = Attention.of(drawing.trace, number) if drawing.traces else None
             outcomes.append(
-                drawn(
-                    self._plan,
-                    unit,
-                    picture,
-                    batch=batch.seeds,
-                    subjects=found,
-                    subjects_from=origin,
-                    measurement=measurement,
-                    attention=Attention.of(drawing.trace, number) if drawing.traces else None,
-                )
+                drawn(self._plan, unit, image, measurement=measurement, attention=seen, **made)
             )
         return outcomes
 
@@ -334,10 +319,10 @@ class Drawer:
         )
 
 
-def _passes(drawing: Drawing, number: int, turns: int) -> Passes:
-    """What one picture of a batch took: samples that are done leave the passes of the others."""
+def _passes(drawing: Drawing, number: int, steps: int) -> Passes:
+    """What one image of a batch took: samples that are done leave the passes of the others."""
     if not drawing.traces:
-        return Passes(turns)
+        return Passes(steps)
     trace = drawing.trace
     nursed = [record for record in trace.steps if record.truncated_forwards]
     nursing = sum(1 + int(record.refinements[number]) for record in nursed)

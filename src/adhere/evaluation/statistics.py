@@ -1,9 +1,9 @@
-"""Means with intervals that know what the sample is: prompts, not pictures.
+"""Means with intervals that know what the sample is: prompts, not images.
 
-Pictures of one prompt are alike: a model that fails on "a bear and a frog" tends to fail with
-every seed. So prompts are drawn anew, each with all its seeds, and never single pictures.
+Images of one prompt are alike: a model that fails on "a bear and a frog" tends to fail with
+every seed. So prompts are drawn anew, each with all its seeds, and never single images.
 
-Shapes: P prompts, S seeds. Where a metric does not apply, or a picture is not there, is NaN.
+Shapes: P prompts, S seeds. Where a metric does not apply, or an image is not there, is NaN.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Estimate:
         low: lower end of the interval; None where there is no interval.
         high: its upper end.
         prompts: how many the mean is of.
-        pictures: how many the mean is of; of a difference, how many pairs.
+        images: how many the mean is of; of a difference, how many pairs.
         note: why there is no interval, or what to think of it; else empty.
     """
 
@@ -44,12 +44,12 @@ class Estimate:
     low: float | None
     high: float | None
     prompts: int
-    pictures: int
+    images: int
     note: str = ""
 
 
 def estimate(values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
-    """The mean over pictures, with its interval over prompts.
+    """The mean over images, with its interval over prompts.
 
     Args:
         values: (P, S), NaN where there is none.
@@ -81,7 +81,7 @@ def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES, seed: int =
         seed: of the drawing.
 
     Returns:
-        As `estimate` does; with prompts and pictures of all sets together.
+        As `estimate` does; with prompts and images of all sets together.
 
     Raises:
         ValueError: values of another shape, or infinite.
@@ -120,9 +120,9 @@ def ratio(
         part = part[(part[:, 1] > 0) & (part[:, 3] > 0)]
         parts.append(part if part[:, 2].sum() > 0 else part[:0])
 
-    def of_means(own: Any, own_count: Any, plain: Any, plain_count: Any) -> Any:
+    def of_means(own: Any, own_count: Any, baseline: Any, baseline_count: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return own / own_count / (plain / plain_count)
+            return own / own_count / (baseline / baseline_count)
 
     return _estimated(parts, of_means, resamples, seed)
 
@@ -146,7 +146,7 @@ def _estimated(
     """
     parts = [part for part in sets if len(part)]
     if not parts:
-        return Estimate(None, None, None, 0, 0, "applies to no picture")
+        return Estimate(None, None, None, 0, 0, "applies to no image")
 
     def statistic(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
         return np.mean(
@@ -158,26 +158,26 @@ def _estimated(
         )
 
     value = float(statistic(*(np.arange(len(part)) for part in parts)))
-    prompts, pictures = sum(map(len, parts)), int(sum(part[:, 1].sum() for part in parts))
+    prompts, images = sum(map(len, parts)), int(sum(part[:, 1].sum() for part in parts))
     fewest = min(map(len, parts))
     means = [part[:, 0::2] / part[:, 1::2] for part in parts]
     if fewest == 1:
         note = "one prompt: no interval" if len(parts) == 1 else "a set of one prompt: no interval"
-        return Estimate(value, None, None, prompts, pictures, note)
+        return Estimate(value, None, None, prompts, images, note)
     if all(np.ptp(mean, axis=0).max() < _EQUAL for mean in means):
         note = "all prompts alike: no interval"
-        return Estimate(value, None, None, prompts, pictures, note)
+        return Estimate(value, None, None, prompts, images, note)
     low, high = interval([len(part) for part in parts], statistic, resamples=resamples, seed=seed)
     note = f"fewer than {FEW} prompts: too narrow" if fewest < FEW else ""
-    return Estimate(value, low, high, prompts, pictures, note)
+    return Estimate(value, low, high, prompts, images, note)
 
 
-def differences(values: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """What a method changed, picture by picture of the same prompt and seed.
+def differences(values: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """What a method changed, image by image of the same prompt and seed.
 
     Args:
         values: of the method, (P, S).
-        plain: of the baseline, (P, S), prompts and seeds in the same order.
+        baseline: of the baseline, (P, S), prompts and seeds in the same order.
 
     Returns:
         (P, S); NaN where either has none.
@@ -185,12 +185,12 @@ def differences(values: np.ndarray, plain: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the shapes differ.
     """
-    if np.shape(values) != np.shape(plain):
+    if np.shape(values) != np.shape(baseline):
         raise ValueError(
-            f"Got values of shape {np.shape(values)} and plain ones of {np.shape(plain)}; pairs "
-            "need the same prompts and the same seeds in the same order."
+            f"Got values of shape {np.shape(values)} and the baseline's of {np.shape(baseline)}; "
+            "pairs need the same prompts and the same seeds in the same order."
         )
-    return _checked(values) - _checked(plain)
+    return _checked(values) - _checked(baseline)
 
 
 def discordant(changes: np.ndarray) -> tuple[int, int]:

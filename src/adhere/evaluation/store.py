@@ -61,7 +61,7 @@ _ATTENTION = TypeAdapter(Attention)
 
 @dataclass(frozen=True)
 class Damage:
-    """A picture that is not as it was drawn."""
+    """An image that is not as it was drawn."""
 
     unit: Unit
     kind: Literal["missing", "altered"]
@@ -105,7 +105,7 @@ class Store:
         except ValueError as error:
             raise ValueError(
                 f"{PLAN} in {str(home)!r} cannot be read: {error}. Choose another folder for a "
-                "new run; the pictures in this one are left alone."
+                "new run; the images in this one are left alone."
             ) from None
 
     @classmethod
@@ -148,7 +148,7 @@ class Store:
         return cls.create(home, plan)
 
     def path(self, unit: Unit) -> Path:
-        """Where a picture is or will be."""
+        """Where an image is or will be."""
         return self.folder / unit.condition / unit.set / unit.prompt / f"{unit.seed}.png"
 
     def rows(self) -> list[Row]:
@@ -195,7 +195,7 @@ class Store:
         """The batches that are still to be drawn, in order.
 
         Args:
-            also: pictures that are there, whose batches are to be drawn once more.
+            also: images that are there, whose batches are to be drawn once more.
         """
         again = {self._batch_of[unit] for unit in also}
         done = {Unit(*unit) for unit in self._read(_UNIT)}
@@ -204,12 +204,12 @@ class Store:
         )
 
     def verify(self) -> list[Damage]:
-        """Which pictures are not there any more, or not as they were drawn, in order."""
+        """Which images are not there any more, or not as they were drawn, in order."""
         rows = [row for row in self.rows() if row.sha256 is not None]
         return [Damage(row.unit, kind) for row in rows if (kind := self._file(row)[1])]
 
-    def picture(self, row: Row) -> Image.Image:
-        """A picture as it was drawn, RGB.
+    def image(self, row: Row) -> Image.Image:
+        """An image as it was drawn, RGB.
 
         Args:
             row: of one that did not fail.
@@ -225,12 +225,12 @@ class Store:
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 said = f"cannot be read ({error})"
         raise ValueError(
-            f"The picture {str(self.path(row.unit))!r} of the run {said}; `adhere evaluate run` "
+            f"The image {str(self.path(row.unit))!r} of the run {said}; `adhere evaluate run` "
             "with --repair draws it again."
         )
 
     def _file(self, row: Row) -> tuple[bytes, Literal["missing", "altered"] | None]:
-        """The file of a picture, and how it differs from what was drawn."""
+        """The file of an image, and how it differs from what was drawn."""
         try:
             data = self.path(row.unit).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -239,7 +239,7 @@ class Store:
         return data, None if is_same else "altered"
 
     def check_whole(self) -> None:
-        """Makes sure that the pictures are as they were drawn.
+        """Makes sure that the images are as they were drawn.
 
         Raises:
             ValueError: one is missing or altered.
@@ -248,7 +248,7 @@ class Store:
         if damaged:
             first = damaged[0]
             raise ValueError(
-                f"{len(damaged)} of the pictures in {str(self.folder)!r} are missing or altered "
+                f"{len(damaged)} of the images in {str(self.folder)!r} are missing or altered "
                 f"since they were drawn (first: {self.path(first.unit)} is {first.kind}). "
                 "`adhere evaluate verify` lists them, and `adhere evaluate run` with --repair "
                 "draws them again."

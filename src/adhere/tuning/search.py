@@ -165,8 +165,8 @@ def drawer(model: Loaded, scorer: Scorer, metric: str, steps: int) -> Draw:
         rows, nursing, own = [], 0, 0
         for prompt in split.prompts:
             drawing = draw(prompt.text, model=model, method=method, seeds=split.seeds, steps=steps)
-            plain = [None] * len(drawing.images)
-            judged = scorer.judge(drawing.images, [prompt] * len(plain), plain)
+            baseline = [None] * len(drawing.images)
+            judged = scorer.judge(drawing.images, [prompt] * len(baseline), baseline)
             rows.append([one.values[metric] for one in judged])
             for trace in drawing.traces:
                 own += trace.runs[-1].full_forwards

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from adhere.evaluation.report.evidence import Evidence
-    from adhere.evaluation.report.sheets import Picture
+    from adhere.evaluation.report.sheets import ReadImage
 
 __all__ = ["check_packages", "report", "write"]
 
@@ -34,30 +34,30 @@ def report(store: Store, out: str | os.PathLike[str]) -> None:
         out: made where it is missing; files of an earlier report are replaced.
 
     Raises:
-        ValueError: nothing is drawn or scored yet, a picture is missing or altered, also one
+        ValueError: nothing is drawn or scored yet, an image is missing or altered, also one
             that is not shown, a file of the run was changed, or a package is missing.
         OSError: the folder cannot be written to, or the disk is full.
     """
     check_packages()
     from adhere.evaluation.report.evidence import evidence
 
-    # Numbers of pictures that nobody can look at any more are no evidence.
+    # Numbers of images that nobody can look at any more are no evidence.
     store.check_whole()
-    write(evidence(store), pictures_of(store), out)
+    write(evidence(store), images_of(store), out)
 
 
-def pictures_of(store: Store) -> Picture:
-    """What gives the picture of a unit as it was drawn; None for one that failed."""
+def images_of(store: Store) -> ReadImage:
+    """What gives the image of a unit as it was drawn; None for one that failed."""
     drawn = {row.unit: row for row in store.rows() if row.sha256 is not None}
-    return lambda unit: store.picture(drawn[unit]) if unit in drawn else None
+    return lambda unit: store.image(drawn[unit]) if unit in drawn else None
 
 
-def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> None:
+def write(evidence: Evidence, image: ReadImage, out: str | os.PathLike[str]) -> None:
     """Writes a report from frames; `report` says what.
 
     Args:
         evidence: what came of a run.
-        picture: gives the picture of a unit; None where there is none.
+        image: gives the image of a unit; None where there is none.
         out: the folder.
 
     Raises:
@@ -76,7 +76,7 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     plots = draw_plots(tables)
     titles = {
         "cost": f"{tables.primary.metric.group.capitalize()} against cost",
-        "differences": "Differences to plain",
+        "differences": "Differences to the baseline",
         "attention": "Attention of found and of missing subjects",
     }
     figures = [
@@ -84,9 +84,9 @@ def write(evidence: Evidence, picture: Picture, out: str | os.PathLike[str]) -> 
     ]
     for name in tables.sets:
         if chosen := strips(tables, name):
-            data = webp(sheet(chosen, tables.primary, picture))
-            figures.append((f"Pictures of {name}", f"figures/{name}.webp", data))
-    page = html(tables, picture, plots).encode()
+            data = webp(sheet(chosen, tables.primary, image))
+            figures.append((f"Images of {name}", f"figures/{name}.webp", data))
+    page = html(tables, image, plots).encode()
     text = markdown(tables, [(title, path) for title, path, _ in figures]).encode()
     for _, path, data in figures:
         _write(folder / path, data)

@@ -18,7 +18,7 @@ DASH = "–"
 
 
 def cell_of(row: dict[str, Any] | None, column: Column) -> dict[str, Any]:
-    """A value and its difference to plain, each with its interval, as text."""
+    """A value and its difference to the baseline, each with its interval, as text."""
     texts = ("value", "interval", "note", "difference", "difference_interval")
     if row is None or math.isnan(row["value"]):
         return {
@@ -61,12 +61,12 @@ def ratio_of(row: dict[str, Any] | None) -> dict[str, str] | None:
         return None
     few = "†" if row["note"].startswith("fewer") else ""
     has_interval = not math.isnan(row["low"])
-    own, plain = (f"{row[name]:.3g}" for name in ("value", "baseline"))
+    own, baseline = (f"{row[name]:.3g}" for name in ("value", "baseline"))
     return {
         "ratio": f"{row['ratio']:.2f}",
         "interval": f"[{row['low']:.2f}, {row['high']:.2f}]{few}" if has_interval else "",
         "note": "" if has_interval else row["note"],
-        "of": "" if row["measure"] in _COUNTED else f"{own} : {plain}",
+        "of": "" if row["measure"] in _COUNTED else f"{own} : {baseline}",
     }
 
 

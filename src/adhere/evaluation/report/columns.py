@@ -35,7 +35,7 @@ class Values:
     Attributes:
         prompts: their ids, in the order of the set.
         seeds: in the order of the plan.
-        is_there: (prompts, seeds), whether every condition has the picture scored; a run that
+        is_there: (prompts, seeds), whether every condition has the image scored; a run that
             was stopped has fewer seeds of some prompts.
         of: condition to (prompts, seeds), NaN where there is no value.
     """

@@ -40,9 +40,9 @@ class Evidence:
 
     Attributes:
         plan: every setting.
-        rows: a row for each picture that is done; text, and error where there is no picture.
-        scores: a row for each picture, scorer and metric; value is NaN where it does not apply.
-        costs: a row for each picture; seconds, flops, peak_bytes, worker.
+        rows: a row for each image that is done; text, and error where there is no image.
+        scores: a row for each image, scorer and metric; value is NaN where it does not apply.
+        costs: a row for each image; seconds, flops, peak_bytes, worker.
         scorers: in the order of their columns.
         seen: what each scorer that finds things found in each image, the scorer by its name.
         attention: of each image of which it was read.
@@ -76,7 +76,7 @@ def evidence(store: Store) -> Evidence:
     found = [one for one in scored(store) if one.judgements]
     if not found:
         raise ValueError(
-            f"The pictures in {str(store.folder)!r} are not scored yet; `adhere evaluate score` "
+            f"The images in {str(store.folder)!r} are not scored yet; `adhere evaluate score` "
             "scores them."
         )
     rows = [(*row.unit, row.text, row.error) for row in done]

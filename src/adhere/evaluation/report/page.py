@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.report.cells import (
     DASH,
     cell_of,
@@ -25,7 +25,7 @@ from adhere.evaluation.report.cells import (
 from adhere.evaluation.report.columns import Column
 from adhere.evaluation.report.evidence import UNIT
 from adhere.evaluation.report.ratios import MEASURES
-from adhere.evaluation.report.sheets import Picture, Strip, percent, strips, thumbnail
+from adhere.evaluation.report.sheets import ReadImage, Strip, percent, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Tables
 from adhere.evaluation.statistics import FEW, FEWEST_CHANGED
 
@@ -34,18 +34,18 @@ MOST_FAILURES = 200
 _COMMAND = "adhere evaluate run plan.toml --out RUN"
 
 
-def html(tables: Tables, picture: Picture, plots: Mapping[str, str]) -> str:
+def html(tables: Tables, image: ReadImage, plots: Mapping[str, str]) -> str:
     """The page, whole: no script, and nothing that is elsewhere.
 
     Args:
         tables: the numbers.
-        picture: gives the picture of a unit; None where there is none.
+        image: gives the image of a unit; None where there is none.
         plots: by name, see `adhere.evaluation.report.plots.draw_plots`.
     """
     template = _template("page.html", autoescape=True)
     addresses = {name: _address("image/svg+xml", svg.encode()) for name, svg in plots.items()}
     sheets = [
-        (name, [_shown(strip, picture, tables) for strip in strips(tables, name)])
+        (name, [_shown(strip, image, tables) for strip in strips(tables, name)])
         for name in tables.sets
     ]
     return template.render(**facts(tables), plots=addresses, sheets=sheets)
@@ -71,7 +71,7 @@ def facts(tables: Tables) -> dict[str, Any]:
     return {
         "plan": plan,
         "title": _title(tables),
-        "plain": cell_of(tables.row(names[0], PLAIN, tables.primary), tables.primary),
+        "baseline": cell_of(tables.row(names[0], BASELINE, tables.primary), tables.primary),
         "weights": (plan.weights or "")[:12],
         "methods": list(tables.conditions[1:]),
         "conditions": [_label(name) for name in tables.conditions],
@@ -120,7 +120,7 @@ def _title(tables: Tables) -> str:
     model = short(tables.evidence.plan.model)
     methods = tables.conditions[1:]
     if len(methods) <= 1:
-        return f"{methods[0] if methods else 'The plain pipeline'} on {model}"
+        return f"{methods[0] if methods else 'The baseline'} on {model}"
     count = _WORDS[len(methods)] if len(methods) < len(_WORDS) else str(len(methods))
     return f"{count} methods on {model}"
 
@@ -141,7 +141,7 @@ def _address(kind: str, data: bytes) -> str:
 
 
 def _label(name: str) -> str:
-    return {MACRO: "All sets, macro average", PLAIN: "plain"}.get(name, name)
+    return {MACRO: "All sets, macro average", BASELINE: "baseline"}.get(name, name)
 
 
 def _sentence(tables: Tables, name: str, condition: str) -> dict[str, Any]:
@@ -159,12 +159,12 @@ def _table(tables: Tables, name: str) -> dict[str, Any]:
         rows.append(
             {
                 "condition": _label(condition),
-                "is_plain": condition == PLAIN,
+                "is_baseline": condition == BASELINE,
                 "cells": [cell_of(r, c) for r, c in zip(found, tables.leading, strict=True)],
                 **cost_of(known),
             }
         )
-    first = next(r for c in tables.leading if (r := tables.row(name, PLAIN, c)) is not None)
+    first = next(r for c in tables.leading if (r := tables.row(name, BASELINE, c)) is not None)
     source = next((s.source for s in tables.evidence.plan.sets if s.name == name), "")
     return {
         "name": _label(name),
@@ -200,7 +200,7 @@ def _note(tables: Tables, name: str, column: Column) -> str:
 
 
 def _row_numbers(tables: Tables, name: str, what: str) -> list[int]:
-    rows = (tables.row(name, PLAIN, column) for column in tables.columns)
+    rows = (tables.row(name, BASELINE, column) for column in tables.columns)
     return [row[what] for row in rows if row is not None]
 
 
@@ -309,13 +309,13 @@ def _share(value: float) -> str:
     return f"{min(max(value, 0.0), 1.0):.2f}" if math.isfinite(value) else "0"
 
 
-def _shown(strip: Strip, picture: Picture, tables: Tables) -> dict[str, Any]:
+def _shown(strip: Strip, image: ReadImage, tables: Tables) -> dict[str, Any]:
     is_yes_or_no = _is_yes_or_no(tables)
     pairs = []
     for pair in strip.pairs:
         images = []
-        for unit, value in zip((pair.plain, pair.nursed), pair.values, strict=True):
-            found = picture(unit)
+        for unit, value in zip((pair.baseline, pair.nursed), pair.values, strict=True):
+            found = image(unit)
             images.append(
                 {
                     "label": _label(unit.condition),
@@ -370,7 +370,7 @@ def _unscored(tables: Tables) -> list[dict[str, Any]]:
 
 
 def _compared(tables: Tables) -> int:
-    """Pictures of each condition that the primary metric compares."""
+    """Images of each condition that the primary metric compares."""
     found = (tables.values(name, tables.primary) for name in tables.sets)
     return sum(int(values.is_there.sum()) for values in found if values is not None)
 

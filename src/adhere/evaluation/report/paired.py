@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.statistics import (
     Estimate,
     changed,
@@ -28,7 +28,7 @@ def change_row(changes: list[np.ndarray]) -> dict[str, Any]:
         "difference_low": number_of(change.low),
         "difference_high": number_of(change.high),
         "difference_note": change.note,
-        "pairs": change.pictures,
+        "pairs": change.images,
         "raised": sum(up for up, _ in ways),
         "lowered": sum(down for _, down in ways),
         "prompts_changed": prompts,
@@ -36,14 +36,14 @@ def change_row(changes: list[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def against_plain(own: np.ndarray, plain: np.ndarray, condition: str) -> dict[str, Any]:
+def against_baseline(own: np.ndarray, baseline: np.ndarray, condition: str) -> dict[str, Any]:
     """The mean of one prompt or seed, and of its differences to the baseline."""
-    is_both = np.isfinite(own) & np.isfinite(plain)
-    has_change = condition != PLAIN and is_both.any()
+    is_both = np.isfinite(own) & np.isfinite(baseline)
+    has_change = condition != BASELINE and is_both.any()
     return {
-        "pictures": int(np.isfinite(own).sum()),
+        "images": int(np.isfinite(own).sum()),
         "value": float(own[np.isfinite(own)].mean()) if np.isfinite(own).any() else np.nan,
-        "difference": float((own - plain)[is_both].mean()) if has_change else np.nan,
+        "difference": float((own - baseline)[is_both].mean()) if has_change else np.nan,
     }
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.report.columns import Column
 from adhere.evaluation.report.tables import MACRO, Tables
 from adhere.evaluation.report.why import MEASURES
@@ -30,7 +30,7 @@ def colour(number: int) -> str:
 
 
 def marker(number: int) -> str:
-    """The sign of the condition of a number; 0 is the plain control."""
+    """The sign of the condition of a number; 0 is the baseline."""
     return "o" if number == 0 else _MARKERS[(number - 1) % len(_MARKERS)]
 
 
@@ -76,7 +76,7 @@ def plot_cost(tables: Tables) -> str:
 
 
 def plot_differences(tables: Tables) -> str:
-    """Paired differences to plain with their intervals, a panel for each leading metric.
+    """Paired differences to the baseline with their intervals, a panel for each leading metric.
 
     Args:
         tables: the numbers.
@@ -185,7 +185,7 @@ def _cost_panel(axes: Any, tables: Tables, name: str) -> None:
         zorder=1,
     )
     axes.set_title(_shown(name), loc="left")
-    axes.set_xlabel(f"{_COST_NAMES[_cost_of(tables)]}, × plain")
+    axes.set_xlabel(f"{_COST_NAMES[_cost_of(tables)]}, × baseline")
     if axes.get_subplotspec().is_first_col():
         axes.set_ylabel(f"{column.metric.name}, %")
     axes.set_xlim(min(costs) - room, max(costs) + room)
@@ -220,7 +220,7 @@ def _difference_panel(
             )
         y += 1
         for number, condition in enumerate(tables.conditions):
-            if condition == PLAIN:
+            if condition == BASELINE:
                 continue
             heights.append(y)
             labels.append(_shown(condition))
@@ -285,7 +285,7 @@ def _names(tables: Tables) -> list[str]:
 
 
 def _shown(name: str, most: int = _LONGEST) -> str:
-    known = {MACRO: "all sets, macro average", PLAIN: "plain"}.get(name, name)
+    known = {MACRO: "all sets, macro average", BASELINE: "baseline"}.get(name, name)
     return known if len(known) <= most else f"{known[: most - 1]}…"
 
 

@@ -16,7 +16,7 @@ from adhere.evaluation.measures import (
     references,
     spreads,
 )
-from adhere.evaluation.plan import PLAIN, Unit
+from adhere.evaluation.plan import BASELINE, Unit
 from adhere.evaluation.prompts import Prompt
 from adhere.evaluation.report.evidence import UNIT, Evidence
 from adhere.evaluation.statistics import ratio
@@ -80,28 +80,28 @@ class Ratios:
             found = [pair for pair in found if np.isfinite(pair).all() and pair[1] > 0]
             if not found:
                 return None
-            own, plain = np.mean(found, axis=0)
+            own, baseline = np.mean(found, axis=0)
             value = float(np.mean([mine / theirs for mine, theirs in found]))
             none = {"low": np.nan, "high": np.nan, "note": "", "prompts": 0, "images": 0}
-            return {"scorer": scorer, "value": own, "baseline": plain, "ratio": value, **none}
+            return {"scorer": scorer, "value": own, "baseline": baseline, "ratio": value, **none}
         pairs = [self._arrays[name, condition, measure] for name in sets]
         found = ratio(pairs)
         if found.value is None:
             return None
-        own, plain = (
+        own, baseline = (
             np.mean([np.nanmean(pair[which]) for pair in pairs if _has_both(pair)])
             for which in (0, 1)
         )
         return {
             "scorer": scorer,
             "value": own,
-            "baseline": plain,
+            "baseline": baseline,
             "ratio": found.value,
             "low": np.nan if found.low is None else found.low,
             "high": np.nan if found.high is None else found.high,
             "note": found.note,
             "prompts": found.prompts,
-            "images": found.pictures,
+            "images": found.images,
         }
 
     @cached_property
@@ -110,10 +110,11 @@ class Ratios:
         known = self._references
         found: _Arrays = {}
         for name, condition, prompts in self._pairs():
-            own, plain = (
-                [self._row(one, name, prompt) for prompt in prompts] for one in (condition, PLAIN)
+            own, baseline = (
+                [self._row(one, name, prompt) for prompt in prompts]
+                for one in (condition, BASELINE)
             )
-            varied = np.array([spreads(*row) for row in zip(prompts, own, plain, strict=True)])
+            varied = np.array([spreads(*row) for row in zip(prompts, own, baseline, strict=True)])
             for number, measure in enumerate(("spread of places", "spread of sizes")):
                 pair = varied[:, :1, number], varied[:, 1:, number]
                 found[name, condition, measure] = pair
@@ -122,11 +123,11 @@ class Ratios:
                     [confident(prompt, one, known) if one else np.nan for one in row]
                     for prompt, row in zip(prompts, rows, strict=True)
                 ]
-                for rows in (own, plain)
+                for rows in (own, baseline)
             ]
             found[name, condition, "as confident as alone"] = np.array(sure[0]), np.array(sure[1])
             for measure, column in (("operations", "flops"), ("seconds", "seconds")):
-                mine, theirs = (self._costs(one, name, column) for one in (condition, PLAIN))
+                mine, theirs = (self._costs(one, name, column) for one in (condition, BASELINE))
                 is_both = np.isfinite(mine) & np.isfinite(theirs)
                 pair = np.where(is_both, mine, np.nan), np.where(is_both, theirs, np.nan)
                 found[name, condition, measure] = pair
@@ -136,7 +137,7 @@ class Ratios:
     def _distances(self) -> dict[tuple[str, str], tuple[float, float]]:
         return {
             (name, condition): feature_distances(
-                self._features(condition, name), self._features(PLAIN, name)
+                self._features(condition, name), self._features(BASELINE, name)
             )
             for name, condition, _ in self._pairs()
         }
@@ -156,7 +157,7 @@ class Ratios:
         return references(
             (prompts[unit.set, unit.prompt], seen)
             for unit, seen in self._seen.items()
-            if unit.condition == PLAIN
+            if unit.condition == BASELINE
         )
 
     def _row(self, condition: str, name: str, prompt: Prompt) -> list[Seen | None]:

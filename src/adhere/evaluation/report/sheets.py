@@ -1,4 +1,4 @@
-"""Which prompts a report shows in pictures, and the sheets of them."""
+"""Which prompts a report shows in images, and the sheets of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from adhere.evaluation.plan import PLAIN, Unit
+from adhere.evaluation.plan import BASELINE, Unit
 from adhere.evaluation.report.columns import Column
 from adhere.evaluation.report.tables import Tables
 from adhere.figures.sheet import Label, make_sheet
@@ -19,36 +19,36 @@ MOST_SIDE = 192
 _CELL = 150
 _QUALITY = 82
 
-Picture = Callable[[Unit], Image.Image | None]
+ReadImage = Callable[[Unit], Image.Image | None]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A plain picture and the method's, of one prompt and seed.
+    """A baseline image and the method's, of one prompt and seed.
 
     Attributes:
         seed: of both.
-        plain: unit of the plain picture.
+        baseline: unit of the baseline image.
         nursed: unit of the method's.
-        values: of the primary metric, plain first; NaN where it does not apply.
+        values: of the primary metric, the baseline first; NaN where it does not apply.
     """
 
     seed: int
-    plain: Unit
+    baseline: Unit
     nursed: Unit
     values: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Pictures of one prompt.
+    """Images of one prompt.
 
     Attributes:
         set: name of the prompt set.
-        condition: what is compared with plain.
+        condition: what is compared with the baseline.
         prompt: its text.
         why: what it was chosen for, such as ("worst",).
-        means: of the primary metric over all seeds, plain first.
+        means: of the primary metric over all seeds, the baseline first.
         pairs: the first seeds, not chosen by what they show.
     """
 
@@ -64,8 +64,8 @@ def strips(tables: Tables, name: str) -> tuple[Strip, ...]:
     """The best, the worst and the most changed prompt of each method, by the primary metric.
 
     Best and worst are by the method's own mean over seeds, and where that is equal by the change
-    from plain; most changed by how many pairs changed, whichever way. What is equal then comes in
-    the order of the set.
+    from the baseline; most changed by how many pairs changed, whichever way. What is equal then
+    comes in the order of the set.
 
     Args:
         tables: the numbers.
@@ -76,31 +76,31 @@ def strips(tables: Tables, name: str) -> tuple[Strip, ...]:
     if found is None:
         return ()
     chosen = []
-    plain = found.of[PLAIN]
+    baseline = found.of[BASELINE]
     for condition in tables.conditions[1:]:
         own = found.of[condition]
-        for place, why in _chosen(own, plain, column).items():
+        for place, why in _chosen(own, baseline, column).items():
             pairs = tuple(
                 Pair(
                     seed,
-                    Unit(PLAIN, name, found.prompts[place], seed),
+                    Unit(BASELINE, name, found.prompts[place], seed),
                     Unit(condition, name, found.prompts[place], seed),
-                    (float(plain[place, number]), float(own[place, number])),
+                    (float(baseline[place, number]), float(own[place, number])),
                 )
                 for number, seed in enumerate(found.seeds)
                 if found.is_there[place, number]
             )[:MOST_SEEDS]
-            means = float(_means(plain)[place]), float(_means(own)[place])
+            means = float(_means(baseline)[place]), float(_means(own)[place])
             text = tables.text(name, found.prompts[place])
             chosen.append(Strip(name, condition, text, tuple(why), means, pairs))
     return tuple(chosen)
 
 
-def _chosen(own: np.ndarray, plain: np.ndarray, column: Column) -> dict[int, list[str]]:
+def _chosen(own: np.ndarray, baseline: np.ndarray, column: Column) -> dict[int, list[str]]:
     """Place of a prompt to what it is chosen for; at most three, most telling first."""
     sign = 1 if column.metric.higher_is_better else -1
-    value, change = sign * _means(own), sign * _means(own - plain)
-    moved = np.nansum(np.abs(own - plain), axis=1)
+    value, change = sign * _means(own), sign * _means(own - baseline)
+    moved = np.nansum(np.abs(own - baseline), axis=1)
     places = [place for place in range(len(own)) if np.isfinite(value[place])]
     if not places:
         return {}
@@ -125,27 +125,27 @@ def _means(values: np.ndarray) -> np.ndarray:
     return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
 
 
-def thumbnail(picture: Image.Image) -> bytes:
-    """A picture as WebP, its longer side no longer than `MOST_SIDE`."""
-    small = picture.convert("RGB")
+def thumbnail(image: Image.Image) -> bytes:
+    """An image as WebP, its longer side no longer than `MOST_SIDE`."""
+    small = image.convert("RGB")
     small.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
     return webp(small)
 
 
-def webp(picture: Image.Image) -> bytes:
-    """A picture as WebP; the same picture gives the same bytes."""
+def webp(image: Image.Image) -> bytes:
+    """An image as WebP; the same image gives the same bytes."""
     file = io.BytesIO()
-    picture.save(file, "WEBP", quality=_QUALITY, method=4)
+    image.save(file, "WEBP", quality=_QUALITY, method=4)
     return file.getvalue()
 
 
-def sheet(chosen: Sequence[Strip], column: Column, picture: Picture) -> Image.Image:
-    """The strips of a set on one sheet, plain beside the method, a pair of columns a seed.
+def sheet(chosen: Sequence[Strip], column: Column, image: ReadImage) -> Image.Image:
+    """The strips of a set on one sheet, the baseline beside the method, a pair of columns a seed.
 
     Args:
         chosen: of one set, at least one.
         column: what the values are of.
-        picture: gives the picture of a unit; None where there is none.
+        image: gives the image of a unit; None where there is none.
     """
     most = max(len(strip.pairs) for strip in chosen)
     seeds = max((strip.pairs for strip in chosen), key=len)
@@ -154,15 +154,15 @@ def sheet(chosen: Sequence[Strip], column: Column, picture: Picture) -> Image.Im
     for strip in chosen:
         change = " to ".join(percent(value) for value in strip.means)
         rows.append((strip.condition, ", ".join(strip.why), strip.prompt[:200], change))
-        row = [picture(unit) for pair in strip.pairs for unit in (pair.plain, pair.nursed)]
+        row = [image(unit) for pair in strip.pairs for unit in (pair.baseline, pair.nursed)]
         cells.append(row + [None] * (2 * most - len(row)))
-    columns = [f"{word} {str(p.seed)[-6:]}" for p in seeds for word in ("plain", "method")]
+    columns = [f"{word} {str(p.seed)[-6:]}" for p in seeds for word in ("baseline", "method")]
     return make_sheet(
         cells,
         rows=rows,
         columns=columns,
         title=chosen[0].set,
-        note=f"{column.metric.name} of all seeds, plain to method; columns by seed",
+        note=f"{column.metric.name} of all seeds, baseline to method; columns by seed",
         cell=_CELL,
     )
 

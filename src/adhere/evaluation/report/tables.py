@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adhere.evaluation.plan import PLAIN
+from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.report.columns import Column, Values
 from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
 from adhere.evaluation.report.paired import (
     NOTHING,
-    against_plain,
+    against_baseline,
     change_row,
     number_of,
 )
@@ -39,7 +39,7 @@ class Tables:
         evidence: what they are made from.
 
     Raises:
-        ValueError: no picture is scored that every condition has.
+        ValueError: no image is scored that every condition has.
     """
 
     def __init__(self, evidence: Evidence) -> None:
@@ -52,7 +52,7 @@ class Tables:
                     self._values[name, column.key] = values
         if not self._values:
             raise ValueError(
-                "No picture is scored yet that every condition has, so there is nothing to "
+                "No image is scored yet that every condition has, so there is nothing to "
                 "compare; go on with `adhere evaluate run`, or with `adhere evaluate score`."
             )
 
@@ -69,7 +69,7 @@ class Tables:
     def conditions(self) -> tuple[str, ...]:
         """Names of those that are compared, the baseline first; those that watch are it again."""
         names = [one.name for one in self.evidence.plan.conditions if one.changes]
-        return (PLAIN, *(name for name in names if name != PLAIN))
+        return (BASELINE, *(name for name in names if name != BASELINE))
 
     @cached_property
     def sets(self) -> tuple[str, ...]:
@@ -169,12 +169,12 @@ class Tables:
 
     def _numbers(self, column: Column, condition: str, found: list[Values]) -> dict[str, Any]:
         own = [values.of[condition] for values in found]
-        changes = [differences(values.of[condition], values.of[PLAIN]) for values in found]
-        # Preservation compares to plain already.
-        is_of_plain = column.metric.group == "preservation"
-        has_change = condition != PLAIN and not is_of_plain
-        has_value = condition != PLAIN or not is_of_plain
-        value = macro(own) if has_value else replace(NOTHING, note="plain itself")
+        changes = [differences(values.of[condition], values.of[BASELINE]) for values in found]
+        # Preservation compares to the baseline already.
+        is_of_baseline = column.metric.group == "preservation"
+        has_change = condition != BASELINE and not is_of_baseline
+        has_value = condition != BASELINE or not is_of_baseline
+        value = macro(own) if has_value else replace(NOTHING, note="the baseline itself")
         change = change_row(changes if has_change else [])
         scorer = self._facts[column.scorer]
         return {
@@ -186,7 +186,7 @@ class Tables:
             "sets": sum(bool(np.isfinite(values).any()) for values in own),
             "prompts": value.prompts,
             "seeds": len({seed for values in found for seed in values.seeds}),
-            "pictures": value.pictures,
+            "images": value.images,
             "value": number_of(value.value),
             "low": number_of(value.low),
             "high": number_of(value.high),
@@ -235,7 +235,7 @@ class Tables:
         return {scorer.name: scorer for scorer in self.evidence.scorers}
 
     def _head(self, name: str, condition: str) -> dict[str, Any]:
-        """What a published row must say of how its pictures were made."""
+        """What a published row must say of how its images were made."""
         plan = self.evidence.plan
         methods = [asdict(method) for method in plan.condition(condition).methods]
         return {
@@ -268,7 +268,7 @@ class Tables:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """A row for each set and condition: a picture's cost, and its ratio to plain.
+        """A row for each set and condition: an image's cost, and its ratio to the baseline's.
 
         Ratios are of sums over the prompts and seeds that both have drawn.
         """
@@ -276,14 +276,14 @@ class Tables:
         failed = Counter(zip(self.failures["set"], self.failures["condition"], strict=True))
         rows = []
         for name in self.sets:
-            plain = _of(costs, PLAIN, name)
+            baseline = _of(costs, BASELINE, name)
             for condition in self.conditions:
                 own = _of(costs, condition, name)
                 row: dict[str, Any] = {"set": name, "condition": condition}
                 for what in ("seconds", "flops"):
-                    beside = {"own": own[what], "plain": plain[what]}
+                    beside = {"own": own[what], "baseline": baseline[what]}
                     both = pd.concat(beside, axis=1, join="inner").dropna()
-                    below = both["plain"].sum()
+                    below = both["baseline"].sum()
                     row[what] = own[what].mean()
                     row[f"{what}_ratio"] = both["own"].sum() / below if below else np.nan
                 row["peak_bytes"] = own["peak_bytes"].max()
@@ -293,7 +293,7 @@ class Tables:
 
     @cached_property
     def failures(self) -> pd.DataFrame:
-        """A row for each picture that could not be drawn."""
+        """A row for each image that could not be drawn."""
         rows = self.evidence.rows
         return rows.loc[rows["error"].notna()].reset_index(drop=True)
 
@@ -316,9 +316,9 @@ class Tables:
             for place, key in enumerate(keys):
                 text = {"text": self.text(name, str(key))} if kind == "prompt" else {}
                 for condition in self.conditions:
-                    own, plain = (
+                    own, baseline = (
                         values.of[one].take(place, axis=0 if kind == "prompt" else 1)
-                        for one in (condition, PLAIN)
+                        for one in (condition, BASELINE)
                     )
                     rows.append(
                         {
@@ -328,7 +328,7 @@ class Tables:
                             "condition": condition,
                             "scorer": column.scorer,
                             "metric": column.metric.name,
-                            **against_plain(own, plain, condition),
+                            **against_baseline(own, baseline, condition),
                         }
                     )
         return pd.DataFrame(rows)

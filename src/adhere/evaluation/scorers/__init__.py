@@ -1,4 +1,4 @@
-"""Scorers by name: each turns a picture and its prompt into numbers."""
+"""Scorers by name: each turns an image and its prompt into numbers."""
 
 from __future__ import annotations
 

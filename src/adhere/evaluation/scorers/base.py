@@ -1,4 +1,4 @@
-"""What a scorer is: pictures and prompts in, one number for each metric out."""
+"""What a scorer is: images and prompts in, one number for each metric out."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Baselines = Sequence[Image.Image | None]
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that a scorer gives a picture.
+    """One number that a scorer gives an image.
 
     Attributes:
         name: such as "all-present"; unique in its scorer.
         group: what kind of thing it tells.
         higher_is_better: whether it is.
         description: one sentence for a report.
-        when_failed: value of a picture that could not be drawn, so that failing flatters no
+        when_failed: value of an image that could not be drawn, so that failing flatters no
             method; None where no number is honest, as for a cosine.
     """
 
@@ -40,7 +40,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a scorer says of one picture.
+    """What a scorer says of one image.
 
     Attributes:
         values: one for each metric; 0…1 for a yes or no; None where the metric does not apply.
@@ -100,39 +100,39 @@ def things_in(details: Mapping[str, Any]) -> tuple[Thing, ...] | None:
 
 
 class Scorer(ABC):
-    """Gives pictures numbers.
+    """Gives images numbers.
 
     Attributes:
         name: in commands and file names.
         metrics: what it measures.
         identity: all that its numbers depend on: model, revision or hash, precision, templates,
             scale. Numbers of two identities are never mixed.
-        compares_to_plain: whether a value depends on the plain picture of the same seed.
+        compares_to_baseline: whether a value depends on the baseline image of the same seed.
     """
 
     name: ClassVar[str]
     metrics: tuple[Metric, ...]
     identity: Mapping[str, str]
-    compares_to_plain: ClassVar[bool] = False
+    compares_to_baseline: ClassVar[bool] = False
 
     @abstractmethod
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """What to say of each picture.
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """What to say of each image.
 
         Args:
-            pictures: RGB, of any size.
+            images: RGB, of any size.
             prompts: what each was drawn from.
-            plain: the picture of the same prompt and seed without a method; None where there is
+            baseline: the image of the same prompt and seed without a method; None where there is
                 none.
         """
 
     def score(
-        self, pictures: Images, prompts: Prompts, plain: Baselines | None = None
+        self, images: Images, prompts: Prompts, baseline: Baselines | None = None
     ) -> list[Values]:
-        """The numbers alone, one dictionary a picture; the arguments are those of `judge`."""
-        plain = [None] * len(pictures) if plain is None else plain
-        return [judgement.values for judgement in self.judge(pictures, prompts, plain)]
+        """The numbers alone, one dictionary an image; the arguments are those of `judge`."""
+        baseline = [None] * len(images) if baseline is None else baseline
+        return [judgement.values for judgement in self.judge(images, prompts, baseline)]
 
     def judge_failed(self, prompt: Prompt) -> Judgement:
-        """What to say of a picture that could not be drawn."""
+        """What to say of an image that could not be drawn."""
         return Judgement({metric.name: metric.when_failed for metric in self.metrics})

@@ -1,10 +1,10 @@
-"""Scores of a run, kept beside its pictures: no picture is scored twice.
+"""Scores of a run, kept beside its images: no image is scored twice.
 
     RUN/scores.sqlite
 
 A scorer is known by its name and eight hexadecimal digits of its identity. An image is known by
-its content, its prompt and, where the scorer compares, the content of the plain image, so an image
-that was drawn again and is another one is scored again.
+its content, its prompt and, where the scorer compares, the content of the baseline image. So an
+image that was drawn again and is another one is scored again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adhere.evaluation.database import Database
 from adhere.evaluation.outcomes import Row
-from adhere.evaluation.plan import PLAIN, Unit
+from adhere.evaluation.plan import BASELINE, Unit
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.store import Store
@@ -61,7 +61,7 @@ class Scored:
         scorer: the scorer's name alone.
         identity: model, revision, precision and so on.
         metrics: what it measures.
-        judgements: of each picture that was scored, failed ones included.
+        judgements: of each image that was scored, failed ones included.
     """
 
     name: str
@@ -75,12 +75,12 @@ class _Key(NamedTuple):
     """What a judgement depends on besides the scorer: hashes, empty where there is no image."""
 
     image: str
-    plain: str
+    baseline: str
     prompt: str
 
 
 def score(store: Store, scorer: Scorer, on_progress: OnProgress | None = None) -> None:
-    """Scores every picture of a run that this scorer has not scored yet.
+    """Scores every image of a run that this scorer has not scored yet.
 
     Each batch is on disk before the next one is begun; killed at any moment, it goes on there.
     Batches are those that were drawn together, so that a score never depends on kills.
@@ -88,11 +88,11 @@ def score(store: Store, scorer: Scorer, on_progress: OnProgress | None = None) -
     Args:
         store: the run; what is drawn of it so far is scored.
         scorer: what scores.
-        on_progress: called with the pictures that are done and all of them, at the beginning and
+        on_progress: called with the images that are done and all of them, at the beginning and
             after each batch.
 
     Raises:
-        ValueError: a picture is missing or altered; another process is scoring with the same
+        ValueError: an image is missing or altered; another process is scoring with the same
             scorer; the database was changed; a score is no finite number.
         OSError: the folder cannot be written to, or the disk is full; what was scored is kept.
     """
@@ -107,7 +107,9 @@ def score(store: Store, scorer: Scorer, on_progress: OnProgress | None = None) -
         if on_progress is not None:
             on_progress(done, total)
         for units in batches:
-            wanted = [(unit, _key(store, rows, unit, scorer.compares_to_plain)) for unit in units]
+            wanted = [
+                (unit, _key(store, rows, unit, scorer.compares_to_baseline)) for unit in units
+            ]
             if any(key not in known for _, key in wanted):
                 judgements = _judged(store, rows, scorer, wanted)
                 fresh = {k: j for k, j in judgements.items() if k not in known}
@@ -141,11 +143,11 @@ def scored(store: Store) -> list[Scored]:
 
 
 def read(store: Store) -> pandas.DataFrame:
-    """All scores of a run, a row for each picture and metric.
+    """All scores of a run, a row for each image and metric.
 
     Returns:
         Columns condition, set, prompt, seed, scorer, metric, group, higher_is_better, value. A
-        picture that a metric does not apply to has no row for it.
+        image that a metric does not apply to has no row for it.
 
     Raises:
         ValueError: pandas is missing, or the database was changed.
@@ -177,11 +179,11 @@ def _judged(
         if not key.image:
             judgements[key] = scorer.judge_failed(store.plan.prompt(unit))
         else:
-            plain = store.picture(rows[_plain(unit)]) if key.plain else None
-            shown.append((key, store.picture(rows[unit]), store.plan.prompt(unit), plain))
+            baseline = store.image(rows[_baseline(unit)]) if key.baseline else None
+            shown.append((key, store.image(rows[unit]), store.plan.prompt(unit), baseline))
     if shown:
-        keys, pictures, prompts, plain = zip(*shown, strict=True)
-        said = scorer.judge(pictures, prompts, plain)
+        keys, images, prompts, baseline = zip(*shown, strict=True)
+        said = scorer.judge(images, prompts, baseline)
         judgements.update(zip(keys, said, strict=True))
     for judgement in judgements.values():
         _check(scorer, judgement)
@@ -199,14 +201,14 @@ def _check(scorer: Scorer, judgement: Judgement) -> None:
 
 
 def _key(store: Store, rows: Mapping[Unit, Row], unit: Unit, compares: bool) -> _Key:
-    plain = rows.get(_plain(unit)) if compares else None
+    baseline = rows.get(_baseline(unit)) if compares else None
     prompt = prompt_hash(store.plan.prompt(unit))
-    return _Key(rows[unit].sha256 or "", (plain and plain.sha256) or "", prompt)
+    return _Key(rows[unit].sha256 or "", (baseline and baseline.sha256) or "", prompt)
 
 
-def _plain(unit: Unit) -> Unit:
-    """The paired control of a picture."""
-    return unit._replace(condition=PLAIN)
+def _baseline(unit: Unit) -> Unit:
+    """The paired baseline of an image."""
+    return unit._replace(condition=BASELINE)
 
 
 def prompt_hash(prompt: Prompt) -> str:
@@ -236,7 +238,7 @@ def _facts(scorer: Scorer) -> str:
     return json.dumps(
         {
             "scorer": scorer.name,
-            "compares_to_plain": scorer.compares_to_plain,
+            "compares_to_plain": scorer.compares_to_baseline,
             "identity": dict(scorer.identity),
             "metrics": [asdict(metric) for metric in scorer.metrics],
         }
@@ -266,12 +268,12 @@ def _parsed_facts(database: Database, name: str, facts: str) -> dict[str, Any]:
 def _known(database: Database, name: str) -> dict[_Key, Judgement]:
     """What a scorer has said."""
     known = {}
-    for image, plain, prompt, values, details in database.read(_SELECT, (name,)):
+    for image, baseline, prompt, values, details in database.read(_SELECT, (name,)):
         try:
             judgement = Judgement(_numbers(json.loads(values)), dict(json.loads(details)))
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise _changed(database, f"score of image {image[:8]} by {name!r}") from None
-        known[_Key(image, plain, prompt)] = judgement
+        known[_Key(image, baseline, prompt)] = judgement
     return known
 
 

@@ -88,9 +88,9 @@ class Clip:
         return _unit(self.model.network.get_text_features(**tokens))
 
     @torch.no_grad()
-    def of_pictures(self, pictures: Images) -> Tensor:
-        """Features (pictures, width)."""
-        pixels = self.model.pixels(pictures)["pixel_values"]
+    def of_images(self, images: Images) -> Tensor:
+        """Features (images, width)."""
+        pixels = self.model.pixels(images)["pixel_values"]
         return _unit(self.model.network.get_image_features(pixel_values=pixels))
 
     def _averaged(self, text: str) -> Tensor:
@@ -120,12 +120,12 @@ class ClipScorer(Scorer):
 
     name = "clip"
     metrics = (
-        Metric("clip-full-prompt", "alignment", True, "CLIP cosine of picture and prompt."),
+        Metric("clip-full-prompt", "alignment", True, "CLIP cosine of image and prompt."),
         Metric(
             "clip-minimum-object",
             "presence",
             True,
-            "CLIP cosine of picture and the half of the prompt that fits it less.",
+            "CLIP cosine of image and the half of the prompt that fits it less.",
         ),
     )
 
@@ -136,10 +136,10 @@ class ClipScorer(Scorer):
             "scale": "cosine",
         }
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """Compares each picture; the details are the cosines of both halves."""
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """Compares each image; the details are the cosines of both halves."""
         found = []
-        features = self._clip.of_pictures(pictures)
+        features = self._clip.of_images(images)
         for feature, prompt in zip(features, prompts, strict=True):
             parts = halves(prompt.text)
             cosines = [

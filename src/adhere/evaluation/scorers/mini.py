@@ -1,4 +1,4 @@
-"""The bundled model's own scorer: what stands in a picture of its world, seen exactly."""
+"""The bundled model's own scorer: what stands in an image of its world, seen exactly."""
 
 from __future__ import annotations
 
@@ -91,17 +91,17 @@ class MiniScorer(Scorer):
             "scale": "yes or no: 1 or 0",
         }
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """Looks at each picture; the details are the things found, and 64 features."""
-        seen = self._scorer.look(list(pictures))
-        features = self._scorer.features(pictures)
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """Looks at each image; the details are the things found, and 64 features."""
+        seen = self._scorer.look(list(images))
+        features = self._scorer.features(images)
         return [
             Judgement(compared(sighting, prompt), details_of(_things(sighting, one.size), own))
-            for one, sighting, prompt, own in zip(pictures, seen, prompts, features, strict=True)
+            for one, sighting, prompt, own in zip(images, seen, prompts, features, strict=True)
         ]
 
     def judge_failed(self, prompt: Prompt) -> Judgement:
-        """Nothing is seen where there is no picture, not even that no two are mixed."""
+        """Nothing is seen where there is no image, not even that no two are mixed."""
         return Judgement({**compared(Sighting(), prompt), "mixture": None})
 
 
@@ -113,7 +113,7 @@ def _things(sighting: Sighting, size: tuple[int, int]) -> list[Thing]:
 
 
 def compared(seen: Sighting, prompt: Prompt) -> Values:
-    """The metrics of a picture in which this was seen.
+    """The metrics of an image in which this was seen.
 
     Args:
         seen: the things in it.

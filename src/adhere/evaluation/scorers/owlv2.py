@@ -78,7 +78,7 @@ def shared(a: Box, b: Box) -> float:
 class Owlv2Scorer(Scorer):
     """Whether and how often the wanted subjects are detected; colours are not looked at.
 
-    The threshold was not set on labelled pictures of the model that is scored: look at some, and
+    The threshold was not set on labelled images of the model that is scored: look at some, and
     compare methods rather than quote the rate.
 
     Args:
@@ -108,28 +108,28 @@ class Owlv2Scorer(Scorer):
         }
 
     @torch.no_grad()
-    def detect(self, pictures: Images, subjects: Sequence[str]) -> list[list[Found]]:
-        """What is found of some subjects in each picture, the surest first.
+    def detect(self, images: Images, subjects: Sequence[str]) -> list[list[Found]]:
+        """What is found of some subjects in each image, the surest first.
 
         Args:
-            pictures: RGB.
+            images: RGB.
             subjects: at least one.
         """
         network = self._model.network
         tokens = self._model.tokens(
-            [TEMPLATE.format(subject) for subject in subjects] * len(pictures),
+            [TEMPLATE.format(subject) for subject in subjects] * len(images),
             padding="max_length",
             max_length=network.config.text_config.max_position_embeddings,
         )
         output = network(
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],
-            pixel_values=self._model.pixels(pictures)["pixel_values"],
+            pixel_values=self._model.pixels(images)["pixel_values"],
         )
         results = self._model.processor.post_process_object_detection(
             output,
             threshold=self._threshold,
-            target_sizes=torch.tensor([p.size[::-1] for p in pictures], device=network.device),
+            target_sizes=torch.tensor([p.size[::-1] for p in images], device=network.device),
         )
         found = []
         for result in results:
@@ -141,22 +141,22 @@ class Owlv2Scorer(Scorer):
             found.append(suppressed(things))
         return found
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
         """Looks for what is wanted; the details are what was found."""
         judgements = []
-        pairs = list(zip(pictures, prompts, strict=True))
+        pairs = list(zip(images, prompts, strict=True))
         for subjects, group in groupby(pairs, key=lambda pair: _subjects(pair[1])):
             rows = list(group)
             found: list[list[Found]] = [[] for _ in rows]
             if subjects:
-                found = self.detect([picture for picture, _ in rows], subjects)
+                found = self.detect([image for image, _ in rows], subjects)
             for (one, prompt), things in zip(rows, found, strict=True):
                 seen = [Thing.seen(*thing, size=one.size) for thing in things]
                 judgements.append(Judgement(_values(prompt, things), details_of(seen)))
         return judgements
 
     def judge_failed(self, prompt: Prompt) -> Judgement:
-        """Nothing is found where there is no picture."""
+        """Nothing is found where there is no image."""
         return Judgement(_values(prompt, []))
 
 

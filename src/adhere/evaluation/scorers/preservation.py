@@ -1,4 +1,4 @@
-"""How much of the plain picture of the same seed a method leaves as it was."""
+"""How much of the baseline image of the same seed a method leaves as it was."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL = "facebook/dinov2-base"
 
 
 class PixelScorer(Scorer):
-    """Distance of pixels to the plain picture.
+    """Distance of pixels to the baseline image.
 
     Args:
         model: None, as it needs none.
@@ -34,7 +34,7 @@ class PixelScorer(Scorer):
 
     Source:
         The structural similarity is that of Wang and others (IEEE Transactions on Image
-        Processing 13, 2004) with their Gaussian window, of gray pictures.
+        Processing 13, 2004) with their Gaussian window, of gray images.
     """
 
     name = "pixels"
@@ -52,7 +52,7 @@ class PixelScorer(Scorer):
             "Structural similarity (SSIM) with the plain picture; 1 for the same.",
         ),
     )
-    compares_to_plain = True
+    compares_to_baseline = True
 
     def __init__(self, model: None = None) -> None:
         if model is not None:
@@ -74,33 +74,33 @@ class PixelScorer(Scorer):
             "scale": "0 to 1, structural similarity -1 to 1",
         }
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """Compares each picture with its plain one."""
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """Compares each image with its baseline."""
         return [
-            Judgement(self._compared(picture, other))
-            for picture, other in zip(pictures, plain, strict=True)
+            Judgement(self._compared(image, other))
+            for image, other in zip(images, baseline, strict=True)
         ]
 
-    def _compared(self, picture: Image.Image, plain: Image.Image | None) -> Values:
-        if plain is None or plain.size != picture.size:
+    def _compared(self, image: Image.Image, baseline: Image.Image | None) -> Values:
+        if baseline is None or baseline.size != image.size:
             return {metric.name: None for metric in self.metrics}
         own, other = (
-            np.asarray(p.convert("RGB"), dtype=np.float64) / 255 for p in (picture, plain)
+            np.asarray(p.convert("RGB"), dtype=np.float64) / 255 for p in (image, baseline)
         )
         return {
             "pixel-difference": float(np.abs(own - other).mean()),
-            "structural-similarity": structural_similarity(picture, plain),
+            "structural-similarity": structural_similarity(image, baseline),
         }
 
 
-def structural_similarity(picture: Image.Image, other: Image.Image) -> float | None:
-    """SSIM of two pictures of one size, in gray; None where the window does not fit in."""
+def structural_similarity(image: Image.Image, other: Image.Image) -> float | None:
+    """SSIM of two images of one size, in gray; None where the window does not fit in."""
     from skimage.metrics import structural_similarity as of_arrays
 
     # The window reaches 3.5 sigma to each side.
-    if min(picture.size) < 11:
+    if min(image.size) < 11:
         return None
-    own, theirs = (np.asarray(p.convert("L")) for p in (picture, other))
+    own, theirs = (np.asarray(p.convert("L")) for p in (image, other))
     value = of_arrays(
         own, theirs, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
@@ -108,7 +108,7 @@ def structural_similarity(picture: Image.Image, other: Image.Image) -> float | N
 
 
 class Dinov2Scorer(Scorer):
-    """Distance to the plain picture in the features of DINOv2.
+    """Distance to the baseline image in the features of DINOv2.
 
     In place of LPIPS, whose weights come only as pickles, and whose distances are of textures:
     this one tells whether the same things stand there. The numbers are not LPIPS's.
@@ -129,10 +129,10 @@ class Dinov2Scorer(Scorer):
             "dinov2-distance",
             "preservation",
             False,
-            "1 minus the cosine of DINOv2 features of the picture and of the plain one.",
+            "1 minus the cosine of DINOv2 features of the image and of the baseline's.",
         ),
     )
-    compares_to_plain = True
+    compares_to_baseline = True
 
     def __init__(self, model: str | None = None) -> None:
         from transformers import Dinov2Model
@@ -143,14 +143,14 @@ class Dinov2Scorer(Scorer):
             "scale": "1 - cosine",
         }
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """Compares each picture with its plain one."""
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """Compares each image with its baseline."""
         pairs = [
             (i, own, other)
-            for i, (own, other) in enumerate(zip(pictures, plain, strict=True))
+            for i, (own, other) in enumerate(zip(images, baseline, strict=True))
             if other is not None
         ]
-        values: list[Values] = [{"dinov2-distance": None} for _ in pictures]
+        values: list[Values] = [{"dinov2-distance": None} for _ in images]
         if pairs:
             cosines = F.cosine_similarity(
                 self._features([own for _, own, _ in pairs]),
@@ -161,6 +161,6 @@ class Dinov2Scorer(Scorer):
         return [Judgement(one) for one in values]
 
     @torch.no_grad()
-    def _features(self, pictures: Images) -> torch.Tensor:
-        pixels = self._model.pixels(pictures)["pixel_values"]
+    def _features(self, images: Images) -> torch.Tensor:
+        pixels = self._model.pixels(images)["pixel_values"]
         return self._model.network(pixel_values=pixels).pooler_output.float()

@@ -48,7 +48,7 @@ class Question:
     """One question of TIFA, with the fields of its files.
 
     Attributes:
-        question: to be asked of the picture.
+        question: to be asked of the image.
         choices: what may be answered.
         answer: the one that the prompt calls for.
         element_type: one of `TYPES`.
@@ -88,7 +88,7 @@ def questions(prompt: Prompt) -> tuple[Question, ...]:
             found.append(_count(wanted, counts[wanted.subject]))
     if prompt.scene:
         found.append(_scene(prompt.scene))
-    # Two equal questions of one picture would overwrite each other in TIFA's log.
+    # Two equal questions of one image would overwrite each other in TIFA's log.
     return tuple({question.question: question for question in found}.values())
 
 

@@ -1,4 +1,4 @@
-"""Attend-and-Excite's text-text similarity: a caption of the picture against the prompt."""
+"""Attend-and-Excite's text-text similarity: a caption of the image against the prompt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TextTextScorer(Scorer):
     name = "text-text"
     metrics = (
         Metric(
-            "text-text", "alignment", True, "CLIP cosine of a caption of the picture and prompt."
+            "text-text", "alignment", True, "CLIP cosine of a caption of the image and prompt."
         ),
     )
 
@@ -56,11 +56,11 @@ class TextTextScorer(Scorer):
         }
 
     @torch.no_grad()
-    def captions(self, pictures: Images) -> list[str]:
-        """A caption of each picture, without the words that it was begun with."""
-        begun = self._blip.tokens([PREFIX] * len(pictures))
+    def captions(self, images: Images) -> list[str]:
+        """A caption of each image, without the words that it was begun with."""
+        begun = self._blip.tokens([PREFIX] * len(images))
         tokens = self._blip.network.generate(
-            pixel_values=self._blip.pixels(pictures)["pixel_values"],
+            pixel_values=self._blip.pixels(images)["pixel_values"],
             input_ids=begun["input_ids"],
             attention_mask=begun["attention_mask"],
             **_GENERATION,
@@ -68,9 +68,9 @@ class TextTextScorer(Scorer):
         texts = self._blip.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip().removeprefix(PREFIX).strip() for text in texts]
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """Compares each picture's caption, which is in the details."""
-        captions = self.captions(pictures)
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """Compares each image's caption, which is in the details."""
+        captions = self.captions(images)
         features = self._clip.of_texts(captions)
         return [
             Judgement(

@@ -1,4 +1,4 @@
-"""TIFA: the share of questions about a picture that a model answers as the prompt has it."""
+"""TIFA: the share of questions about an image that a model answers as the prompt has it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LONGEST_ANSWER = 50
 
 
 class TifaScorer(Scorer):
-    """Accuracy of answers to a picture's questions, all together and by kind of element.
+    """Accuracy of answers to an image's questions, all together and by kind of element.
 
     The model answers freely; an answer that is none of the choices counts as the choice that a
     sentence encoder finds nearest. A kind without questions is None.
@@ -89,15 +89,15 @@ class TifaScorer(Scorer):
         }
 
     def questions(self, prompt: Prompt) -> tuple[Question, ...]:
-        """What is asked of a picture of this prompt; none where nothing is known to be wanted.
+        """What is asked of an image of this prompt; none where nothing is known to be wanted.
 
         Raises:
             ValueError: the file of questions has none for it.
         """
         return self._ask(prompt)
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """Asks each picture its questions; the details are all of them with their answers."""
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """Asks each image its questions; the details are all of them with their answers."""
         waiting: dict[str, list[int]] = defaultdict(list)
         for number, prompt in enumerate(prompts):
             for one in self.questions(prompt):
@@ -105,7 +105,7 @@ class TifaScorer(Scorer):
         free: dict[tuple[int, str], str] = {}
         # One question at a time: the padding of a shorter one would change its answer.
         for question, numbers in waiting.items():
-            answers = self._answerer.answers([pictures[n] for n in numbers], question)
+            answers = self._answerer.answers([images[n] for n in numbers], question)
             free.update(zip(((n, question) for n in numbers), answers, strict=True))
         found = []
         for number, prompt in enumerate(prompts):
@@ -126,7 +126,7 @@ class TifaScorer(Scorer):
         return found
 
     def judge_failed(self, prompt: Prompt) -> Judgement:
-        """No question is answered as wanted where there is no picture."""
+        """No question is answered as wanted where there is no image."""
         log = [
             {**entry, "free_form_vqa": "", "multiple_choice_vqa": "", "scores": 0}
             for entry in self._entries(prompt)
@@ -134,14 +134,14 @@ class TifaScorer(Scorer):
         return Judgement(shares(log), {"questions": log})
 
     def _entries(self, prompt: Prompt) -> list[dict[str, Any]]:
-        """Questions as TIFA's log has them, without what all of a picture share."""
+        """Questions as TIFA's log has them, without what all of an image share."""
         shared = ("id", "caption")
         entries = as_tifa("", prompt, self.questions(prompt))
         return [{k: v for k, v in entry.items() if k not in shared} for entry in entries]
 
 
 def shares(log: Sequence[Mapping[str, Any]]) -> Values:
-    """The metrics of one picture from its questions, each with element_type and scores."""
+    """The metrics of one image from its questions, each with element_type and scores."""
     values: Values = {metric.name: None for metric in TifaScorer.metrics}
     if log:
         values["tifa"] = float(mean(entry["scores"] for entry in log))
@@ -189,7 +189,7 @@ def result(logs: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]]) -> dict[
 
 
 class Answerer:
-    """A BLIP or ViLT that answers questions about pictures.
+    """A BLIP or ViLT that answers questions about images.
 
     Args:
         model: a folder or an id on the hub.
@@ -212,10 +212,10 @@ class Answerer:
         self.model = Model.load(kinds[self._kind], source)
 
     @torch.no_grad()
-    def answers(self, pictures: Images, question: str) -> list[str]:
-        """The answer of each picture to one question, freely."""
-        pixels = self.model.pixels(pictures)
-        tokens = self.model.tokens([question] * len(pictures))
+    def answers(self, images: Images, question: str) -> list[str]:
+        """The answer of each image to one question, freely."""
+        pixels = self.model.pixels(images)
+        tokens = self.model.tokens([question] * len(images))
         network = self.model.network
         if self._kind == "vilt":
             logits = network(**tokens, **pixels).logits

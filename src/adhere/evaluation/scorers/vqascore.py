@@ -1,4 +1,4 @@
-"""VQAScore with a model of transformers: how probable it finds it that a picture shows a text."""
+"""VQAScore with a model of transformers: how probable it finds it that an image shows a text."""
 
 from __future__ import annotations
 
@@ -72,39 +72,39 @@ class VqaScorer(Scorer):
             "scale": f'geometric mean of the probabilities of "{ANSWER}", {said}',
         }
 
-    def judge(self, pictures: Images, prompts: Prompts, plain: Baselines) -> list[Judgement]:
-        """Asks each picture whether it shows its prompt."""
+    def judge(self, images: Images, prompts: Prompts, baseline: Baselines) -> list[Judgement]:
+        """Asks each image whether it shows its prompt."""
         found = []
-        pairs = zip(pictures, prompts, strict=True)
+        pairs = zip(images, prompts, strict=True)
         # Prompts of one length need no padding, which would have to be masked everywhere.
         for text, group in groupby(pairs, key=lambda pair: pair[1].text):
-            own = [picture for picture, _ in group]
+            own = [image for image, _ in group]
             found += [Judgement({self._metric: p}) for p in self.probabilities(own, text)]
         return found
 
     @torch.no_grad()
-    def probabilities(self, pictures: Images, text: str) -> list[float]:
-        """Of "Yes" for each picture, 0…1."""
+    def probabilities(self, images: Images, text: str) -> list[float]:
+        """Of "Yes" for each image, 0…1."""
         question = QUESTION.format(text)
         if self._is_seq2seq:
-            return self._of_encoder_decoder(pictures, question)
-        return self._of_decoder(pictures, question)
+            return self._of_encoder_decoder(images, question)
+        return self._of_decoder(images, question)
 
-    def _of_encoder_decoder(self, pictures: Images, question: str) -> list[float]:
-        inputs = self._inputs(pictures, question)
+    def _of_encoder_decoder(self, images: Images, question: str) -> list[float]:
+        inputs = self._inputs(images, question)
         answer = self._processor.tokenizer(ANSWER, return_tensors="pt")["input_ids"]
-        labels = answer.repeat(len(pictures), 1).to(self._device)
+        labels = answer.repeat(len(images), 1).to(self._device)
         return _mean_probability(self._model(**inputs, labels=labels).logits, labels)
 
-    def _of_decoder(self, pictures: Images, question: str) -> list[float]:
+    def _of_decoder(self, images: Images, question: str) -> list[float]:
         content = [{"type": "image"}, {"type": "text", "text": question}]
         asked = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-        inputs = self._inputs(pictures, asked)
+        inputs = self._inputs(images, asked)
         tokenizer = self._processor.tokenizer
         answer = tokenizer(ANSWER, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        labels = answer.repeat(len(pictures), 1).to(self._device)
+        labels = answer.repeat(len(images), 1).to(self._device)
         inputs["input_ids"] = torch.cat([inputs["input_ids"], labels], 1)
         seen = torch.ones_like(labels)
         inputs["attention_mask"] = torch.cat([inputs["attention_mask"], seen], 1)
@@ -113,9 +113,9 @@ class VqaScorer(Scorer):
         length = labels.shape[1]
         return _mean_probability(logits[:, -length - 1 : -1], labels)
 
-    def _inputs(self, pictures: Images, text: str) -> Any:
+    def _inputs(self, images: Images, text: str) -> Any:
         inputs = self._processor(
-            images=list(pictures), text=[text] * len(pictures), return_tensors="pt"
+            images=list(images), text=[text] * len(images), return_tensors="pt"
         )
         return inputs.to(self._device, self._model.dtype)
 

@@ -120,13 +120,13 @@ def read_model(kind: Any, source: Source, device: str, dtype: str = "float32") -
 
 @dataclass(frozen=True)
 class Model:
-    """A model of transformers, with what turns texts and pictures into its input.
+    """A model of transformers, with what turns texts and images into its input.
 
     Attributes:
         source: where it came from.
         network: the model, on the best device.
         tokenizer: None where it reads no text.
-        processor: by PIL, the same with and without torchvision; None where it sees no pictures.
+        processor: by PIL, the same with and without torchvision; None where it sees no images.
     """
 
     source: Source
@@ -170,9 +170,9 @@ class Model:
         found = self.tokenizer(list(texts), truncation=True, return_tensors="pt", **settings)
         return found.to(self.network.device)
 
-    def pixels(self, pictures: Sequence[Image.Image]) -> Any:
-        """Pictures as tensors."""
-        return self.processor(list(pictures), return_tensors="pt").to(self.network.device)
+    def pixels(self, images: Sequence[Image.Image]) -> Any:
+        """Images as tensors."""
+        return self.processor(list(images), return_tensors="pt").to(self.network.device)
 
 
 def best_device() -> str:

@@ -12,7 +12,7 @@ column         holds                                         left out
 `prompt`       the prompt                                    not possible
 `id`           its name in the run's folders: lower-case     `prompt-000`, `prompt-001`, ...
                letters, digits and hyphens
-`subjects`     what must be in the picture, singular         found in the prompt by adhere's rules
+`subjects`     what must be in the image, singular         found in the prompt by adhere's rules
 `colours`      for each subject its colour, or nothing       no colours
 `counts`       for each subject how many, or nothing         one of each
 `attributes`   for each subject its other modifiers          none

@@ -1,4 +1,4 @@
-"""What a prompt set is: prompts, and what the picture of each should hold."""
+"""What a prompt set is: prompts, and what the image of each should hold."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Joined:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt and what its picture should hold.
+    """A prompt and what its image should hold.
 
     Attributes:
         id: names it in its set and is a folder's name: lower-case letters, digits and hyphens.

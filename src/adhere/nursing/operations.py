@@ -22,7 +22,7 @@ from adhere.subjects import Subject
 
 @dataclass(frozen=True)
 class Passes:
-    """What one picture took of the denoiser.
+    """What one image took of the denoiser.
 
     Attributes:
         full: calls by the pipeline, each for all branches.
@@ -49,12 +49,12 @@ class Operations:
     def of(
         self, passes: Passes, method: LatentMethod | None, subjects: Sequence[Subject] = ()
     ) -> int:
-        """Operations of the denoiser for one picture: forward and backward, all branches.
+        """Operations of the denoiser for one image: forward and backward, all branches.
 
         Args:
             passes: what it took.
             method: what moved latents, if anything did.
-            subjects: of the picture.
+            subjects: of the image.
         """
         branches = self.opened.rows // self.opened.samples
         total = passes.full * branches * self._count(())
