@@ -2,14 +2,11 @@
 
 import pytest
 from diffusers import DiffusionPipeline, StableDiffusion3Pipeline
-from training.gates import presence as gates
 from training.gates.localisation import localisation
 
 import adhere
 from adhere import mini
 from adhere.drawing.loading import load
-from adhere.evaluation.prompts import attend_and_excite
-from adhere.mini import scorer
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +40,3 @@ def test_by_default_it_is_drawn_with_the_emergent_layout():
     assert drawing.trace.edited_layers == len(
         load("mini-joint").pipe.transformer.transformer_blocks
     )
-
-
-PROMPTS = attend_and_excite("objects").prompts[1::8][:8]
-SEEDS = (30, 31)
-
-
-def right(pipe, method) -> float:
-    """How often both objects are there in their colours, over all pairs and seeds."""
-    texts = [prompt.text for prompt in PROMPTS]
-    pictures = gates.pictures_of(pipe, texts, SEEDS, method, steps=12)
-    rows = gates.judged(pictures, scorer.shipped(), PROMPTS, SEEDS)
-    return sum(row["all_right"] for row in rows) / len(rows)
-
-
-@pytest.mark.slow
-def test_the_emergent_layout_keeps_colours_apart(pipe):
-    """Eight pairs of painted objects, seeds that chose nothing, 12 steps."""
-    assert right(pipe, adhere.EmergentLayout()) >= right(pipe, None) + 0.1

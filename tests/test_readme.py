@@ -13,7 +13,7 @@ from make_table import TABLES, marks, table  # noqa: E402
 
 README = (ROOT / "README.md").read_text()
 TESTED = (ROOT / "docs" / "what-is-tested.md").read_text()
-WORKS = (ROOT / "docs" / "does-it-work.md").read_text()
+WORKS = (ROOT / "docs" / "does-it-work.md").read_text() + README
 
 
 def commands():
