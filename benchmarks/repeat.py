@@ -1,6 +1,6 @@
 """Draws a part of a published run again from its plan.toml, and compares the scores.
 
-    python benchmarks/repeat.py docs/results/phrases --prompts 2
+    python benchmarks/repeat.py docs/results/mini --prompts 2
 
 Each score is the mean over the seeds of one prompt. Numbers of a scorer that has changed since are
 left out, and the command says which.

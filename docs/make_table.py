@@ -1,4 +1,4 @@
-"""Writes the tables of does-it-work.md from the reports in docs/results.
+"""Writes the tables of README.md and does-it-work.md from the reports in docs/results.
 
 Run, after `adhere evaluate report RUN --out docs/results/NAME`:
     python docs/make_table.py
@@ -10,24 +10,29 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-PAGE = ROOT / "docs" / "does-it-work.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "does-it-work.md")
 
-ALL, OBJECTS = "macro average", "attend-and-excite-objects"
+ALL = "macro average"
+ANIMALS, OBJECTS = "attend-and-excite-animals", "attend-and-excite-objects"
+PAIRS = (
+    ("both animals", ANIMALS, "all-present"),
+    ("both objects", OBJECTS, "all-present"),
+    ("both in their colours", OBJECTS, "right-colour"),
+    ("mixtures", ALL, "mixture"),
+)
+SETS = (
+    ("all present", ALL, "all-present"),
+    ("right colours", ALL, "right-colour"),
+    ("right counts", ALL, "right-count"),
+    ("mixtures", ALL, "mixture"),
+    ("relation kept", "relations", "relation-kept"),
+)
 # Name of the report; for each column its head, its prompt set and its metric.
 TABLES = {
-    "mini": (
-        ("all present: animals", "attend-and-excite-animals", "all-present"),
-        ("objects", OBJECTS, "all-present"),
-        ("five sets", ALL, "all-present"),
-        ("right colours", ALL, "right-colour"),
-        ("mixtures", ALL, "mixture"),
-    ),
-    "phrases": (
-        ("all present", OBJECTS, "all-present"),
-        ("right colours", OBJECTS, "right-colour"),
-        ("mixtures", OBJECTS, "mixture"),
-        ("everything right", OBJECTS, "exact"),
-    ),
+    "mini-pairs": PAIRS,
+    "mini-methods": PAIRS,
+    "mini": SETS,
+    "mini-joint-methods": PAIRS,
 }
 
 
@@ -37,7 +42,7 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def table(name: str) -> str:
-    """A table in Markdown: values in percent, below them what changed against plain."""
+    """A table in Markdown: values in percent, below them the difference to the baseline."""
     with open(RESULTS / name / "results.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     found = {(row["condition"], row["set"], row["metric"]): row for row in rows}
@@ -47,10 +52,12 @@ def table(name: str) -> str:
     heads = ["", *(head for head, _, _ in columns), "operations", "time"]
     lines = [_line(heads), "|---|" + "---:|" * (len(heads) - 1)]
     for condition in dict.fromkeys(row["condition"] for row in rows):
+        if condition == "watched":  # The baseline again, with its attention kept.
+            continue
         cells = [_cell(found[condition, prompts, metric]) for _, prompts, metric in columns]
         cost = found[condition, whole, "all-present"]
         ratios = [f"{float(cost[what]):.2f} ×" for what in ("flops_ratio", "seconds_ratio")]
-        own = "plain" if condition == "none" else condition
+        own = "baseline" if condition == "none" else f"`{condition}`"
         lines.append(_line([own, *cells, *ratios]))
     return "\n".join(lines) + "\n"
 
@@ -79,13 +86,14 @@ def _signed(text: str) -> str:
 
 
 def main() -> None:
-    """Puts the tables between their marks."""
-    page = PAGE.read_text(encoding="utf-8")
-    for name in TABLES:
-        begin, end = marks(name)
-        between = f"(?s){re.escape(begin)}.*?{re.escape(end)}"
-        page = re.sub(between, lambda _, n=name: marks(n)[0] + table(n) + marks(n)[1], page)
-    PAGE.write_text(page, encoding="utf-8")
+    """Puts the tables between their marks, on whichever page has them."""
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        for name in TABLES:
+            begin, end = marks(name)
+            between = f"(?s){re.escape(begin)}.*?{re.escape(end)}"
+            page = re.sub(between, lambda _, n=name: marks(n)[0] + table(n) + marks(n)[1], page)
+        path.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
