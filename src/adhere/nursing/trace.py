@@ -132,7 +132,7 @@ class Trace:
         Args:
             word: a subject or any token of the prompt; of words that the prompt has twice, text
                 means the first, and an index, a `Subject` or an `Attribute` means its own.
-            sample: which picture of the batch.
+            sample: which image of the batch.
             step: position in `steps`; None for the mean over all.
 
         Raises:
