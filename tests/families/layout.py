@@ -132,3 +132,19 @@ def by_shapes(model: Any, call: Call) -> tuple[int, int]:
 def by_list(model: Any, call: Call) -> tuple[int, int]:
     """A list of (C, frames, H, W) in patches of 2."""
     return call[0][0].shape[-2] // 2, call[0][0].shape[-1] // 2
+
+
+def text_length(call: Call, layout: Layout, sample: int = 0) -> int:
+    """How many text columns a sample has among the keys."""
+    if layout.length:
+        return layout.length(call, sample)
+    text = call[layout.text]
+    return text[sample].shape[0] if isinstance(text, list) else text.shape[1]
+
+
+def starts(layout: Layout, rows: int, columns: int) -> tuple[int, int]:
+    """Where image rows and text columns begin among the keys."""
+    if layout.order == "text image":
+        return layout.leading + columns, layout.leading
+    padded = -(-rows // layout.multiple) * layout.multiple
+    return 0, (0 if layout.order == "cross" else padded) + layout.leading

@@ -35,6 +35,8 @@ TOYS = {
     "CogView4": "cogview4",
     "HunyuanImage": "hunyuan-image",
 }
+# One toy of each transformer class.
+CLASSES = sorted(name for name in TOYS.values() if isinstance(name, str))
 PROMPT = "a red car and a blue bowl"
 BOXES = {"car": (0.0, 0.0, 0.5, 1.0), "bowl": (0.5, 0.0, 1.0, 1.0)}
 # Active from the first step on, and short.

@@ -1,7 +1,7 @@
 """Records what a pipeline's denoiser and its attention get, and changes one thing of it."""
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +15,13 @@ class Enough(Exception):
 
 @dataclass
 class Seen:
-    """One call of scaled dot-product attention: its module, queries, keys, mask."""
+    """One call of scaled dot-product attention: its module, queries, keys, mask, scale."""
 
     module: str
     query: torch.Tensor
     key: torch.Tensor
     mask: torch.Tensor | None
+    scale: float | None
 
 
 class _Watch(TorchFunctionMode):
@@ -34,8 +35,8 @@ class _Watch(TorchFunctionMode):
                 *positional,
                 *(named[name] for name in ("query", "key") if name in named),
             ][:2]
-            mask = named.get("attn_mask")
-            self.seen.append(Seen(self.inside[-1], query.detach(), key.detach(), mask))
+            mask, scale = named.get("attn_mask"), named.get("scale")
+            self.seen.append(Seen(self.inside[-1], query, key, mask, scale))
         return function(*positional, **named)
 
 
@@ -56,6 +57,23 @@ def parted(call):
     return tuple(call[key] for key in positions), named
 
 
+@contextmanager
+def watching(model):
+    """Gives the list of attention calls inside a model, which fills in the block."""
+    seen, inside = [], []
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if name.count("."):
+                hooks = (
+                    module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)),
+                    module.register_forward_hook(lambda *_: inside.pop() and None),
+                )
+                for hook in hooks:
+                    stack.callback(hook.remove)
+        stack.enter_context(_Watch(seen, inside))
+        yield seen
+
+
 def first_call(pipe, arguments, change=None, states=None, mute=()):
     """The first call of the denoiser, and every attention inside it.
 
@@ -65,7 +83,7 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
         states: Name of a text encoder, (tensor of states -> other states).
     """
     model = pipe.transformer
-    seen, inside, calls = [], [], []
+    calls = []
 
     def begin(module, positional, named):
         call = joined(positional, named)
@@ -76,14 +94,6 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
         raise Enough
 
     with ExitStack() as stack:
-        for name, module in model.named_modules():
-            if name.count("."):
-                hooks = (
-                    module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)),
-                    module.register_forward_hook(lambda *_: inside.pop() and None),
-                )
-                for hook in hooks:
-                    stack.callback(hook.remove)
         for name in mute:
             hook = model.get_submodule(name).register_forward_hook(
                 lambda module, positional, output: torch.zeros_like(output)
@@ -93,7 +103,7 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
         stack.callback(model.register_forward_hook(end).remove)
         if states:
             stack.callback(_changed_states(pipe, *states).remove)
-        stack.enter_context(_Watch(seen, inside))
+        seen = stack.enter_context(watching(model))
         try:
             pipe(**arguments)
         except Enough:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from . import FAMILIES
+from .layout import starts, text_length
 from .layouts import LAYOUTS
 from .probe import first_call, first_ids, joined, moved, poked_sample, poked_text, within
 
@@ -56,21 +57,6 @@ def fit(shape, value, sizes):
 
 def dropped(stream, pipe):
     return stream.drop(pipe) if callable(stream.drop) else stream.drop
-
-
-def text_length(call, layout, sample=0):
-    if layout.length:
-        return layout.length(call, sample)
-    text = call[layout.text]
-    return text[sample].shape[0] if isinstance(text, list) else text.shape[1]
-
-
-def starts(layout, rows, columns):
-    """Where image rows and text columns begin among the keys."""
-    if layout.order == "text image":
-        return layout.leading + columns, layout.leading
-    padded = -(-rows // layout.multiple) * layout.multiple
-    return 0, (0 if layout.order == "cross" else padded) + layout.leading
 
 
 @pytest.mark.parametrize("guided", [False, True])

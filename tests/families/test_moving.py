@@ -7,6 +7,7 @@ from engine import Noting
 
 from . import FAMILIES
 from .nursing import KINDS, always, nursed, plain
+from .outcomes import CLASSES
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -25,8 +26,10 @@ def test_nursing_moves_the_latents_and_one_small_step_lowers_the_loss(kind):
 
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", [torch.bfloat16])
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [(kind, torch.bfloat16) for kind in KINDS] + [(kind, torch.float16) for kind in CLASSES],
+)
 def test_half_precision_stays_finite(kind, dtype):
     toy = FAMILIES[kind]
     pipe = toy.build()

@@ -40,17 +40,29 @@ def test_what_cannot_be_nursed_is_refused_by_name_with_the_reason(kind):
         pass
 
 
-@pytest.mark.parametrize("kind", ["flux", "z-image", "pixart-sigma"])
-def test_two_threads_nurse_two_pipelines(kind):
-    toy = FAMILIES[kind]
-    pipes = [toy.build(), toy.build()]
-    expected = [nursed(toy, pipe, always(step_size=5.0), guided=True)[0] for pipe in pipes]
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("flux", "flux"),
+        ("z-image", "z-image"),
+        ("pixart-sigma", "sd3"),
+        ("qwen-image", "flux2-klein-base"),
+        ("sana", "lumina-2"),
+    ],
+)
+def test_two_threads_nurse_two_pipelines(kinds):
+    drawers = [(FAMILIES[kind], FAMILIES[kind].build()) for kind in kinds]
+
+    def nursed_by(index):
+        return nursed(*drawers[index], always(step_size=5.0), guided=True)[0]
+
+    expected = [nursed_by(index) for index in range(2)]
     found, errors = {}, []
 
     def draw(index):
         try:
             for _ in range(3):
-                found[index] = nursed(toy, pipes[index], always(step_size=5.0), guided=True)[0]
+                found[index] = nursed_by(index)
         except Exception as error:
             errors.append(error)
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 
 from adhere.drawing.loading import local_folder
-from adhere.methods import Method, make
+from adhere.errors import unknown
+from adhere.methods import METHODS, Method, make
 
 
 def method_named(name: str, *, official: bool = False, model: str | None = None) -> Method:
@@ -19,7 +20,7 @@ def method_named(name: str, *, official: bool = False, model: str | None = None)
 
     Raises:
         ValueError: no such method; the nearest name is suggested. Or a model that states what
-            cannot be.
+            the method does not take.
     """
     if official or model is None:
         return make(name, official=official)
@@ -36,7 +37,7 @@ def stated_numbers(model: str) -> Mapping[str, Mapping[str, object]]:
         model: "mini", a folder, or any other name, for which nothing is stated.
 
     Raises:
-        ValueError: the file is no such table, or a method does not take what it says.
+        ValueError: the file is no such table, or names a method that is not known.
     """
     folder = local_folder(model)
     file = None if folder is None else folder / "methods.json"
@@ -46,8 +47,9 @@ def stated_numbers(model: str) -> Mapping[str, Mapping[str, object]]:
         stated = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(stated, dict) or not all(isinstance(v, dict) for v in stated.values()):
             raise ValueError("expected a table of methods and their parameters.")
-        for name, numbers in stated.items():
-            make(name, numbers)
+        for name in stated:
+            if name not in METHODS:
+                raise unknown("method", name, METHODS)
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(file)!r} cannot be used: {error} Mend the file, or take it away."

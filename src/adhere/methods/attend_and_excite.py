@@ -91,15 +91,18 @@ class AttendAndExcite(ScheduledMethod):
     def _map(self, reading: Reading, sample: int, subject: Subject) -> Tensor:
         """The map of a subject, (H, W)."""
         words = subject.words if self.with_attributes else (subject,)
+        is_phrase = len(words) > 1
         maps = [
             reading.word(
                 sample,
                 word.token_indices,
                 temperature=self.temperature,
-                smoothed=False,
+                smoothed=self.smoothed and not is_phrase,
                 pieces=self.pieces,
             )
             for word in words
         ]
+        if not is_phrase:
+            return maps[0]
         phrase = together(torch.stack(maps))
         return smooth(phrase) if self.smoothed else phrase

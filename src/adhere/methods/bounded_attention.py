@@ -21,7 +21,7 @@ from adhere.methods.base import (
 )
 from adhere.methods.boxes import cells
 from adhere.methods.reading import Reading, Subjects
-from adhere.methods.schedule import Pairs, Schedule, Step, last_before, step_index
+from adhere.methods.schedule import Pairs, Step, last_before, step_index
 from adhere.subjects.subject import Subject
 from adhere.typed import Count, Fraction, NonNegative, typed
 
@@ -79,11 +79,6 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
     def official(cls) -> BoundedAttention:
         """The numbers of the authors' code for Stable Diffusion 1, in steps."""
         return cls(stop=15, in_steps=True, refine_at=((0, 0.8),), layers="up", nurses_repeats=True)
-
-    @property
-    def schedule(self) -> Schedule:
-        """Its own: a linear step size, and a threshold at every step."""
-        return self
 
     def step_size_at(self, step: Step) -> float:
         """The factor of the gradient at a step, linear; 0 outside the window."""

@@ -46,18 +46,16 @@ def gathered(parts: Sequence[tuple[Reading, int]]) -> Reading:
     )
 
 
-def notes(
-    method: LatentMethod, reading: Reading, with_maps: bool = True
-) -> tuple[Tensor, list[tuple[float, ...]], list[tuple[float, ...]]]:
-    """What the trace keeps of a reading, as the method sees it.
-
-    Returns:
-        The maps (B, H, W, T), in half precision on the CPU, or nothing of them; for each sample
-        the peaks of its subjects; and their raw mean attention.
-    """
-    reading = reading.detach() if reading.previous is not None else reading
+def maps_of(method: LatentMethod, reading: Reading) -> Tensor:
+    """The maps that the trace keeps of a reading, (B, H, W, T), in half precision on the CPU."""
     with torch.no_grad():
-        peaks = [tuple(own.tolist()) for own in method.peaks(reading)]
-        means = [tuple(own.tolist()) for own in reading.subject_means()]
-        maps = method.maps(reading).half().cpu() if with_maps else torch.empty(0)
-    return maps, peaks, means
+        return method.maps(reading).half().cpu()
+
+
+def numbers_of(
+    method: LatentMethod, reading: Reading
+) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
+    """For each sample the peaks of its subjects, as the method sees them, and their raw means."""
+    with torch.no_grad():
+        peaks, means = method.peaks(reading), reading.subject_means()
+    return [tuple(own.tolist()) for own in peaks], [tuple(own.tolist()) for own in means]

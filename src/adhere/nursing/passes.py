@@ -24,7 +24,7 @@ from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
 from adhere.nursing.context import Context, Reader
 from adhere.nursing.hooks import eager, frozen
-from adhere.nursing.notes import gathered, notes
+from adhere.nursing.notes import gathered, maps_of, numbers_of
 from adhere.nursing.records import StepRecord
 from adhere.nursing.updates import Evaluation, move
 
@@ -102,13 +102,12 @@ def nurse_latents(
         )
         final = gathered([passes.last[sample] for sample in range(opened.samples)])
         first = [passes.first[sample] for sample in range(opened.samples)]
-        maps, _, _ = notes(method, final)
         seen = StepRecord(
             step=step,
             loss=outcome.loss.float().cpu(),
             peaks=tuple(peaks for peaks, _ in first),
             means=tuple(means for _, means in first),
-            maps=maps,
+            maps=maps_of(method, final),
             refinements=outcome.refinements.cpu(),
             truncated_forwards=passes.forwards,
             backwards=outcome.backwards + passes.search_backwards,
@@ -189,9 +188,9 @@ class _Passes:
     def _keep(self, reading: Reading, samples: list[int]) -> None:
         """Keep a reading as the samples' last, and its numbers where it is their first."""
         if any(sample not in self.first for sample in samples):
-            _, peaks, means = notes(self.method, reading, with_maps=False)
-            for sample, *numbers in zip(samples, peaks, means, strict=True):
-                self.first.setdefault(sample, (numbers[0], numbers[1]))
+            numbers = zip(*numbers_of(self.method, reading), strict=True)
+            for sample, own in zip(samples, numbers, strict=True):
+                self.first.setdefault(sample, own)
         self.last.update({sample: (reading, place) for place, sample in enumerate(samples)})
 
     def _see(self, moving: Tensor, samples: list[int]) -> Reading:

@@ -25,7 +25,7 @@ from adhere.nursing.context import Context, Reader
 from adhere.nursing.editing import Bound, Editing, Place
 from adhere.nursing.hooks import eager
 from adhere.nursing.noise import check_noise
-from adhere.nursing.notes import notes
+from adhere.nursing.notes import maps_of, numbers_of
 from adhere.nursing.passes import nurse_latents
 from adhere.nursing.prompts import Prompts
 from adhere.nursing.records import RunTrace, StepRecord
@@ -261,7 +261,8 @@ class Run:
             with uncast(opened.latents.device):
                 if watcher is not None and reader is not None:
                     reading = context.reading(reader, rows, heads, opened.size, step)
-                    seen, peaks, means = notes(watcher, reading)
+                    peaks, means = numbers_of(watcher, reading)
+                    seen = maps_of(watcher, reading)
                     self.trace.steps.append(StepRecord.watched(step, peaks, means, seen))
                 if asks:
                     whole = Reader(tuple(everything.values()), family.objective_factor())

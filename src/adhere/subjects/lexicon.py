@@ -42,6 +42,12 @@ def phrases() -> frozenset[str]:
 
 
 @cache
+def phrase_openers() -> frozenset[str]:
+    """The first word of every entry of `phrases`."""
+    return frozenset(phrase.split()[0] for phrase in phrases())
+
+
+@cache
 def english() -> frozenset[str]:
     """Every entry of the lists of English words, except those of style."""
     left_out = (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from adhere.subjects.lexicon import lexicon, phrases, singulars
+from adhere.subjects.lexicon import lexicon, phrase_openers, phrases, singulars
 from adhere.subjects.markup import without_markup
 
 Span = tuple[int, int]
@@ -84,7 +84,8 @@ def _join(words: Sequence[Word], text: str) -> list[Word]:
     joined: list[Word] = []
     i = 0
     while i < len(words):
-        for length in range(min(LONGEST_ENTRY, len(words) - i), 1, -1):
+        longest = LONGEST_ENTRY if words[i].text in phrase_openers() else 1
+        for length in range(min(longest, len(words) - i), 1, -1):
             run = words[i : i + length]
             if _is_phrase(run, text):
                 joined.append(Word(" ".join(word.text for word in run), run[0].start, run[-1].end))
