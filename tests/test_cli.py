@@ -422,6 +422,18 @@ MISTAKES = {
     "a box twice": (["draw", PROMPT, "--boxes", "cat=0,0,1,1;cat=0,0,1,1"], "two boxes"),
     "a box outside": (["draw", PROMPT, "--boxes", "cat=0,0,2,1"], "in fractions of the image"),
     "a box of nothing": (["draw", PROMPT, "--boxes", "dog=0,0,1,1"], "dog"),
+    "no boxes": (
+        ["draw", PROMPT, "--method", "boxdiff"],
+        "boxdiff needs boxes, and .* none has one. Give",
+    ),
+    "a box of nothing that is needed": (
+        ["draw", PROMPT, "--method", "regions", "--boxes", "dog=0,0,1,1"],
+        "a box for 'dog', which is no subject of .*'cat', 'frog'",
+    ),
+    "one subject apart": (
+        ["draw", "a red cat", "--method", "focus"],
+        "focus needs at least 2 subjects",
+    ),
     "none and another": (["draw", PROMPT, "--method", "none,attend-and-excite"], "alone"),
     "compare a subject that is not there": (
         ["compare", PROMPT, "--subjects", "dog", "--steps", "2"],

@@ -76,6 +76,7 @@ def subjects(settings):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in names("divide_and_bind") if not n.endswith("losses")])
 def test_divide_and_bind_ends_where_the_authors_end(name):
     tensors, settings = load(name)

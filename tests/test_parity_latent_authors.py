@@ -54,6 +54,7 @@ def ends(name, method):
     assert (plain - tensors["final"]).abs().max() > 1e-2, "nursing must change something"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names("conform"))
 def test_conform_ends_where_the_authors_end(name):
     _, settings = load(name)
@@ -65,10 +66,12 @@ def test_initnos_loop_ends_where_the_authors_end():
     ends("initno_ddim", dataclasses.replace(InitNO.official(), refine_at=(), rounds=0))
 
 
+@pytest.mark.slow
 def test_self_cross_ends_where_the_authors_end():
     ends("self_cross_ddim", dataclasses.replace(SelfCross.official(), refine_at=()))
 
 
+@pytest.mark.slow
 def test_initnos_search_finds_the_authors_noise():
     tensors, settings = load("initno_search")
     # One round that may do nothing, then the last search from the same noise.

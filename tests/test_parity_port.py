@@ -44,6 +44,7 @@ def ported(pipe, scheduler, steps, **numbers):
     ).images
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
 @pytest.mark.parametrize("name", ["ddim", "pndm"])
 @pytest.mark.parametrize("factor", [5.0, 2.0])
@@ -74,6 +75,7 @@ def test_final_latents_equal_those_of_the_port(name, factor):
     assert (ours - theirs).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
 @pytest.mark.parametrize("steps", [20, 30, 50])
 def test_official_counts_as_the_port_at_any_number_of_steps(steps):

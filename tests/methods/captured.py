@@ -19,6 +19,7 @@ FROG = Subject("frog", (7,), (Attribute("blue", (6,)),))
 BOXES = {"cat": (0.0, 0.1, 0.4, 0.9), "frog": (0.5, 0.2, 1.0, 1.0)}
 # What the method moves by is compared with differences of the hand-computed loss over this.
 STRIDE = 1e-5
+EXACT = {"rel_tol": 1e-6, "abs_tol": 1e-6}
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Caught:
     read: object
 
 
-def caught(method, monkeypatch, make=toys.sd, steps=4):
-    """Every nursed step of a run in double precision."""
+def caught(method, monkeypatch, family=None, steps=4):
+    """Every nursed step of a run in double precision, of the U-Net or of a family's toy."""
     found, original = [], passes.nurse_latents
 
     def spy(context, reader, method, opened, step, previous, **others):
@@ -62,33 +63,50 @@ def caught(method, monkeypatch, make=toys.sd, steps=4):
         return shift, record, last
 
     monkeypatch.setattr(run, "nurse_latents", spy)
+    make, go = (toys.sd, toys.run) if family is None else (family.build, family.run)
     pipe = make().to(torch.float64)
+    subjects = [CAT, FROG] if family is None else None
     boxes = BOXES if method.needs_boxes else None
-    with nurse(pipe, method, prompt=PROMPT, subjects=[CAT, FROG], boxes=boxes):
-        toys.run(pipe, PROMPT, steps=steps)
+    with nurse(pipe, method, prompt=PROMPT, subjects=subjects, boxes=boxes):
+        go(pipe, PROMPT, steps=steps)
     return found
 
 
-def check(method, by_hand, score_by_hand, monkeypatch, make=toys.sd):
+def field_size(step):
+    """The step size of the field: 20 times the root of a ramp from 1 to a half."""
+    return 20 * math.sqrt(1 - 0.5 * step.index / (step.count - 1))
+
+
+def check(method, by_hand, monkeypatch, *, score=None, size=field_size, family=None):
     """Loss, score and shift of every step of a run are those computed by hand.
 
     Args:
         method: nurses every step, without refinement.
         by_hand: from a reading to the loss of its first sample.
-        score_by_hand: the same for the score.
         monkeypatch: pytest's.
-        make: the pipeline.
+        score: as `by_hand`, to the score; None for minus the loss.
+        size: from a step to its factor of the gradient, by hand.
+        family: whose toy is run; None for the U-Net.
     """
-    steps = caught(method, monkeypatch, make)
+    steps = caught(method, monkeypatch, family)
     assert len(steps) >= 3
     generator = torch.Generator().manual_seed(0)
     for one in steps:
-        assert math.isclose(one.loss, by_hand(one.reading), rel_tol=1e-5, abs_tol=1e-6)
-        assert math.isclose(one.score, score_by_hand(one.reading), rel_tol=1e-5, abs_tol=1e-6)
+        loss = by_hand(one.reading)
+        assert math.isclose(one.loss, loss, **EXACT)
+        assert math.isclose(one.score, score(one.reading) if score else -loss, **EXACT)
         way = torch.randn(one.latents.shape, generator=generator, dtype=torch.float64)
-        there, back = (by_hand(one.read(one.latents + s * STRIDE * way)) for s in (1, -1))
-        expected = -method.schedule.step_size_at(one.step) * (there - back) / (2 * STRIDE)
-        assert math.isclose(float((one.shift * way).sum()), expected, rel_tol=1e-4, abs_tol=1e-7)
+        expected = -size(one.step) * slope(lambda z, one=one: by_hand(one.read(z)), one, way)
+        assert math.isclose(float((one.shift * way).sum()), expected, **EXACT)
+
+
+def slope(by_hand, one, way):
+    """How a loss grows from a step's latents along a way, by differences of fourth order."""
+    near, far = (
+        by_hand(one.latents + k * STRIDE * way) - by_hand(one.latents - k * STRIDE * way)
+        for k in (1, 2)
+    )
+    return (8 * near - far) / (12 * STRIDE)
 
 
 def aggregate(reading):
@@ -101,8 +119,8 @@ def aggregate(reading):
     return total / heads
 
 
-def softmaxed(reading, temperature):
-    """Each pixel's softmax over the columns that compete."""
+def softmaxed(reading, temperature=0.01):
+    """Each pixel's softmax over the columns that compete, after the field's factor of 100."""
     raw, kept = aggregate(reading), reading.columns.competing[0].numpy()
     out = np.zeros_like(raw)
     for row in range(raw.shape[0]):

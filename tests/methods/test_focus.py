@@ -25,20 +25,30 @@ def divergence(shares):
 
 
 def by_hand(reading):
+    """The cost C: divergence within subjects, and what is missing to it between them."""
     raw = aggregate(reading)
     within, middles = [], []
-    for tokens in ((3, 2), (7, 6)):
+    for noun in reading.subjects[0]:
         shares = []
-        for token in tokens:
-            cubes = smoothed(raw[..., token], exponent=0.5).ravel() ** 3
+        for word in (noun, *noun.attributes):
+            own = raw[..., list(word.token_indices)].mean(-1)
+            cubes = smoothed(own, exponent=0.5).ravel() ** 3
             shares.append(cubes / cubes.sum())
         within.append(divergence(shares))
         middles.append(np.mean(shares, axis=0))
     return (sum(within) / len(within) + 1 - divergence(middles)) / 2
 
 
-def test_a_run_has_the_loss_the_score_and_the_shift_of_the_formula(monkeypatch):
-    check(Focus(), by_hand, lambda reading: -by_hand(reading), monkeypatch)
+def control(step):
+    """Strength 1: `sigma (1 - t) |dt|` with `sigma = 2 (1 - t) / t`, a thousandth added twice."""
+    time, later = 1 - step.timestep / 1000, 1 - step.after / 1000
+    return 2 * (1 - time + 1e-3) / (time + 1e-3) * (1 - time) * (later - time)
+
+
+@pytest.mark.parametrize("kind", [None, "sd3"])
+def test_a_run_has_the_loss_the_score_and_the_shift_of_the_formula(kind, monkeypatch):
+    family = FAMILIES[kind] if kind else None
+    check(Focus(), by_hand, monkeypatch, size=control, family=family)
 
 
 @pytest.mark.parametrize(

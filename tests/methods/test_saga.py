@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-import toys
 from adhere.methods.losses import mean_overlap
 from adhere.methods.saga import SAGA
 from adhere.methods.schedule import Step
-from adhere.nursing import nurse
-from adhere.subjects import Subject
 
-SUBJECTS = [Subject("cat", (2,)), Subject("frog", (5,))]
+from .captured import EXACT, caught, check, overlap, slope, smoothed, softmaxed
 
 
-def test_the_loss_on_captured_maps_of_a_run_is_the_papers():
-    seen = []
+def by_hand(reading):
+    """Half of what the weakest subject lacks, and half of the overlap of the two."""
+    soft = softmaxed(reading)
+    cat, frog = (smoothed(soft[..., token]) for token in (3, 7))
+    return (1 - min(cat.max(), frog.max()) + overlap(cat, frog)) / 2
 
-    class Capturing(SAGA):
-        def loss(self, reading):
-            found = super().loss(reading)
-            seen.append((reading.detach(), found.detach()))
-            return found
 
-    pipe = toys.sd()
-    pipe.to(torch.float64)
-    method = Capturing(stop=1.0, rounds=1, draws=1)
-    with nurse(pipe, method, subjects=SUBJECTS) as trace:
-        toys.run(pipe, "a cat and a frog", steps=4)
-    # One pass of the search, and one for each step.
-    assert len(seen) == trace.truncated_forwards == trace.backwards == 5
-    for reading, loss in seen:
-        cat, frog = (reading.smoothed(0.01)[0, ..., token].double().numpy() for token in (2, 5))
-        shared = both = 0.0
-        for a, b in zip(cat.flat, frog.flat, strict=True):
-            shared += min(a, b)
-            both += a + b
-        expected = (max(1 - cat.max(), 1 - frog.max()) + shared / both) / 2
-        assert loss.item() == pytest.approx(expected, abs=1e-4)
+def test_a_run_has_the_loss_the_score_and_the_shift_of_the_formula(monkeypatch):
+    always = SAGA(start=0.0, stop=1.0, rounds=0)
+    check(always, by_hand, monkeypatch, score=lambda reading: 1 - by_hand(reading))
+
+
+def test_one_round_of_the_descent_moves_the_mean_by_the_slope_of_its_samples(monkeypatch):
+    method = SAGA(start=0.25, stop=0.25, rounds=1, draws=2, rescales=False)
+    searched = caught(method, monkeypatch)[0]
+    assert searched.step.index == 1
+    mean = searched.latents.mean((2, 3), keepdim=True).expand_as(searched.latents)
+    generator = torch.Generator().manual_seed(0)
+    shape = searched.latents.shape
+    noises = [torch.randn(shape[1:], generator=generator) for _ in range(2)]
+    way = torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    def average(latents):
+        moved = latents - searched.latents
+        samples = [mean + moved + searched.step.noise * noise for noise in noises]
+        return sum(by_hand(searched.read(sample)) for sample in samples) / 2
+
+    expected = -20 * slope(average, searched, way)
+    assert math.isclose(float((searched.shift * way).sum()), expected, **EXACT)
 
 
 def test_the_mean_follows_the_descent_with_momentum():

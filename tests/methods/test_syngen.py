@@ -18,6 +18,7 @@ ALWAYS = SynGen(stop=1.0)
 
 
 def by_hand(reading):
+    """Section 3: the distance of each pair, less the mean one from words of no pair."""
     raw = aggregate(reading)
 
     def share(token):
@@ -38,7 +39,7 @@ def by_hand(reading):
 
 
 def test_a_run_has_the_loss_the_score_and_the_shift_of_the_formula(monkeypatch):
-    check(ALWAYS, by_hand, lambda reading: -by_hand(reading), monkeypatch)
+    check(ALWAYS, by_hand, monkeypatch, size=lambda step: 20.0)
 
 
 def test_the_golden_toy_value():

@@ -129,10 +129,9 @@ def _weighted(
         rest_mask = None if mask is None else mask[..., others] if mask.shape[-1] > 1 else mask
         rest, weight = _rest(call, query, key[:, :, others], value[:, :, others], rest_mask)
         scores = torch.cat([scores, weight.unsqueeze(-1)], -1)
-    weights = scores
-    for function in functions:
-        weights = function(scores)
-        scores = weights.clamp_min(torch.finfo(weights.dtype).tiny).log()
+    weights = functions[0](scores)
+    for function in functions[1:]:
+        weights = function(weights.clamp_min(torch.finfo(weights.dtype).tiny).log())
     text = weights[..., : len(columns)]
     mixed = text.to(value.dtype) @ value[:, :, keys]
     if rest is not None:

@@ -54,10 +54,11 @@ class AttentionRegulation(AttentionMethod):
         seed: of the descent's random beginning, the same for every sample of a batch and other
             for each layer and step; None takes it from torch's global generator.
 
-    Source: arXiv 2403.06381, with the numbers of the authors' code. The code rounds all edited
-        scores to float16, mixes the first edit with random numbers, takes each token of a word
-        for a target, and chooses the best edit over the whole batch, where this chooses for each
-        sample; `official()` does the first three.
+    Source: arXiv 2403.06381, with the numbers of the authors' code. The paper keeps edited maps
+        near the model's own; the code, and this, keep the bumps' weights small. The code rounds
+        all edited scores to float16, mixes the first edit with random numbers, takes each token
+        of a word for a target, and chooses the best edit over the whole batch, where this chooses
+        for each sample; `official()` does the first three.
     """
 
     start: NonNegative = 0.0
@@ -116,15 +117,17 @@ class AttentionRegulation(AttentionMethod):
     def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:
         """The softmax of the edited scores, (B, A, N, T)."""
         edited = scores.clone()
-        targets = [self._targets(own) for own in context.subjects]
         bumps = make_bumps(*context.size, device=scores.device).to(scores.dtype)
-        for count in sorted({len(own) for own in targets} - {0}):
-            samples = [b for b, own in enumerate(targets) if len(own) == count]
-            folded = torch.stack([fold(scores[b], targets[b]) for b in samples])
-            edit = self._edit(folded, bumps, context)
-            for b, of_sample in zip(samples, edit, strict=True):
-                for tokens, of_target in zip(targets[b], of_sample.unbind(1), strict=True):
-                    edited[b, ..., list(tokens)] += of_target.unsqueeze(-1)
+        alike: dict[Targets, list[int]] = {}
+        for sample, subjects in enumerate(context.subjects):
+            alike.setdefault(self._targets(subjects), []).append(sample)
+        for targets, samples in alike.items():
+            if not targets:
+                continue
+            edit = self._edit(targets, scores[samples], bumps, context)
+            for tokens, of_target in zip(targets, edit.unbind(2), strict=True):
+                for token in tokens:
+                    edited[samples, ..., token] += of_target
         if self.rounds_to_half:
             edited = edited.half().to(scores.dtype)
         result = edited.softmax(-1)
@@ -145,10 +148,13 @@ class AttentionRegulation(AttentionMethod):
             targets.append(fresh)
         return tuple(tokens for tokens in targets if tokens)
 
-    def _edit(self, folded: Tensor, bumps: Tensor, context: LayerContext) -> Tensor:
+    def _edit(
+        self, targets: Targets, scores: Tensor, bumps: Tensor, context: LayerContext
+    ) -> Tensor:
         """Returns what to add to the targets' scores, (B, A, S, N)."""
-        samples, heads, rows, _ = folded.shape
-        first = self._first_weights(samples, heads, rows - 1, bumps, context)
+        folded = fold(scores, targets)
+        samples, heads = folded.shape[:2]
+        first = self._first_weights(samples, heads, len(targets), bumps, context)
         goal = Goal(
             self.quantile,
             self.peak,
@@ -158,7 +164,7 @@ class AttentionRegulation(AttentionMethod):
             self.size_weight,
         )
         best, _ = regulate(folded, first, bumps, goal, iterations=self.iterations, rate=self.rate)
-        key = f"edit of {rows - 1} targets"
+        key = f"edit of {targets}"
         previous = context.memory.get(key, first @ bumps if self.remembers_start else None)
         context.memory[key] = best
         if previous is not None:

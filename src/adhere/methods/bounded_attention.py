@@ -9,17 +9,12 @@ Shapes: B samples, H x W the grid of the maps, N = H * W, T text columns, S boxe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from adhere.methods.base import (
-    AttentionMethod,
-    LayerContext,
-    ScheduledMethod,
-)
-from adhere.methods.boxes import cells
+from adhere.methods.base import AttentionMethod, LayerContext, ScheduledMethod
+from adhere.methods.boxes import boxed, masks
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Pairs, Step, last_before, step_index
 from adhere.subjects.subject import Subject
@@ -99,25 +94,25 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
 
     def score(self, reading: Reading) -> Tensor:
         """(B,), one minus the mean loss of a subject."""
-        counts = [max(len(_boxed(own)), 1) for own in reading.subjects]
+        counts = [max(len(boxed(own)), 1) for own in reading.subjects]
         loss = self.loss(reading)
         return 1 - loss / torch.tensor(counts).to(loss)
 
     def _of(self, reading: Reading, sample: int) -> Tensor:
-        boxed = _boxed(reading.subjects[sample])
+        subjects = reading.subjects[sample]
         words = reading.aggregate()[sample].flatten(0, 1)
         image = reading.self_attention()[sample]
-        inside = _inside(boxed, reading.grid).to(words.device)
+        inside = masks(subjects, reading.grid).to(words.device)
         outside = ~inside.any(0)
         total = words.new_zeros(())
-        for subject, own in zip(boxed, inside, strict=True):
+        for (subject, _), own in zip(boxed(subjects), inside, strict=True):
             for weight, maps, context in (
                 (self.cross_weight, words, list(_columns(subject))),
                 (self.self_weight, image, own),
             ):
                 theirs = maps[:, context].sum(1)
                 held, lost = theirs[own].sum(), theirs[outside].sum()
-                total = total + weight * (1 - held / (held + len(boxed) * lost)).square()
+                total = total + weight * (1 - held / (held + len(inside) * lost)).square()
         return total
 
     def is_active(self, step: Step) -> bool:
@@ -126,7 +121,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
 
     def edits(self, subjects: Subjects) -> bool:
         """Whether any subject has a box."""
-        return any(_boxed(own) for own in subjects)
+        return any(boxed(own) for own in subjects)
 
     @property
     def edits_self_attention(self) -> bool:
@@ -137,9 +132,8 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
         """The bound of words, (B, 1, N, T)."""
         bound = torch.zeros((len(context.subjects), math.prod(context.size), len(context.columns)))
         for sample, subjects in enumerate(context.subjects):
-            boxed = _boxed(subjects)
-            inside = _inside(boxed, context.size)
-            for subject, own in zip(boxed, inside, strict=True):
+            inside = masks(subjects, context.size)
+            for (subject, _), own in zip(boxed(subjects), inside, strict=True):
                 hidden = ~own & inside.any(0) if context.is_nursing else ~own
                 for column in _columns(subject):
                     bound[sample, hidden, column] = _NEVER
@@ -147,25 +141,15 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
 
     def self_bias(self, context: LayerContext) -> Tensor:
         """The bound of boxes, (B, 1, N, N)."""
-        cells_of = [_inside(_boxed(own), context.size) for own in context.subjects]
         bounds = []
-        for inside in cells_of:
+        for subjects in context.subjects:
+            inside = masks(subjects, context.size)
             boxes = inside.to(torch.float32)
             among, any_box = (boxes.mT @ boxes) > 0, inside.any(0)
             bounds.append(any_box[:, None] & any_box[None] & ~among)
         return torch.stack(bounds).unsqueeze(1) * _NEVER
 
 
-def _boxed(subjects: Sequence[Subject]) -> list[Subject]:
-    return [subject for subject in subjects if subject.box is not None]
-
-
 def _columns(subject: Subject) -> set[int]:
     """The columns of a subject and of its attributes."""
     return {column for one in subject.words for column in one.token_indices}
-
-
-def _inside(boxed: Sequence[Subject], size: tuple[int, int]) -> Tensor:
-    """Which cells each subject's box has, (S, N), bool."""
-    masks = [cells(one.box, size).flatten() for one in boxed if one.box is not None]
-    return torch.stack(masks) if masks else torch.zeros((0, math.prod(size)), dtype=torch.bool)

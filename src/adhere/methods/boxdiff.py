@@ -17,7 +17,7 @@ from torch import Tensor
 
 from adhere.attention.maps import Pieces
 from adhere.methods.base import ScheduledMethod
-from adhere.methods.boxes import Box, cells, edges
+from adhere.methods.boxes import Box, boxed, cells, edges
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs
 from adhere.subjects.subject import Subject
@@ -98,9 +98,8 @@ class BoxDiff(ScheduledMethod):
     def _boxed(self, reading: Reading, sample: int) -> list[tuple[Tensor, Box]]:
         """The map of each subject that has a box, (H, W), and the box."""
         return [
-            (self._map(reading, sample, subject), subject.box)
-            for subject in reading.subjects[sample]
-            if subject.box is not None
+            (self._map(reading, sample, subject), box)
+            for subject, box in boxed(reading.subjects[sample])
         ]
 
     def _map(self, reading: Reading, sample: int, subject: Subject) -> Tensor:

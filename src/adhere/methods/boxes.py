@@ -1,14 +1,30 @@
 """Where boxes are on a grid of attention.
 
-Shapes: H x W the grid.
+Shapes: H x W the grid, N = H * W, S boxed subjects.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from adhere.subjects.subject import Subject
+
 Box = tuple[float, float, float, float]
+
+
+def boxed(subjects: Sequence[Subject]) -> list[tuple[Subject, Box]]:
+    """The subjects that have a box, and the box."""
+    return [(subject, subject.box) for subject in subjects if subject.box is not None]
+
+
+def masks(subjects: Sequence[Subject], size: tuple[int, int]) -> Tensor:
+    """Which cells each boxed subject's box has, (S, N), bool."""
+    found = [cells(box, size).flatten() for _, box in boxed(subjects)]
+    return torch.stack(found) if found else torch.zeros((0, math.prod(size)), dtype=torch.bool)
 
 
 def edges(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:

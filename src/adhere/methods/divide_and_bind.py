@@ -3,12 +3,11 @@
 Yumeng Li, Margret Keuper, Dan Zhang, Anna Khoreva, "Divide & Bind Your Attention for Improved
 Generative Semantic Nursing", BMVC 2023, https://arxiv.org/abs/2307.10864
 
-Shapes: B samples, H x W the grid of the maps, T tokens.
+Shapes: B samples, S subjects of a sample, H x W the grid of the maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -37,10 +36,9 @@ class DivideAndBind(ScheduledMethod):
     the level that subjects are read from.
 
     `official` and `as_written` give the authors' code and the paper's formulas where this
-    differs. The default has neighbours compared along both sides of the grid, where the code
-    compares rows with the last one. On smooth maps that makes about half the number (medians of
-    0.52, 0.51 and 0.47 of the code's where that is near 0.05, 0.2 and 0.3, over softmaxes of
-    random fields that vary over 1 to 4 of 16 cells), so thresholds are half the code's.
+    differs. Here neighbours are compared along both sides of the grid, where the code compares
+    rows with the last one; on smooth maps that makes about half the number, so that thresholds
+    are half the code's.
 
     Attributes:
         refine_at: pairs (where in the loop, total variation that the weakest subject is to
@@ -127,10 +125,7 @@ class DivideAndBind(ScheduledMethod):
 
     def peaks(self, reading: Reading) -> list[Tensor]:
         """The peak of each map whose variation is compared with thresholds, (S,) a sample."""
-        return [
-            torch.stack([self._map(reading, sample, s.token_indices).amax() for s in subjects])
-            for sample, subjects in enumerate(reading.subjects)
-        ]
+        return [self._maps(reading, s).amax((-2, -1)) for s in range(len(reading))]
 
     def loss(self, reading: Reading) -> Tensor:
         """(B,), minus the variation of the weakest subject, with what binding takes off."""
@@ -157,8 +152,7 @@ class DivideAndBind(ScheduledMethod):
 
     def _variations(self, reading: Reading, sample: int) -> Tensor:
         """The total variation of each subject, (S,)."""
-        subjects = reading.subjects[sample]
-        maps = torch.stack([self._map(reading, sample, s.token_indices) for s in subjects])
+        maps = self._maps(reading, sample)
         if self.variation == "last-row":
             return losses.total_variation_to_last_row(maps)
         return losses.total_variation(maps, self.variation)
@@ -167,16 +161,14 @@ class DivideAndBind(ScheduledMethod):
         """How far the subject's attributes are from it, together, ()."""
         clipped = self.divergence == "clipped"
         divergence = losses.clipped_jensen_shannon if clipped else losses.jensen_shannon
-        wanted = self._map(reading, sample, subject.token_indices)
+        how = {"temperature": self.temperature, "pieces": self.pieces}
+        wanted = reading.word(sample, subject.token_indices, **how)
         total = wanted.new_zeros(())
         for attribute in subject.attributes:
-            bound = self._map(reading, sample, attribute.token_indices, finer=True)
+            bound = reading.word(sample, attribute.token_indices, finer=True, **how)
             total = total + divergence(wanted, bound)
         return total
 
-    def _map(
-        self, reading: Reading, sample: int, columns: Sequence[int], finer: bool = False
-    ) -> Tensor:
-        return reading.word(
-            sample, columns, temperature=self.temperature, finer=finer, pieces=self.pieces
-        )
+    def _maps(self, reading: Reading, sample: int) -> Tensor:
+        """The maps of the subjects, (S, H, W)."""
+        return reading.subject_maps(sample, temperature=self.temperature, pieces=self.pieces)

@@ -9,7 +9,7 @@ Shapes: B samples, S subjects of a sample, H x W the grid of the maps.
 
 from __future__ import annotations
 
-import hashlib
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,16 +17,10 @@ from torch import Tensor
 from adhere.attention.maps import smooth
 from adhere.methods import losses
 from adhere.methods.base import Read, ScheduledMethod
+from adhere.methods.noise_search import NoiseSearch
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs, Step
 from adhere.typed import Count, Fraction, NonNegative, PositiveCount, typed
-
-# Of the search's Adam.
-_EPSILON = 1e-3
-# Noise may leave the standard normal distribution so far.
-_MOST_DIVERGENCE = 1e-3
-# Steps back to it after one step of the search; the authors' code has no limit and may hang.
-_MOST_STEPS_BACK = 200
 
 
 @typed
@@ -115,46 +109,20 @@ class InitNO(ScheduledMethod):
 
     def search(self, latents: Tensor, read: Read, step: Step) -> Tensor:
         """The noise that is found, (B, ...)."""
-        return torch.cat([self._searched(latents[[i]], read, i) for i in range(len(latents))])
+        search = NoiseSearch(self.rounds, self.iterations, self.last_iterations, self.rate)
+        judges = [partial(self._judged, read, sample) for sample in range(len(latents))]
+        return torch.cat([search.find(latents[[i]], judge) for i, judge in enumerate(judges)])
 
-    def _searched(self, noise: Tensor, read: Read, sample: int) -> Tensor:
-        seed = hashlib.sha256(noise.float().cpu().numpy().tobytes()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(seed[:4], "big"))
-        tried = []
-        for _ in range(self.rounds):
-            found, lacking = self._round(noise, read, sample, self.iterations)
-            if lacking is None:
-                return found
-            tried.append((lacking, len(tried), noise))
-            drawn = torch.randn(noise.shape, generator=generator, dtype=torch.float32)
-            noise = drawn.to(noise)
-        return self._round(min(tried)[2], read, sample, self.last_iterations)[0]
-
-    def _round(
-        self, noise: Tensor, read: Read, sample: int, iterations: int
-    ) -> tuple[Tensor, float | None]:
-        """The noise after a search from one beginning, and what it lacks: None where nothing."""
-        mean = torch.zeros_like(noise, requires_grad=True)
-        log_variance = torch.zeros_like(noise, requires_grad=True)
-        adam = torch.optim.Adam([mean, log_variance], lr=self.rate, eps=_EPSILON)
-        lacking = torch.inf
-        for _ in range(iterations):
-            moved = noise * (log_variance / 2).exp() + mean
-            reading = read(moved, [sample])
-            missing, overlap = self.loss(reading)[0], self._overlap(reading)[0]
-            if missing < 1 - self.least_peak and overlap < self.most_overlap:
-                return moved.detach(), None
-            lacking = float((missing + overlap).detach())
-            loss = missing + (overlap if missing <= 0.5 else 0.0)
-            if self.clean_search:
-                loss = loss + self.clean_search * self._outside(reading)[0]
-            _step(adam, loss)
-            for _ in range(_MOST_STEPS_BACK):
-                left = _divergence(mean, log_variance)
-                if left <= _MOST_DIVERGENCE:
-                    break
-                _step(adam, left)
-        return (noise * (log_variance / 2).exp() + mean).detach(), lacking
+    def _judged(self, read: Read, sample: int, noise: Tensor) -> tuple[Tensor, float] | None:
+        """The loss of a sample's noise and what it lacks, or None where it lacks nothing."""
+        reading = read(noise, [sample])
+        missing, overlap = self.loss(reading)[0], self._overlap(reading)[0]
+        if missing < 1 - self.least_peak and overlap < self.most_overlap:
+            return None
+        loss = missing + (overlap if missing <= 0.5 else 0.0)
+        if self.clean_search:
+            loss = loss + self.clean_search * self._outside(reading)[0]
+        return loss, float((missing + overlap).detach())
 
     def _subjects(self, reading: Reading) -> list[Tensor]:
         """For each sample the maps of its subjects, (S, H, W)."""
@@ -174,17 +142,3 @@ class InitNO(ScheduledMethod):
         return torch.stack(
             [losses.outside_blob(own, self.levels) for own in self._subjects(reading)]
         )
-
-
-def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """The mean Kullback-Leibler divergence from the standard normal distribution, ()."""
-    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean()
-
-
-def _step(adam: torch.optim.Adam, loss: Tensor) -> None:
-    """One step of the search."""
-    parameters = adam.param_groups[0]["params"]
-    slopes = torch.autograd.grad(loss, parameters)
-    for parameter, slope in zip(parameters, slopes, strict=True):
-        parameter.grad = slope
-    adam.step()

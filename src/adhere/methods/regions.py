@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adhere.methods.base import AttentionMethod, LayerContext
-from adhere.methods.boxes import closeness
+from adhere.methods.boxes import boxed, closeness
 from adhere.methods.reading import Subjects
 from adhere.methods.schedule import Step, check_window
 from adhere.typed import Fraction, NonNegative, typed
@@ -58,7 +58,7 @@ class Regions(AttentionMethod):
 
     def edits(self, subjects: Subjects) -> bool:
         """Whether any subject has a box, and the strength is above 0."""
-        return self.strength > 0 and any(one.box is not None for own in subjects for one in own)
+        return self.strength > 0 and any(boxed(own) for own in subjects)
 
     def bias(self, context: LayerContext) -> Tensor:
         """What is taken from scores, (B, 1, N, T)."""
@@ -72,10 +72,8 @@ class Regions(AttentionMethod):
     def _near(self, context: LayerContext, sample: int) -> Tensor:
         """How near each column is to its box, (T, H, W); 1 for columns without one."""
         near: dict[int, Tensor] = {}
-        for subject in context.subjects[sample]:
-            if subject.box is None:
-                continue
-            own = closeness(subject.box, context.size, self.softness)
+        for subject, box in boxed(context.subjects[sample]):
+            own = closeness(box, context.size, self.softness)
             words = subject.words if self.with_attributes else (subject,)
             for column in (column for word in words for column in word.token_indices):
                 near[column] = torch.maximum(near[column], own) if column in near else own

@@ -110,32 +110,33 @@ def regulate(
     """
     targets, cells = weights.shape[-2], scores.shape[-1]
     share = min(goal.share, 1 / targets)
-    best = edit = weights @ bumps
-    smallest = scores.new_full(scores.shape[:1], math.inf)
+    shrink = 2 * goal.size_weight / (targets * len(bumps))
+    highest, places, parts = _quantile(goal.quantile, scores)
+    edited, tried = scores.clone(), []
     for iteration in range(iterations):
-        edited = torch.cat([scores[..., :targets, :] + edit, scores[..., targets:, :]], -2)
+        torch.add(scores[..., :targets, :], weights @ bumps, out=edited[..., :targets, :])
         attention = edited.softmax(-2)[..., :targets, :]
-        quantile, cells_at, cells_by = _quantile(attention, goal.quantile)
-        mean = attention.mean(-1)
-        penalty = (
-            goal.peak_weight * (quantile - goal.peak).square().mean(-1)
-            + goal.share_weight * (mean - share).square().mean(-1)
-            + goal.size_weight * weights.square().mean((-2, -1))
-        ).mean(-1)
-        better = penalty < smallest
-        best = torch.where(better[:, None, None, None], edit, best)
-        smallest = torch.where(better, penalty, smallest)
+        top, order = attention.topk(highest)
+        by_peak = top.index_select(-1, places) @ parts - goal.peak
+        by_share = attention.mean(-1) - share
+        tried.append((weights, by_peak, by_share))
         if iteration == iterations - 1:
             break
-        by_mean = 2 * goal.share_weight / (targets * cells) * (mean - share)
-        by_quantile = 2 * goal.peak_weight / targets * (quantile - goal.peak)
-        slope = by_mean.unsqueeze(-1).expand_as(attention).clone()
-        slope.scatter_add_(-1, cells_at, by_quantile.unsqueeze(-1) * cells_by)
+        slope = 2 * goal.share_weight / (targets * cells) * by_share
+        slope = slope.unsqueeze(-1).expand_as(attention).clone()
+        at_quantile = (2 * goal.peak_weight / targets * by_peak).unsqueeze(-1) * parts
+        slope.scatter_add_(-1, order.index_select(-1, places), at_quantile)
         slope = attention * (slope - (attention * slope).sum(-2, keepdim=True))
-        shrink = 2 * goal.size_weight / (targets * len(bumps))
         weights = weights - rate * (slope @ bumps.T + shrink * weights)
-        edit = weights @ bumps
-    return best, smallest
+    # All at once: these are many small operations.
+    all_weights, by_peak, by_share = map(torch.stack, zip(*tried, strict=True))
+    penalties = (
+        goal.peak_weight * by_peak.square().mean(-1)
+        + goal.share_weight * by_share.square().mean(-1)
+        + goal.size_weight * all_weights.square().mean((-2, -1))
+    ).mean(-1)
+    smallest, best = penalties.nan_to_num(math.inf, math.inf).min(0)
+    return all_weights[best, torch.arange(len(scores))] @ bumps, smallest
 
 
 def _profiles(cells: int, spread: int, device: torch.device | str | None) -> Tensor:
@@ -146,18 +147,17 @@ def _profiles(cells: int, spread: int, device: torch.device | str | None) -> Ten
     return torch.exp(-(positions - centres[:, None]).square() / (2 * spread**2))
 
 
-def _quantile(values: Tensor, quantile: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the quantile over the last axis by linear interpolation, and its derivative.
+def _quantile(quantile: float, values: Tensor) -> tuple[int, Tensor, Tensor]:
+    """Returns where a quantile of the last axis lies, for linear interpolation.
 
     Returns:
-        The quantiles (...), the two cells each lies between (..., 2), and their shares (2,).
+        How many of the highest values are needed; the places among them of the two that it lies
+        between, (2,); and how much each of the two counts, (2,).
     """
     cells = values.shape[-1]
     # Rounded as `torch.quantile` rounds it: the descent is sensitive to the fifth digit.
     rank = float(torch.tensor(quantile, dtype=values.dtype) * (cells - 1))
     below = math.floor(rank)
     above = min(below + 1, cells - 1)
-    top, order = values.topk(cells - below, dim=-1)
-    places = [cells - below - 1, cells - above - 1]
-    shares = values.new_tensor([1 - (rank - below), rank - below])
-    return top[..., places] @ shares, order[..., places], shares
+    places = torch.tensor([cells - below - 1, cells - above - 1], device=values.device)
+    return cells - below, places, values.new_tensor([1 - (rank - below), rank - below])
