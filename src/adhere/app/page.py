@@ -4,48 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import pandas as pd
 
 import adhere
-from adhere.app import forms, view, words
+from adhere.app import forms, view
 from adhere.app.studio import Cancelled, Studio
-from adhere.drawing.loading import Loaded
+from adhere.drawing import commands
+from adhere.drawing.loading import Loaded, scheduler_recipe
+from adhere.drawing.request import checked_size
 from adhere.errors import AdhereError
+from adhere.methods import make
+from adhere.subjects.correcting import change_role, word_spans
+from adhere.subjects.tokenizing import tokenize
 
 MOST_STEPS = 100
-EXAMPLE = "a red cat and a blue frog"
-_FOLDER = Path(__file__).parent
-LOOK: dict[str, Any] = {
-    "theme": gr.themes.Base(
-        primary_hue="orange",
-        neutral_hue="stone",
-        font=["system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    ),
-    "css": (_FOLDER / "page.css").read_text(encoding="utf-8"),
-}
+LONGEST_PROMPT = 2_000
+# Values by component.
+Parts = dict[Any, Any]
+_THEME = gr.themes.Base(
+    primary_hue="orange", neutral_hue="stone", font="system-ui", font_mono="monospace"
+)
+LOOK: dict[str, Any] = {"theme": _THEME, "css_paths": Path(__file__).with_name("page.css")}
 # On a phone the result is below the buttons.
 _SHOW_RESULT = """() => { if (innerWidth < 768)
   document.getElementById("result").scrollIntoView({behavior: "smooth"}); }"""
+# Tells Gradio where a progress is wanted.
+_PROGRESS = gr.Progress()
+_HIDE, _SHOW = gr.update(visible=False), gr.update(visible=True)
+_QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 def make_page(loaded: Loaded) -> gr.Blocks:
     """The page of a model; `launch(**LOOK)` serves it."""
     studio = Studio(loaded)
-    pipe, (width, height) = loaded.pipe, studio.size
+    pipe, (width, height) = loaded.pipe, checked_size(loaded.pipe, None)
     first = next(iter(studio.kinds))
     folds: dict[str, Any] = {}
-    fields: dict[str, list[Any]] = {}
+    fields: dict[str, dict[str, Any]] = {}
     with gr.Blocks(title="adhere", analytics_enabled=False, delete_cache=(60, 600)) as page:
         gr.HTML(view.HEADING)
         chosen = gr.State(("", ()))
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                prompt = gr.Textbox(EXAMPLE, label="Prompt", lines=2, max_lines=6)
-                marked = gr.HTML(js_on_load=(_FOLDER / "words.js").read_text(encoding="utf-8"))
+                prompt = gr.Textbox(
+                    "a red cat and a blue frog", label="Prompt", lines=2, max_lines=6
+                )
+                marked = gr.HighlightedText(
+                    label="Click a word: subject, attribute, neither",
+                    color_map={c: c for c in (*view.COLOURS, *view.PALE, view.GREY)},
+                    show_inline_category=False,
+                    show_whitespaces=False,
+                    elem_id="words",
+                )
+                said = gr.HTML(elem_id="said")
                 with gr.Row():
                     go = gr.Button("Draw", variant="primary", scale=2, min_width=90)
                     cancel = gr.Button("Cancel", variant="stop", min_width=90, interactive=False)
@@ -59,162 +75,186 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                     steps = gr.Slider(1, MOST_STEPS, 50, step=1, label="Steps", min_width=200)
                 with gr.Accordion("Size, guidance and negative prompt", open=False):
                     with gr.Row():
-                        sides: dict[str, Any] = {"precision": 0, "minimum": 8, "min_width": 80}
-                        wide = gr.Number(width, label="Width", maximum=2 * width, **sides)
-                        high = gr.Number(height, label="Height", maximum=2 * height, **sides)
-                        scale = gr.Number(
-                            None, label="Guidance", minimum=0, maximum=50, min_width=80
-                        )
+                        side = partial(gr.Number, precision=0, minimum=8, min_width=80)
+                        wide = side(width, label="Width", maximum=2 * width)
+                        high = side(height, label="Height", maximum=2 * height)
+                        scale = gr.Number(label="Guidance", minimum=0, maximum=50, min_width=80)
                     negative = gr.Textbox(label="Negative prompt")
                 every = gr.Button("Compare all methods")
                 file = gr.File(
-                    label="Drop an image to load its recipe", file_types=[".png"], height=150
+                    label="Load the recipe of an image", file_types=[".png"], height=150
                 )
             with gr.Column(scale=3, min_width=320):
                 result = gr.HTML(view.EMPTY, min_height=320, elem_id="result")
+                with gr.Column(visible=False) as details:
+                    curve = gr.LinePlot(
+                        x="Step",
+                        y="Attention",
+                        color="Image",
+                        color_map={"baseline": view.GREY, "nursed": view.COLOURS[0]},
+                        label="Attention of the weakest subject, step by step",
+                    )
+                    maps = gr.HTML()
+                    code = [
+                        gr.Code(label=name, lines=1, wrap_lines=True, show_line_numbers=False)
+                        for name in ("Python", "Shell")
+                    ]
 
-        def mark(text: str, subjects: words.Subjects) -> dict[Any, Any]:
-            shown = words.words_html(pipe, text, subjects)
-            return {
-                chosen: (text, subjects),
-                marked: shown + (view.HINT if subjects else view.UNMARKED),
-            }
+        # What an image's recipe and `adhere.draw` call by the same name.
+        alike = dict(prompt=prompt, steps=steps, guidance_scale=scale, negative_prompt=negative)
 
-        def subjects_of(text: Any, held: Any) -> words.Subjects:
+        def mark(text: str, subjects: Any) -> Parts:
+            shown = view.marks(tokenize(pipe, text), subjects)
+            return {chosen: (text, subjects), marked: shown, said: view.told(subjects)}
+
+        def subjects_of(text: Any, held: Any) -> Any:
             """Those that a visitor has corrected, or those found where the prompt is new."""
-            words.check_prompt(text)
+            if len(str(text)) > LONGEST_PROMPT:
+                raise ValueError(f"Shorten the prompt to {LONGEST_PROMPT:,} characters.")
             if held[0] == text:
                 return held[1]
-            try:
+            with suppress(adhere.SubjectNotFound):
                 return adhere.find_subjects(pipe, text)
-            except adhere.SubjectNotFound:
-                return ()
+            return ()
 
-        def read(text: str, held: Any) -> dict[Any, Any]:
+        def read(text: str, held: Any) -> Parts:
             try:
                 return mark(text, subjects_of(text, held))
             except ValueError as error:
-                return {chosen: ("", ()), marked: view.alert(error)}
+                return {chosen: ("", ()), marked: [], said: view.note(error, "alert")}
 
-        def click(text: str, held: Any, event: gr.EventData) -> dict[Any, Any]:
-            word = getattr(event, "word", None)
-            if held[0] != text or not isinstance(word, int):
+        def click(text: str, held: Any, event: gr.EventData) -> Parts:
+            number = getattr(event, "index", None)
+            if held[0] != text or not isinstance(number, int):
                 return read(text, held)
-            return mark(text, words.clicked(pipe, text, held[1], word))
+            found = tokenize(pipe, text)
+            span = dict(enumerate(word_spans(found.text))).get(number, (0, 0))
+            is_word = found.text[slice(*span)][:1].isalnum()
+            return mark(text, change_role(found, held[1], span) if is_word else held[1])
 
-        def asked_of(data: dict[Any, Any]) -> dict[str, Any]:
+        def asked_of(data: Parts) -> dict[str, Any]:
             subjects = subjects_of(data[prompt], data[chosen])
             if not subjects:
                 raise ValueError("No subject is marked. Click a word that the image must show.")
-            return {
-                "prompt": data[prompt],
-                "subjects": subjects,
-                "seeds": data[seed],
-                "steps": data[steps],
-                "size": (data[wide], data[high]),
-                "guidance_scale": data[scale],
-                "negative_prompt": data[negative] or None,
+            given = {name: data[part] for name, part in alike.items() if data[part] != ""}
+            size = data[wide], data[high]
+            return {**given, "seeds": data[seed], "subjects": subjects, "size": size}
+
+        def compare(data: Parts, draw: Callable[..., Any]) -> Iterator[Parts]:
+            name, asked = data[method], asked_of(data)
+            changed = forms.changed(fields[name], [data[f] for f in fields[name].values()])
+            nursing: Any = make(name, {**studio.initial[name], **changed})
+            latent = isinstance(nursing, adhere.LatentMethod)
+            # A trace shows attention as its method sees it; the baseline is seen likewise.
+            eyes = {
+                n: getattr(nursing, n) for n in ("layers", "temperature") if hasattr(nursing, n)
+            }
+            watch = adhere.Watch(**eyes) if latent else adhere.Watch()
+            plain = draw("Baseline", [watch], **asked)
+            yield {result: view.compared(plain), details: _HIDE}
+            nursed = draw("Nursed", [nursing + watch] if latent else [watch, nursing], **asked)
+            both = {"baseline": plain.trace.curve(), "nursed": nursed.trace.curve()}
+            rows = [(name, *point) for name, line in both.items() for point in line]
+            table = pd.DataFrame(rows, columns=["Image", "Step", "Attention"])
+            ends = [f"{n} from {line[0][1]:.2f} to {line[-1][1]:.2f}" for n, line in both.items()]
+            lines = commands.lines(loaded, name, changed, asked)
+            yield {
+                result: view.compared(plain, nursed, name),
+                details: _SHOW,
+                curve: gr.LinePlot(table, caption=", ".join(ends)),
+                maps: view.attention(nursed),
+                **{part: lines[str(part.label)] for part in code},
             }
 
-        def one(data: dict[Any, Any], session: str, told: Any) -> Iterator[str]:
-            name = data[method]
-            given = [data[field] for field in fields[name]]
-            changed = forms.changed(studio.kinds[name], studio.initial[name], given)
-            yield from studio.compare(session, name, changed, asked_of(data), told)
+        def compare_all(data: Parts, draw: Callable[..., Any]) -> Iterator[Parts]:
+            cells, asked = {}, asked_of(data)
+            for name in ("baseline", *studio.kinds):
+                nursing = make(name, studio.initial[name]) if name in studio.kinds else None
+                try:
+                    cells[name] = draw(name, nursing, **asked)
+                except AdhereError as error:
+                    cells[name] = str(error)
+                yield {result: view.grid(cells), details: _HIDE}
 
-        def all_methods(data: dict[Any, Any], session: str, told: Any) -> Iterator[str]:
-            yield from studio.compare_all(session, asked_of(data), told)
-
-        def guarded(work: Callable[..., Iterator[str]]) -> Callable[..., Iterator[Any]]:
+        def guarded(work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
             """Whatever a visitor asked for, the page shows a result or one line."""
 
-            def run(
-                data: dict[Any, Any],
-                request: gr.Request,
-                progress: gr.Progress = gr.Progress(),  # noqa: B008
-            ) -> Iterator[Any]:
-                session = str(request.session_hash)
-
-                def told(what: str, done: int, count: int) -> None:
-                    progress((done, count), desc=what, unit="steps")
-
+            def run(data: Parts, request: gr.Request, told: Any = _PROGRESS) -> Iterator[Parts]:
+                draw = partial(studio.draw, request.session_hash, told)
                 try:
-                    for html in work(data, session, told):
-                        yield {result: html}
+                    yield from work(data, draw)
                 except Cancelled:
-                    yield {result: view.CANCELLED}
+                    yield {result: view.note("Cancelled. Nothing was kept."), details: _HIDE}
                 except (AdhereError, ValueError, TypeError) as error:
-                    yield {result: view.alert(error)}
+                    yield {result: view.note(error, "alert"), details: _HIDE}
 
             return run
 
-        def load(path: str | None) -> dict[Any, Any]:
+        def load(path: str | None) -> Parts:
             """Fills the page from the recipe in an image, and deletes the image."""
             if path is None:
                 return {}
             try:
                 recipe = adhere.read_recipe(path)
-                words.check_prompt(recipe.prompt)
+                found = subjects_of(recipe.prompt, ("", ()))
+                marking = mark(recipe.prompt, recipe.subjects or found)
             except (ValueError, OSError) as error:
-                said = str(error).replace(path, Path(path).name)
-                return {file: None, result: view.alert(said)}
+                text = str(error).replace(path, Path(path).name)
+                return {file: None, result: view.note(text, "alert"), details: _HIDE}
             finally:
                 with suppress(OSError):
                     Path(path).unlink()
-            values = {
+            values: Parts = {
                 file: None,
-                prompt: recipe.prompt,
+                details: _HIDE,
+                **{part: getattr(recipe, name) for name, part in alike.items()},
                 seed: recipe.seed,
+                scale: min(recipe.guidance_scale, 50),
                 steps: min(recipe.steps, MOST_STEPS),
                 wide: min(recipe.width, 2 * width),
                 high: min(recipe.height, 2 * height),
-                scale: min(recipe.guidance_scale, 50),
-                negative: recipe.negative_prompt,
             }
-            named = [one for one in recipe.methods if one.name in studio.kinds]
-            for one in named[:1]:
-                values |= {method: one.name} | show(one.name)
-                values |= forms.filled(studio.kinds[one.name], fields[one.name], one.parameters)
-            known = recipe.subjects or adhere.find_subjects(pipe, recipe.prompt)
-            return values | mark(recipe.prompt, known) | {result: view.loaded(recipe, loaded)}
+            for used in [one for one in recipe.methods if one.name in fields][:1]:
+                values |= {method: used.name} | show(used.name)
+                for name, part in fields[used.name].items():
+                    values[part] = forms.shown(used.parameters.get(name, part.value))
+            own = loaded.source.weights, scheduler_recipe(pipe.scheduler)
+            text = f"Loaded the recipe of seed {recipe.seed}. Press Draw to draw it again."
+            if (recipe.model.weights, recipe.scheduler) != own:
+                text += " This page has another model or scheduler, so the image will differ."
+            return values | marking | {result: view.note(text)}
 
-        def show(name: str) -> dict[Any, Any]:
+        def show(name: str) -> Parts:
             return {fold: gr.update(visible=one == name) for one, fold in folds.items()}
 
         def begin(request: gr.Request) -> dict[str, Any]:
-            studio.stops[str(request.session_hash)].clear()
+            studio.stops[request.session_hash].clear()
             return gr.update(interactive=True)
 
         def stop(request: gr.Request) -> None:
-            studio.stops[str(request.session_hash)].set()
+            studio.stops[request.session_hash].set()
 
-        inputs = [field for form in fields.values() for field in form]
-        sampling = [prompt, chosen, method, seed, steps, wide, high, scale, negative]
-        quick: dict[str, Any] = {
-            "queue": False,
-            "show_progress": "hidden",
-            "api_visibility": "private",
-        }
-        page.load(read, [prompt, chosen], [chosen, marked], **quick)
-        prompt.change(
-            read, [prompt, chosen], [chosen, marked], trigger_mode="always_last", **quick
-        )
-        marked.click(click, [prompt, chosen], [chosen, marked], **quick)
-        method.change(show, method, list(folds.values()), **quick)
-        file.upload(
-            load, file, [*sampling, *inputs, *folds.values(), file, marked, result], **quick
-        )
-        for button, work in ((go, one), (every, all_methods)):
-            begun = button.click(begin, None, cancel, js=_SHOW_RESULT, **quick)
+        inputs = [field for form in fields.values() for field in form.values()]
+        sampling = [*alike.values(), chosen, method, seed, wide, high]
+        reading = [prompt, chosen], [chosen, marked, said]
+        page.load(read, *reading, **_QUICK)
+        prompt.change(read, *reading, trigger_mode="always_last", **_QUICK)
+        marked.select(click, *reading, **_QUICK)
+        method.change(show, method, [*folds.values()], **_QUICK)
+        filled = [*sampling, *inputs, *folds.values(), file, marked, said, result, details]
+        file.upload(load, file, filled, **_QUICK)
+        for button, work in ((go, compare), (every, compare_all)):
+            begun = button.click(begin, None, cancel, js=_SHOW_RESULT, **_QUICK)
             done = begun.then(
                 guarded(work),
                 {*sampling, *inputs},
-                result,
+                [result, details, curve, maps, *code],
                 concurrency_id="draw",
                 concurrency_limit=1,
+                show_progress_on=result,
                 api_visibility="private",
             )
-            done.then(lambda: gr.update(interactive=False), None, cancel, **quick)
-        cancel.click(stop, None, None, **quick)
+            done.then(lambda: gr.update(interactive=False), None, cancel, **_QUICK)
+        cancel.click(stop, None, None, **_QUICK)
         page.unload(stop)
     return page.queue(max_size=500)

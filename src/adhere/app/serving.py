@@ -10,7 +10,17 @@ import threading
 
 from adhere.drawing.loading import MINI, load
 
-LARGEST_FILE = "20mb"
+# What leaves this machine, or what nobody asked for. The last is a look at the page before it
+# counts as served: on a machine that is busy for three seconds it ends the server.
+_WITHOUT = (
+    "share",
+    "run_history",
+    "ssr_mode",
+    "pwa",
+    "mcp_server",
+    "enable_monitoring",
+    "_frontend",
+)
 
 
 def serve(
@@ -49,26 +59,16 @@ def serve(
 
             from adhere.app.page import LOOK, make_page
         except ImportError as error:
-            raise ValueError(
-                f"The page needs gradio ({error}); install it with pip install 'adhere[app]'."
-            ) from error
+            raise ValueError(f"The page needs pip install 'adhere[app]' ({error}).") from error
         processing_utils.async_ssrf_protected_download = _refuse_address
         make_page(load(model, dtype=dtype, device=device)).launch(
             **LOOK,
+            **dict.fromkeys(_WITHOUT, False),
             server_name=host,
             server_port=port,
-            share=False,
             footer_links=[],
-            run_history=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            max_file_size=LARGEST_FILE,
+            max_file_size="20mb",
             state_session_capacity=1_000,
-            # No look at the page before it counts as served: on a machine that is busy for three
-            # seconds it fails, and ends the server under the visitors who are there already.
-            _frontend=False,
         )
 
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import adhere
-from adhere.app import commands, view
+from adhere import Drawing
 from adhere.drawing.drawing import DEFAULT_METHOD
 from adhere.drawing.loading import Loaded
-from adhere.drawing.request import checked_size
 from adhere.drawing.stated import method_named
-from adhere.errors import AdhereError
-from adhere.methods import make
 from adhere.methods.registry import parameters_of
-
-Told = Callable[[str, int, int], None]
 
 
 class Cancelled(Exception):
@@ -31,7 +25,6 @@ class Studio:
         loaded: the model.
         kinds: the methods that need nothing but a prompt, the usual one first.
         initial: for each method its parameters, as the model states them.
-        size: width and height that the model was trained at.
         stops: for each session whether its drawing is to stop.
     """
 
@@ -39,64 +32,24 @@ class Studio:
         self.loaded = loaded
         names = sorted(adhere.METHODS, key=lambda name: name != DEFAULT_METHOD)
         self.kinds = {n: adhere.METHODS[n] for n in names if not adhere.METHODS[n].needs_boxes}
-        model = loaded.source.name
-        self.initial = {n: parameters_of(method_named(n, model=model)) for n in self.kinds}
-        self.size = checked_size(loaded.pipe, None)
-        self.stops: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        stated = {n: method_named(n, model=loaded.source.name) for n in self.kinds}
+        self.initial = {name: parameters_of(method) for name, method in stated.items()}
+        self.stops: defaultdict[object, threading.Event] = defaultdict(threading.Event)
         self._lock = threading.Lock()
 
-    def compare(
-        self,
-        session: str,
-        name: str,
-        changed: Mapping[str, object],
-        asked: Mapping[str, Any],
-        told: Told,
-    ) -> Iterator[str]:
-        """The baseline as HTML as soon as it is there, then all about both images."""
-        nursing = make(name, {**self.initial[name], **changed})
-        plain = self._draw(session, _watched(), asked, told, "Baseline")
-        yield view.first(plain)
-        nursed = self._draw(session, _watched(nursing), asked, told, "Nursed")
-        lines = commands.lines(self.loaded, name, changed, asked)
-        yield "".join(
-            (
-                view.compared(plain, nursed, name),
-                view.curve(plain.trace, nursed.trace),
-                view.attention(nursed),
-                view.code(lines),
-            )
-        )
+    def draw(self, session: object, told: Any, what: str, method: Any, **asked: Any) -> Drawing:  # noqa: ANN401
+        """`adhere.draw` for a session; `told` is a `gr.Progress`, and hears what is drawn.
 
-    def compare_all(self, session: str, asked: Mapping[str, Any], told: Told) -> Iterator[str]:
-        """The baseline and every method as a grid that grows."""
-        cells: dict[str, adhere.Drawing | str] = {}
-        for name in ("baseline", *self.kinds):
-            method = make(name, self.initial[name]) if name in self.kinds else None
-            try:
-                cells[name] = self._draw(session, method, asked, told, name)
-            except AdhereError as error:
-                cells[name] = str(error)
-            yield view.grid(cells)
-
-    def _draw(
-        self, session: str, method: Any, asked: Mapping[str, Any], told: Told, what: str
-    ) -> adhere.Drawing:
-        stop = self.stops[session]
+        Raises:
+            Cancelled: the session's visitor has said so.
+        """
 
         def on_step(done: int, count: int) -> None:
-            told(what, done, count)
+            told((done, count), desc=what, unit="steps")
             if stop.is_set():
                 raise Cancelled
 
+        stop = self.stops[session]
         with self._lock:
-            if stop.is_set():
-                raise Cancelled
+            on_step(0, asked["steps"])
             return adhere.draw(model=self.loaded, method=method, on_step=on_step, **asked)
-
-
-def _watched(method: Any = None) -> list[Any]:
-    """A method, or none, beside which the attention of every step is recorded."""
-    if isinstance(method, adhere.LatentMethod):
-        return [method + adhere.Watch()]
-    return [adhere.Watch(), *([] if method is None else [method])]

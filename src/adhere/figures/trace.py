@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Union
 
 from PIL import Image
@@ -17,6 +17,7 @@ Word = Union[str, int, "Subject", "Attribute"]
 
 _MOMENTS = 6
 _CELL = 192
+_AMBER = "#f59f00"
 
 
 def trace_sheet(
@@ -77,6 +78,35 @@ def trace_sheet(
         note="; ".join(part for part in (note, scale_note) if part),
         cell=_CELL,
     )
+
+
+def word_maps(
+    trace: Trace, image: Image.Image, colours: Mapping[int, str]
+) -> Iterator[tuple[int, str, Image.Image]]:
+    """The mean attention of each word of the first prompt, laid over its image in grey.
+
+    Args:
+        trace: of a run with recorded steps.
+        image: the finished image.
+        colours: of tokens by index, which come first; the others are amber.
+
+    Yields:
+        Index and text of a token, and an image, RGB, of at most 192 pixels a side.
+
+    Raises:
+        ValueError: nothing was recorded.
+    """
+    # Darker, so that a colour shows on it.
+    grey = image.convert("L").point(lambda value: 0.7 * value).convert("RGB")
+    grey.thumbnail((_CELL, _CELL))
+    words = range(1, len(trace.tokens[0]) - 1)
+    heats = {i: trace.heat_map(i) for i in sorted(words, key=lambda i: i not in colours)}
+    brightest = max(float(heat.max()) for heat in heats.values()) or 1.0
+    for index, heat_map in heats.items():
+        veil = Image.fromarray(((heat_map / brightest) ** 0.7 * 235).byte().numpy())
+        layer = Image.new("RGB", grey.size, colours.get(index, _AMBER))
+        veil = veil.resize(grey.size, Image.Resampling.BICUBIC)
+        yield index, trace.tokens[0][index], Image.composite(layer, grey, veil)
 
 
 def label(trace: Trace, word: Word, sample: int = 0) -> Label:

@@ -124,6 +124,22 @@ class Trace:
         """A step at a time, the peak attention of the sample's most neglected subject."""
         return [min(record.peaks[sample]) for record in self.steps if record.peaks[sample]]
 
+    def curve(self, sample: int = 0) -> list[tuple[int, float]]:
+        """For each recorded step its number, from 1, and the attention of the weakest subject.
+
+        Of each subject the highest value of its heat map counts. Two traces can be compared where
+        both methods see attention alike: in the same layers, at the same temperature.
+        """
+        subjects = self.subjects[sample] if self.steps else ()
+        return [
+            (
+                record.step.index + 1,
+                min(float(self.heat_map(s, sample, at).max()) for s in subjects),
+            )
+            for at, record in enumerate(self.steps)
+            if subjects
+        ]
+
     def heat_map(
         self, word: str | int | Subject | Attribute, sample: int = 0, step: int | None = None
     ) -> Tensor:

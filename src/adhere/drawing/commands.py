@@ -1,14 +1,16 @@
-"""The lines of Python and of a shell that draw what the page drew."""
+"""The lines of Python and of a shell that draw the same image."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from adhere import Subject, SubjectNotFound, find_subjects
 from adhere.drawing.loading import MINI, Loaded
 from adhere.drawing.stated import stated_numbers
+from adhere.errors import SubjectNotFound
+from adhere.subjects import Subject, find_subjects
 from adhere.typed import text_of
 
 
@@ -68,8 +70,6 @@ def shell_line(
 
 def named(pipe: Any, prompt: str, subjects: Sequence[Subject]) -> list[Any] | None:  # noqa: ANN401
     """How subjects are named: None where they are found anyway, else by words if words suffice."""
-    if _found(pipe, prompt, None) == tuple(subjects):
-        return None
     pairs = [(*(a.text for a in one.attributes), one.text) for one in subjects]
     # A noun alone is named by its word, or by its token where the word would bring attributes.
     words = [pair if len(pair) > 1 else pair[0] for pair in pairs]
@@ -77,19 +77,13 @@ def named(pipe: Any, prompt: str, subjects: Sequence[Subject]) -> list[Any] | No
         one.token_indices[0] if one.text == word else word
         for one, word in zip(subjects, words, strict=True)
     ]
-    for names in (words, places):
-        if _found(pipe, prompt, names) == tuple(subjects):
-            return names
+    for names in (None, words, places):
+        with suppress(SubjectNotFound):
+            if find_subjects(pipe, prompt, names) == tuple(subjects):
+                return names
     return list(subjects)
 
 
 def _is_word(part: object) -> bool:
     """Whether a shell's list of subjects can hold it, which a whole `Subject` cannot be."""
     return isinstance(part, int) or (isinstance(part, str) and part.replace(" ", "").isalpha())
-
-
-def _found(pipe: Any, prompt: str, names: Any) -> tuple[Subject, ...] | None:  # noqa: ANN401
-    try:
-        return find_subjects(pipe, prompt, names)
-    except SubjectNotFound:
-        return None
