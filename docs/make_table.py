@@ -21,7 +21,8 @@ PAIRS = (
     ("mixtures", ALL, "mixture"),
 )
 SETS = (
-    ("all present", ALL, "all-present"),
+    *PAIRS[:3],
+    ("six sets: all present", ALL, "all-present"),
     ("right colours", ALL, "right-colour"),
     ("right counts", ALL, "right-count"),
     ("mixtures", ALL, "mixture"),
@@ -29,11 +30,11 @@ SETS = (
 )
 # Name of the report; for each column its head, its prompt set and its metric.
 TABLES = {
-    "mini-pairs": PAIRS,
     "mini-methods": PAIRS,
     "mini": SETS,
-    "mini-joint-methods": PAIRS,
 }
+# Other work ran beside the rest, so that their seconds say nothing.
+TIMED = ("mini",)
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -49,14 +50,15 @@ def table(name: str) -> str:
     columns = TABLES[name]
     # The cost over as many sets as the table is of.
     whole = ALL if any(prompts == ALL for _, prompts, _ in columns) else columns[0][1]
-    heads = ["", *(head for head, _, _ in columns), "operations", "time"]
+    costs = {"operations": "flops_ratio"} | ({"time": "seconds_ratio"} if name in TIMED else {})
+    heads = ["", *(head for head, _, _ in columns), *costs]
     lines = [_line(heads), "|---|" + "---:|" * (len(heads) - 1)]
     for condition in dict.fromkeys(row["condition"] for row in rows):
         if condition == "watched":  # The baseline again, with its attention kept.
             continue
         cells = [_cell(found[condition, prompts, metric]) for _, prompts, metric in columns]
         cost = found[condition, whole, "all-present"]
-        ratios = [f"{float(cost[what]):.2f} ×" for what in ("flops_ratio", "seconds_ratio")]
+        ratios = [f"{float(cost[what]):.2f} ×" for what in costs.values()]
         own = "baseline" if condition == "none" else f"`{condition}`"
         lines.append(_line([own, *cells, *ratios]))
     return "\n".join(lines) + "\n"
@@ -69,10 +71,15 @@ def _line(cells: list[str]) -> str:
 def _cell(row: dict[str, str]) -> str:
     value = f"{100 * float(row['value']):.1f}"
     if not row["difference"]:
-        return f"{value} ({_percent(row['low'])} to {_percent(row['high'])})"
+        # Where all prompts are alike, resampling has no interval.
+        return (
+            f"{value} ({_percent(row['low'])} to {_percent(row['high'])})" if row["low"] else value
+        )
     change = _signed(row["difference"])
     if row["is_clear"] == "True":
         change = f"**{change}**"
+    if not row["difference_low"]:
+        return f"{value}<br>{change}"
     ends = f"{_signed(row['difference_low'])} to {_signed(row['difference_high'])}"
     return f"{value}<br>{change} ({ends})"
 
