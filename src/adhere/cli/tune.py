@@ -32,7 +32,9 @@ def tune(
       adhere tune attend-and-excite --trials 30
       adhere tune divide-and-bind --parameters temperature,step_size --cost-weight 0.1
 
-    Stopped at any moment and started again, it goes on. It needs the extra `tune`.
+    It reports on the baseline, the defaults, the numbers that the model states in its
+    methods.json, and those found. Stopped at any moment and started again, it goes on. It needs
+    the extra `tune`.
 
     Args:
         method: see `adhere methods`.
@@ -53,6 +55,7 @@ def tune(
     from adhere.cli.choosing import hush
     from adhere.cli.values import names
     from adhere.drawing.loading import load
+    from adhere.drawing.stated import stated_numbers
     from adhere.evaluation.prompts import prompt_set
     from adhere.evaluation.scorers import scorer as scorer_named
     from adhere.methods import make
@@ -76,6 +79,8 @@ def tune(
     say(f"best: {found}")
     score = searching.drawer(loaded, judge, search.metric, search.steps)
     methods = {"baseline": None, "default": make(method), "tuned": best}
+    if stated := stated_numbers(model).get(method):
+        methods["stated"] = make(method, stated)
     for line in searching.reported(methods, report, score, "baseline"):
         say(line)
 
