@@ -38,7 +38,7 @@ class Score(NamedTuple):
 
 
 def repeated(results: Path, prompts: int, folder: Path) -> tuple[list[Score], list[str]]:
-    """The scores of the first prompts of a run's first set.
+    """The scores of the first prompts of a run's first set of which methods draw.
 
     Args:
         results: the published folder, with plan.toml, prompts.csv and results.csv.
@@ -49,7 +49,8 @@ def repeated(results: Path, prompts: int, folder: Path) -> tuple[list[Score], li
         The scores, and the scorers that have changed since.
     """
     file = read_plan(results / "plan.toml")
-    first = file.prompt_sets(results)[0]
+    sets = file.prompt_sets(results)
+    first = next(one for one in sets if one.name not in file.baseline_only)
     if file.threads:
         torch.set_num_threads(file.threads)
     loaded = load(file.model, dtype=file.dtype, device=file.device)

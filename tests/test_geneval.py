@@ -52,6 +52,12 @@ OFFICIAL = (
         "exclude": [{"class": "knife", "count": 3}],
         "prompt": "a photo of two knives",
     },
+    {
+        "tag": "counting",
+        "include": [{"class": "scissors", "count": 3}],
+        "exclude": [{"class": "scissors", "count": 4}],
+        "prompt": "a photo of three scissorses",
+    },
 )
 
 

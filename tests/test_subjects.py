@@ -112,6 +112,7 @@ class WordTokenizer(PreTrainedTokenizer):
         ("“a cat” and a 12\" record, a 7\" nail", ["record", "nail"]),
         ("a man w/ a hat, a boy w/o a hat", ["man", "hat", "boy"]),
         ("2girls, black_hair, cat", ["2girls*2", "hair<black", "cat"]),
+        ("the left dog, a cat on the right", ["dog<left", "cat"]),
     ],
 )  # fmt: skip
 def test_phrases(prompt: str, subjects: list[str]) -> None:

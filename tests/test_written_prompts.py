@@ -29,6 +29,11 @@ def tokenizer() -> CLIPTokenizer:
         ("((two)) dogs, a [[ red : 1.2 ]] fire (truck:1.1)", ["dogs*2", "fire truck<red"]),
         ("(a cat) (a dog)", ["cat", "dog"]),
         ("(cat:1.2)(dog:0.8)", ["cat", "dog"]),
+        ("((cat)) ((dog))", ["cat", "dog"]),
+        ("a (fire:1.2) (truck:1.1), a ((police)) (car)", ["fire truck", "police car"]),
+        ("a (woman:1.2) (red dress:1.1)", ["woman", "dress<red"]),
+        ("a (slice:1.2) (of:1.1) pizza", ["pizza"]),
+        ("a (bright:1.2)-(yellow:1,3) taxi", ["taxi<bright yellow"]),
         ("a woman (red dress, black hat)", ["woman", "dress<red", "hat<black"]),
         ("saber \\(fate\\), sword", ["saber", "sword"]),
         ("a [cat:dog:0.5], a [big::0.3] hat", ["cat", "dog", "hat<big"]),
@@ -138,6 +143,7 @@ def test_quotes_are_no_tokens_of_a_subject(tokenizer: CLIPTokenizer) -> None:
         ("قطة وكلب", "كلب", 0),
         ("красная кошка", "кошка", 0),
         ("un chat rouge", "chat", 0),
+        ("\N{CAT FACE} and \N{DOG FACE}", "\N{DOG FACE}", 0),
     ],
 )
 def test_names_are_found_in_every_script(prompt: str, name: str, number: int) -> None:
@@ -145,6 +151,13 @@ def test_names_are_found_in_every_script(prompt: str, name: str, number: int) ->
     *_, subject = find_subjects(bundled, prompt, [name] * (number + 1))
     assert subject.text == name and subject.attributes == ()
     assert spell(bundled, prompt, subject.token_indices).replace(" ", "") == name
+
+
+def test_a_name_without_spaces_is_found_across_a_mark() -> None:
+    bundled, prompt = load_tokenizer(MINI), "一只(红色的:1.2)猫"
+    (cat,) = find_subjects(bundled, prompt, ["红色的猫"])
+    assert cat.text == "红色的 猫"
+    assert spell(bundled, prompt, cat.token_indices).replace(" ", "") == "红色的猫"
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,16 @@ def test_another_attention_backend_is_pytorchs_own_where_attention_is_read(kind)
     pipe = toy.build()
     methods = always(step_size=5.0), adhere.TokenReweighting()
     expected = [nursed(toy, pipe, method, steps=2)[0] for method in methods]
-    pipe.transformer.set_attention_backend("flex")
-    before = state(pipe)
-    for method, latents in zip(methods, expected, strict=True):
-        found, _ = nursed(toy, pipe, method, steps=2)
-        torch.testing.assert_close(found, latents, atol=1e-4, rtol=1e-4)
-    assert state(pipe) == before
+    pipe.transformer.set_attention_backend("_native_math")
+    try:
+        before = state(pipe)
+        for method, latents in zip(methods, expected, strict=True):
+            found, _ = nursed(toy, pipe, method, steps=2)
+            torch.testing.assert_close(found, latents, atol=1e-4, rtol=1e-4)
+        assert state(pipe) == before
+    finally:
+        # Diffusers keeps the backend for the whole process.
+        pipe.transformer.set_attention_backend("native")
 
 
 @pytest.mark.parametrize("kind", ["qwen-image", "z-image", "lumina-2"])
@@ -91,13 +95,12 @@ def test_a_prompt_that_the_pipeline_rewrites_is_named(kind):
         nursed(toy, pipe, always(), steps=2)
 
 
-@pytest.mark.parametrize("change", [-1, 2])
-def test_a_mask_of_another_length_than_the_prompts_is_named(change):
+def test_a_mask_longer_than_the_prompts_is_named():
     toy = FAMILIES["qwen-image"]
     pipe = toy.build()
     with torch.no_grad():
         text, _ = pipe.encode_prompt(PROMPT)
-    text = torch.cat([text, text], 1)[:, : text.shape[1] + change]
+    text = torch.cat([text, text], 1)[:, : text.shape[1] + 2]
     call = toy.call(None, prompt_embeds=text, prompt_embeds_mask=torch.ones(text.shape[:2]).long())
     with (
         pytest.raises(UnsupportedPipeline, match=r"reads \d+ text columns, where 'a red car"),

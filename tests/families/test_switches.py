@@ -23,11 +23,7 @@ def test_a_compiled_denoiser(kind):
     toy = FAMILIES[kind]
     pipe = toy.build()
     expected = drawn(toy, pipe)
-    # The two ways that diffusers documents, in turn; a wrapper is no component of modular ones.
-    if CLASSES.index(kind) % 2 or kind.startswith("modular"):
-        pipe.transformer.compile(backend="eager")
-    else:
-        pipe.transformer = torch.compile(pipe.transformer, backend="eager")
+    pipe.transformer.compile(backend="eager")
     torch._dynamo.reset()
     without, before = plain(toy, pipe, guided=True, steps=2), state(pipe)
     graphs = dict(torch._dynamo.utils.counters["stats"])

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from adhere.subjects.lexicon import lexicon
+
 # Stands where a mark may part two phrases; whether it does is told by the word before it.
 SOFT = "¦"
 # "<lora:name:0.8>" and the like, and ComfyUI's "embedding:name": they name a file to load.
@@ -44,7 +46,8 @@ _EDGE = re.compile(r"(?<!\w)_+|_+(?!\w)|[*`~^#]")
 _DASH = re.compile(r"(?<!\S)[-|/](?!\S)|\.{2,}|…|(?<!\w)[–—:;|]|[–—:;|](?!\w)")
 _HTML = re.compile(r"</?(?:b|i|u|em|strong|br|p|span|div|h\d)\s*/?>", re.I)
 _EITHER = re.compile(r"(?<=[^\W\d_]{2})/(?=[^\W\d_]{2})")
-_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)%?")
+_NUMBER = re.compile(r"-?(?:\d+(?:[.,]\d*)?|\.\d+)%?")
+_OPENING = "([{ \n"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -54,7 +57,12 @@ def loading_tags(prompt: str) -> tuple[str, ...]:
 
 
 def without_markup(prompt: str) -> str:
-    """A prompt with spaces in place of its markup; of the same length, character by character.
+    """A prompt with spaces in place of its markup; of the same length, character by character."""
+    return with_soft_marks(prompt).replace(SOFT, " ")
+
+
+def with_soft_marks(prompt: str) -> str:
+    """The same, with `SOFT` in place of what may part two phrases.
 
     Markup are weights ("(red:1.3)", "((red))", "red++"), schedules ("[cat:dog:0.5]"), choices
     ("{red|blue}"), tags that load files, Midjourney's parameters, wildcards, underscores between
@@ -121,11 +129,16 @@ def _symbols(text: list[str]) -> Iterator[str]:
 
 
 def _blank_brackets(text: list[str]) -> None:
-    """Blanks brackets with their weights, and puts "&" between the choices of a schedule."""
+    """Blanks brackets with their weights, and puts "&" between the choices of a schedule.
+
+    Brackets side by side are two phrases, "(cat:1.2) (dog:0.8)", but for a word after an article:
+    "a (fire:1.2) (truck:1.2)".
+    """
     opened: list[tuple[int, list[int]]] = []
     closed = -1
+    after_article = False
     for i, character in enumerate(text):
-        if character in "([{":
+        if character in _PAIRS.values():
             opened.append((i, []))
         elif character in ":|" and opened:
             opened[-1][1].append(i)
@@ -133,14 +146,23 @@ def _blank_brackets(text: list[str]) -> None:
             if opened and text[opened[-1][0]] == _PAIRS[character]:
                 start, parts = opened.pop()
                 _blank_pair(text, start, i, parts)
-                if 0 <= closed < start and not "".join(text[closed + 1 : start]).strip():
-                    text[start] = SOFT
+                if closed < 0 or "".join(text[closed + 1 : start]).strip(_OPENING):
+                    after_article = _is_after_article(text, start)
+                elif closed < start:
+                    is_word = len("".join(text[start:i]).split()) == 1
+                    text[start] = " " if after_article and is_word else SOFT
                 closed = i
             text[i] = " "
         elif not character.isspace() and not opened:
             closed = -1
     for start, _ in opened:
         text[start] = " "
+
+
+def _is_after_article(text: list[str], start: int) -> bool:
+    """Whether the word before a bracket opens a noun phrase."""
+    before = "".join(text[max(0, start - 20) : start]).rstrip(_OPENING).split()
+    return bool(before) and before[-1].lower() in lexicon("determiners")
 
 
 def _blank_pair(text: list[str], start: int, end: int, parts: list[int]) -> None:

@@ -29,7 +29,8 @@ def _occurrences(found: Tokens, name: str) -> list[Span]:
     if len(parts) == 1:
         pattern += rf"(?:\s+{parts[0]}_\d+)*"
     whole = _START + pattern + _END
-    patterns = [whole] if all(map(_has_spaces, name)) else [whole, pattern]
+    anywhere = r"\s*".join(map(re.escape, "".join(parts)))
+    patterns = [whole] if all(map(_has_spaces, name)) else [whole, anywhere]
     for pattern in patterns:
         for text in (found.text, found.plain):
             spans = [match.span() for match in re.finditer(pattern, text, re.I)]

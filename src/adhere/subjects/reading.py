@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from adhere.subjects.lexicon import lexicon, phrase_openers, phrases, singulars
-from adhere.subjects.markup import without_markup
+from adhere.subjects.markup import with_soft_marks
 
 Span = tuple[int, int]
 
@@ -52,7 +52,7 @@ def read(prompt: str) -> list[Word]:
 
     Phrases of the lexicon, such as "next to" or "hot dog", are one word each.
     """
-    text = without_markup(prompt)
+    text = with_soft_marks(prompt)
     # A prompt that is quoted as a whole is read.
     return _join(_words(_QUOTE.sub(_unquoted, text)) or _words(_MARK.sub(" ", text)), text)
 

@@ -159,6 +159,9 @@ class _Tagger:
             return Tag.NOUN
         if word in ("couple", "pair", "trio", "quartet") and self.before(i) in _OPENERS:
             return Tag.NOUN
+        sided = word in ("left", "right") and self.before(i) is Tag.DETERMINER
+        if sided and self.leads_to_noun(i):
+            return Tag.ADJECTIVE
         if word in ("top", "front", "right", "left", "back", "outside", "inside", "light"):
             return Tag.NOUN if self.before(i) in _OPENERS else tag
         return tag
@@ -236,14 +239,19 @@ class _Tagger:
 def settle_marks(words: Sequence[Word]) -> list[Word]:
     """The words without the marks that part no phrase: "a red ¦ car", but not "a cat ¦ a dog"."""
     settled: list[Word] = []
-    for word in words:
+    for place, word in enumerate(words):
         if word.text in (SOFT, ",") and not settled:
             continue
         if word.text != SOFT:
             settled.append(word)
-        elif not goes_on(settled[-1].text):
+        elif not goes_on(settled[-1].text) and not _is_link(words, place + 1):
             settled.append(Word(",", word.start, word.end))
     return settled
+
+
+def _is_link(words: Sequence[Word], place: int) -> bool:
+    """Whether the word at a place, "of" or "is", goes on with what is said before it."""
+    return place < len(words) and closed_tag(words[place].text) in (Tag.PREPOSITION, Tag.BE)
 
 
 def tag_words(words: Sequence[Word]) -> list[Tag]:

@@ -136,9 +136,13 @@ def _placed(text: str) -> dict[str, Any] | None:
 def _counted(text: str) -> dict[str, Any] | None:
     """The row of "four handbags"."""
     said = _COUNTED.fullmatch(text)
-    names = (singular(said["things"]), said["things"]) if said else ()
+    if said is None:
+        return None
+    # Its file says "skises" and "broccolis".
+    things = said["things"]
+    names = (singular(things), things, things.removesuffix("es"), things.removesuffix("s"))
     name = next((name for name in names if name in COCO), None)
-    if said is None or name is None:
+    if name is None:
         return None
     return _row("counting", [Wanted(name, count=numbers()[said["number"]])])
 
