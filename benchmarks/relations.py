@@ -3,12 +3,13 @@
 Usage:
     python benchmarks/relations.py fit [--count 1200]         write the ranges that ship
     python benchmarks/relations.py figures [--count 1000]     on scenes that chose nothing
-    python benchmarks/relations.py draw PICTURES [--model mini]   100 images, to label
+    python benchmarks/relations.py draw PICTURES              100 images, to label
     python benchmarks/relations.py sheet PICTURES SHEETS
     python benchmarks/relations.py agreement PICTURES LABELS
 
-Half of the 100 images are of the prompt alone. The others begin from a drawn scene of the joined
-things with noise on it, so that there are joined things also where the model does not join them.
+The 100 images are of the prompts of the set "relations", at 25 steps: of either bundled model 25
+of the baseline, and the same prompts and seeds nursed by emergent layout. Those of "mini" are among
+the images of the plan `benchmarks/plans/mini.toml`.
 """
 
 import argparse
@@ -18,77 +19,69 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import (
-    StableDiffusionImg2ImgPipeline,
-)
 from PIL import Image
 from tqdm import tqdm
 from training.scorer import joining, judging
-from training.world.mix import random_scene
-from training.world.scene import draw as drawn
 
+import adhere
 from adhere.drawing.loading import load
 from adhere.evaluation.prompts import prompt_set
 from adhere.files import write_whole
 from adhere.mini import joined, scorer
 
 HELD_OUT_SEED = 20_261_125
-# Share of the noise schedule that a drawn scene's image goes through, in turn.
-STRENGTHS = (0.12, 0.2, 0.28)
+# Each model draws the prompts that lie so far apart in the set.
+STRIDES = {"mini": 6, "mini-joint": 7}
+FIRST_SEED = 430
 
 
 class Job(NamedTuple):
-    """One image: its prompt, what must be joined, its seed, and the noise on a drawn scene."""
+    """One image: its prompt, what must be joined, its seed, and what draws it."""
 
     prompt: str
     relation: tuple[str, str, str]
     seed: int
-    strength: float | None
+    model: str
+    method: str | None
 
 
 def jobs() -> list[Job]:
-    """100 images of the relations' prompts, in turn from noise and from a drawn scene."""
+    """100 images of the relations' prompts, in turn by either model, unnursed and nursed."""
     prompts = prompt_set("relations").prompts
     found = []
     for number in range(100):
-        prompt = prompts[number * 37 % len(prompts)]
+        model = tuple(STRIDES)[number % 2]
+        method = (None, "emergent-layout")[number // 2 % 2]
+        turn = number // 4
+        prompt = prompts[turn * STRIDES[model] % len(prompts)]
         (asked,) = prompt.relations
         thing, base = (prompt.wanted[place].subject for place in (asked.thing, asked.base))
-        strength = STRENGTHS[number // 2 % len(STRENGTHS)] if number % 2 else None
-        found.append(Job(prompt.text, (asked.kind, thing, base), 921 + number, strength))
+        relation = (asked.kind, thing, base)
+        found.append(Job(prompt.text, relation, FIRST_SEED + turn // 15, model, method))
     return found
 
 
-def draw(folder: Path, model: str) -> None:
+def draw(folder: Path) -> None:
     """Draw the images that are not there yet; their names say nothing of what they show."""
     folder.mkdir(parents=True, exist_ok=True)
-    pipe = load(model).pipe
-    pipe.set_progress_bar_config(disable=True)
-    from_image = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
-    from_image.set_progress_bar_config(disable=True)
-    known = set(pipe.tokenizer.get_vocab())
+    models = {name: load(name) for name in STRIDES}
     for number, job in enumerate(tqdm(jobs())):
         path = folder / f"{number:03d}.png"
         if path.exists():
             continue
-        words = [w if f"{w}</w>" in known else "with" for w in job.prompt.split()]
-        settings = {
-            "prompt": " ".join(words),
-            "num_inference_steps": 25,
-            "generator": torch.Generator().manual_seed(job.seed),
-        }
-        if job.strength is None:
-            image = pipe(height=128, width=128, **settings).images[0]
-        else:
-            scene = random_scene(np.random.default_rng(job.seed), relation=job.relation)
-            start = Image.fromarray(drawn(scene))
-            image = from_image(image=start, strength=job.strength, **settings).images[0]
-        image.save(path, optimize=True)
+        drawing = adhere.draw(
+            job.prompt,
+            model=models[job.model],
+            method=job.method,
+            seeds=job.seed,
+            steps=25,
+        )
+        drawing.images[0].save(path, optimize=True)
 
 
 def sheet(pictures: Path, sheets: Path) -> None:
     """Sheets to look at, and a file of labels to fill in."""
-    judging.labelling_sheet(pictures, sheets)
+    judging.labelling_sheet(pictures, sheets, columns=4, rows=3)
     rows = [
         {"picture": f"{number:03d}.png", "relation": job.relation, "joined": None}
         for number, job in enumerate(jobs())
@@ -143,9 +136,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name, count in (("fit", 1200), ("figures", 1000)):
         verbs.add_parser(name).add_argument("--count", type=int, default=count)
-    verb = verbs.add_parser("draw")
-    verb.add_argument("pictures", type=Path)
-    verb.add_argument("--model", default="mini")
+    verbs.add_parser("draw").add_argument("pictures", type=Path)
     for name in ("sheet", "agreement"):
         verb = verbs.add_parser(name)
         verb.add_argument("pictures", type=Path)
@@ -156,7 +147,7 @@ def main() -> None:
     elif given.verb == "figures":
         figures(given.weights, given.count)
     elif given.verb == "draw":
-        draw(given.pictures, given.model)
+        draw(given.pictures)
     elif given.verb == "sheet":
         sheet(given.pictures, given.sheets)
     else:
