@@ -8,8 +8,8 @@ Usage:
     python benchmarks/relations.py agreement PICTURES LABELS
 
 The 100 images are of the prompts of the set "relations", at 25 steps: of either bundled model 25
-of the baseline, and the same prompts and seeds nursed by emergent layout. Those of "mini" are among
-the images of the plan `benchmarks/plans/mini.toml`.
+of the baseline, and the same prompts and seeds nursed by emergent layout. Those of "mini" are
+among the images of the plan `benchmarks/plans/mini.toml`.
 """
 
 import argparse
@@ -52,12 +52,12 @@ def jobs() -> list[Job]:
     for number in range(100):
         model = tuple(STRIDES)[number % 2]
         method = (None, "emergent-layout")[number // 2 % 2]
-        turn = number // 4
-        prompt = prompts[turn * STRIDES[model] % len(prompts)]
+        place = number // 4
+        prompt = prompts[place * STRIDES[model] % len(prompts)]
         (asked,) = prompt.relations
         thing, base = (prompt.wanted[place].subject for place in (asked.thing, asked.base))
         relation = (asked.kind, thing, base)
-        found.append(Job(prompt.text, relation, FIRST_SEED + turn // 15, model, method))
+        found.append(Job(prompt.text, relation, FIRST_SEED + place // 15, model, method))
     return found
 
 
