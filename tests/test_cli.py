@@ -167,7 +167,7 @@ def test_a_sheet_carries_the_recipes_of_its_images(shell, tmp_path):
         recipes = [from_json(json.dumps(one)) for one in json.loads(sheet.info[SHEET_CHUNK])]
     assert [(r.seed, len(r.methods)) for r in recipes] == [(0, 0), (1, 0), (0, 1), (1, 1)]
     status, _, [line] = shell("redraw", tmp_path / out[-1])
-    assert status == 2 and "is a sheet of several pictures" in line
+    assert status == 2 and "is a sheet of several images" in line
 
 
 def test_what_strangers_wrote_moves_no_cursor():
