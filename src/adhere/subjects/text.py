@@ -30,4 +30,4 @@ def check_prompt(text: object) -> None:
     """
     check_text(text, "prompt")
     if not str(text).strip():
-        raise ValueError("The prompt is empty; say what the picture should hold.")
+        raise ValueError("The prompt is empty; say what the image should hold.")
