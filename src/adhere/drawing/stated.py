@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 
 from adhere.drawing.loading import local_folder
-from adhere.errors import unknown
-from adhere.methods import METHODS, Method, make
+from adhere.methods import Method, make
 
 
 def method_named(name: str, *, official: bool = False, model: str | None = None) -> Method:
@@ -20,7 +19,7 @@ def method_named(name: str, *, official: bool = False, model: str | None = None)
 
     Raises:
         ValueError: no such method; the nearest name is suggested. Or a model that states what
-            the method does not take.
+            cannot be.
     """
     if official or model is None:
         return make(name, official=official)
@@ -37,7 +36,7 @@ def stated_numbers(model: str) -> Mapping[str, Mapping[str, object]]:
         model: "mini", a folder, or any other name, for which nothing is stated.
 
     Raises:
-        ValueError: the file is no such table, or names a method that is not known.
+        ValueError: the file is no such table, or a method does not take what it says.
     """
     folder = local_folder(model)
     file = None if folder is None else folder / "methods.json"
@@ -47,9 +46,8 @@ def stated_numbers(model: str) -> Mapping[str, Mapping[str, object]]:
         stated = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(stated, dict) or not all(isinstance(v, dict) for v in stated.values()):
             raise ValueError("expected a table of methods and their parameters.")
-        for name in stated:
-            if name not in METHODS:
-                raise unknown("method", name, METHODS)
+        for name, numbers in stated.items():
+            make(name, numbers)
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(file)!r} cannot be used: {error} Mend the file, or take it away."
