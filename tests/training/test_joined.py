@@ -39,16 +39,19 @@ def test_both_of_two_joined_things_are_found(judge):
 
 
 def test_boxes_agree_with_an_eye_on_generated_images(judge):
+    """The figures of the card: no false alarm, and about half of what is joined is found."""
     rows = [json.loads(line) for line in (RELATED / "labels.jsonl").read_text().splitlines()]
     assert len(rows) == 100 and len({row["picture"] for row in rows}) == 100
     sure = [row for row in rows if row["joined"] is not None]
-    assert len(sure) == 76
     images = [np.asarray(Image.open(RELATED / row["picture"]).convert("RGB")) for row in sure]
-    agree = [
-        joined.is_seen(seen, *row["relation"]) == row["joined"]
-        for row, seen in zip(sure, judge.look(images), strict=True)
+    seen = [
+        joined.is_seen(look, *row["relation"])
+        for row, look in zip(sure, judge.look(images), strict=True)
     ]
-    assert np.mean(agree) >= 0.9
+    told = [row["joined"] for row in sure]
+    assert len(sure) == 44 and sum(told) == 28
+    assert sum(np.array(seen) & np.array(told)) >= 13
+    assert not any(np.array(seen) & ~np.array(told))
 
 
 def test_ranges_hold_the_examples_that_they_are_fitted_on(judge):
