@@ -45,8 +45,11 @@ def control(step):
     return 2 * (1 - time + 1e-3) / (time + 1e-3) * (1 - time) * (later - time)
 
 
-@pytest.mark.parametrize("kind", [None, "sd3"])
+@pytest.mark.parametrize("kind", [None, "sd3", "flux"])
 def test_a_run_has_the_loss_the_score_and_the_shift_of_the_formula(kind, monkeypatch):
+    # In diffusers FLUX rotates queries and keys in float32, also in a float64 run. Differences of
+    # the loss over a short stride would be differences of that rounding.
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     family = FAMILIES[kind] if kind else None
     check(Focus(), by_hand, monkeypatch, size=control, family=family)
 
