@@ -8,6 +8,7 @@ import torch
 import toys
 from adhere.methods.attend_and_excite import AttendAndExcite
 from adhere.methods.divide_and_bind import DivideAndBind
+from adhere.methods.registry import methods_of, recipes_of
 from adhere.methods.schedule import Schedule, Step
 from adhere.methods.token_reweighting import TokenReweighting
 from adhere.methods.watch import Watch
@@ -97,3 +98,22 @@ def test_sums_of_watches_only_watch():
     with nurse(pipe, method, prompt=PROMPT, subjects=[CAT, FROG]) as trace:
         assert torch.equal(toys.run(pipe), plain)
     assert [record.step.index for record in trace.steps] == [0, 2]
+
+
+def test_a_schedule_of_its_own_survives_further_terms_and_a_recipe():
+    late = Schedule(step_size=3.0, start=0.5, stop=0.7, refine_at=((0.5, 0.4),))
+    sums = WeightedSum(((1.0, EXCITE),), late)
+    together = 2 * (sums + BIND)
+    assert together.schedule == late and [weight for weight, _ in together.terms] == [2, 2]
+    assert (BIND + sums).schedule == late and (EXCITE + BIND).own_schedule is None
+    assert methods_of(recipes_of([together])) == [together]
+    with pytest.raises(ValueError, match="a sum's schedule and no method"):
+        methods_of(recipes_of([WeightedSum((), late)]))
+
+
+def test_a_sum_of_nothing_says_so():
+    with (
+        pytest.raises(ValueError, match="The sum has no terms"),
+        nurse(toys.sd(), WeightedSum(())),
+    ):
+        pass

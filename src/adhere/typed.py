@@ -23,7 +23,7 @@ from functools import wraps
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, MaxLen
-from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from typing_extensions import dataclass_transform
 
@@ -40,12 +40,6 @@ NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(0), Le(LARGEST_COUNT)]
 PositiveCount = Annotated[int, Ge(1), Le(LARGEST_COUNT)]
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError(f"{text[:40]!r} has control characters; give one line of text.")
-    return text
 
 
 def _as_stored(value: object, depth: int = 2) -> object:
@@ -67,7 +61,8 @@ def _as_stored(value: object, depth: int = 2) -> object:
     return value
 
 
-Line = Annotated[str, AfterValidator(_printable)]
+# Printable as Python has it: no separator but the space, nothing of Unicode's "other" classes.
+Line = Annotated[str, Field(pattern=r"^(?: |[^\p{C}\p{Z}])*$")]
 """Text without control characters."""
 
 Name = Annotated[Line, MaxLen(100)]
@@ -91,9 +86,11 @@ _EXPECTED = {
     "bool_type": "True or False",
     "string_type": "text",
     "string_unicode": "text in UTF-8",
+    "string_pattern_mismatch": "one line of text without control characters",
     "tuple_type": "a list",
     "literal_error": "{expected}",
 }
+_OWN = {bool, int, float, str, type(None)}
 _WORDS = {"none": None, "true": True, "yes": True, "on": True, "false": False, "no": False}
 _WORDS["off"] = False
 
@@ -114,7 +111,9 @@ def typed(kind: type[T]) -> type[T]:
     @wraps(construct)
     def init(self: object, *values: object, **named: object) -> None:
         try:
-            construct(self, *map(plain, values), **{k: plain(v) for k, v in named.items()})
+            parts = plain((*values, *named.values()))
+            named = dict(zip(named, parts[len(values) :], strict=True))
+            construct(self, *parts[: len(values)], **named)
         except ValidationError as error:
             raise ValueError(message(error, made)) from None
 
@@ -122,17 +121,15 @@ def typed(kind: type[T]) -> type[T]:
     return made
 
 
-def plain(value: object) -> object:
+def plain(value: Any) -> Any:  # noqa: ANN401
     """A value with Python's own numbers and with tuples for lists, at any depth."""
-    if isinstance(value, bool):
+    if type(value) in (list, tuple):
+        return tuple(part if type(part) in _OWN else plain(part) for part in value)
+    if type(value) in _OWN:
         return value
     if isinstance(value, numbers.Integral):
         return operator.index(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return tuple(plain(part) for part in value)
-    return value
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def message(error: ValidationError, kind: type | None = None) -> str:

@@ -6,6 +6,7 @@ Weights are read from safetensors only, and no code that comes with a model is r
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import os
 import re
@@ -234,7 +235,8 @@ def scheduler_recipe(scheduler: Any) -> SchedulerRecipe:  # noqa: ANN401
     JSON has no infinity, which some settings have by default: those are left to the class.
     """
     taken = inspect.signature(type(scheduler).__init__).parameters
-    config = {k: _plain(v) for k, v in scheduler.config.items() if k in taken}
+    config = {k: v for k, v in scheduler.config.items() if k in taken}
+    config = json.loads(json.dumps(config, default=_plain))
     kept = {k: v for k, v in config.items() if not isinstance(v, float) or math.isfinite(v)}
     return SchedulerRecipe(type(scheduler).__name__, kept)
 
@@ -344,8 +346,4 @@ def _fetch(name: str, variant: str | None) -> tuple[Path, str | None]:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     return value.tolist() if hasattr(value, "tolist") else str(value)  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from adhere.evaluation.sets.prompt import Prompt, PromptSet, set_of
 from adhere.methods import METHODS, Method
 from adhere.methods.registry import methods_of, recipes_of
 from adhere.methods.watch import Watch
+from adhere.methods.weighted_sum import WeightedSum
 from adhere.subjects import Subject
 
 SCHEMA = 1
@@ -64,7 +65,7 @@ class Condition:
         """
         names = [recipe.name for recipe in recipes_of(methods)]
         for method in names:
-            if method not in METHODS and method != Watch.name:
+            if method not in (*METHODS, Watch.name, WeightedSum.name):
                 raise unknown("method of a run", method, METHODS)
             if names.count(method) > 1:
                 raise ValueError(f"Condition {name!r} has {method!r} twice; give it once.")

@@ -35,7 +35,9 @@ from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
 from adhere.evaluation.sets.prompt import set_of
 from adhere.methods import METHODS, LatentMethod, Method, make, with_parameters
 from adhere.methods.registry import WEIGHT
+from adhere.methods.schedule import Schedule
 from adhere.methods.watch import Watch
+from adhere.methods.weighted_sum import WeightedSum
 from adhere.typed import NonNegative, PositiveCount, message, plain, typed
 
 if sys.version_info >= (3, 11):
@@ -57,7 +59,8 @@ class MethodEntry:
     Attributes:
         name: one of `adhere.methods.METHODS`, or "watch", which changes nothing and keeps the
             attention of each subject.
-        weight: factor of its loss in a sum; None for 1.
+        weight: factor of its loss in a sum; None for 1. The name "weighted-sum" stands for the
+            sum's own schedule, and its parameters are those of a `Schedule`.
         numbers: what its parameters are before `parameters` changes some: those of the paper, of
             the authors' code where it differs, or those that the model states for itself.
         parameters: names to values.
@@ -85,6 +88,8 @@ class MethodEntry:
                 "its folder would); give them as parameters."
             )
         own = {key: plain(value) for key, value in (self.parameters or {}).items()}
+        if self.name == WeightedSum.name:
+            return WeightedSum((), Schedule(**own))
         if self.name == Watch.name:
             method = with_parameters(Watch(), own)
         else:

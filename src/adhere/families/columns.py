@@ -50,6 +50,7 @@ class Placed:
 class _Found:
     """The tokens of one encoder: characters of the prompt, or None, and columns, or None."""
 
+    tokens: Tokens
     spans: tuple[Span | None, ...]
     columns: tuple[int | None, ...]
 
@@ -118,17 +119,18 @@ def columns_by_encoder(
     """
     lead = encoders[0]
     text = prompts.get(lead.argument) or prompts["prompt"]
-    own = tokenize(lead.tokenizer, text)
     found = [
         _find(encoder, prompts.get(encoder.argument) or prompts["prompt"], total, valid)
         for encoder in encoders
     ]
+    is_plain = lead.render is as_given and not lead.lowers
+    own = found[0].tokens if is_plain else tokenize(lead.tokenizer, text)
     each: dict[str, tuple[tuple[int, ...], ...]] = {}
     for encoder, its in zip(encoders, found, strict=True):
         theirs = prompts.get(encoder.argument) or prompts["prompt"]
         spans = own.spans if theirs == text else _elsewhere(own, theirs)
         each[encoder.name] = tuple(_overlapping(its, span) for span in spans)
-    if lead.render is as_given and not lead.lowers:
+    if is_plain:
         # Special tokens stand for no characters, and have columns all the same.
         exact = tuple(() if c is None else (c,) for c in found[0].columns)
         each[lead.name] = exact
@@ -188,7 +190,7 @@ def _find(encoder: Encoder, prompt: str, total: int, valid: int | None) -> _Foun
     columns = tuple(
         _column(encoder, tokens, index, count, offset, width) for index in range(len(spans))
     )
-    return _Found(spans, columns)
+    return _Found(tokens, spans, columns)
 
 
 def _column(

@@ -145,12 +145,10 @@ class LatentMethod(Method):
         return True
 
     def __add__(self, other: LatentMethod) -> LatentMethod:
-        """The sum of two objectives, on the schedule of the first that moves."""
-        from adhere.methods.weighted_sum import WeightedSum, terms_of
+        """The sum of two objectives, on a schedule of its own or of the first that moves."""
+        from adhere.methods.weighted_sum import sum_of
 
-        if not isinstance(other, LatentMethod):
-            return NotImplemented
-        return WeightedSum((*terms_of(self), *terms_of(other)))
+        return sum_of(self, other) if isinstance(other, LatentMethod) else NotImplemented
 
     def __radd__(self, other: int) -> LatentMethod:
         """The method itself where nothing is added: `sum` begins with 0."""
@@ -158,11 +156,9 @@ class LatentMethod(Method):
 
     def __mul__(self, weight: float) -> LatentMethod:
         """The objective times a number."""
-        from adhere.methods.weighted_sum import WeightedSum, terms_of
+        from adhere.methods.weighted_sum import sum_of
 
-        if not isinstance(weight, int | float):
-            return NotImplemented
-        return WeightedSum(tuple((weight * w, m) for w, m in terms_of(self)))
+        return sum_of(self, weight=weight) if isinstance(weight, int | float) else NotImplemented
 
     __rmul__ = __mul__
 

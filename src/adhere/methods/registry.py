@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import asdict, field, fields, is_dataclass, replace
+from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
@@ -13,6 +15,7 @@ from typing import Any, get_type_hints
 from adhere import methods
 from adhere.errors import unknown
 from adhere.methods.base import LatentMethod, Method
+from adhere.methods.schedule import Schedule
 from adhere.methods.watch import Watch
 from adhere.methods.weighted_sum import WeightedSum
 from adhere.typed import Name, Stored, typed, value_of
@@ -61,14 +64,14 @@ def make(
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     kind: Any = METHODS[name]
-    return with_parameters(kind.official() if official else kind(), parameters or {})
+    return with_parameters(kind.official() if official else kind, parameters or {})
 
 
-def with_parameters(method: Method, values: Mapping[str, object]) -> Method:
+def with_parameters(method: Method | type[Method], values: Mapping[str, object]) -> Method:
     """A method with other parameters.
 
     Args:
-        method: a method that is a dataclass.
+        method: a method that is a dataclass, or its class for its defaults.
         values: parameter name to value, or to a text that says it: "10", "true", "row",
             "1.0,0.5" for several numbers, "0:0.05,0.2:0.5" for pairs, or JSON.
 
@@ -76,14 +79,17 @@ def with_parameters(method: Method, values: Mapping[str, object]) -> Method:
         ValueError: no such parameter, or a value that it does not take.
     """
     known = [one.name for one in fields(method)]  # type: ignore[arg-type]
-    hints = get_type_hints(type(method), include_extras=True)
+    kind, build = (
+        (method, method) if isinstance(method, type) else (type(method), partial(replace, method))  # type: ignore[arg-type]
+    )
+    hints = get_type_hints(kind, include_extras=True)
     given = {}
     for name, value in values.items():
         if name not in known:
             raise unknown(f"parameter of {method.name}", name, known)
         given[name] = value_of(value, hints[name]) if isinstance(value, str) else value
     try:
-        return replace(method, **given)  # type: ignore[type-var]
+        return build(**given)  # type: ignore[type-var]
     except ValueError as error:
         raise ValueError(f"{method.name}: {error}") from None
 
@@ -95,14 +101,21 @@ def parameters_of(method: Method) -> dict[str, object]:
     """
     if not is_dataclass(method):
         return {}
-    return {one.name: _as_json(getattr(method, one.name)) for one in fields(method)}
+    return json.loads(
+        json.dumps({one.name: getattr(method, one.name) for one in fields(method)}, default=_short)
+    )
 
 
 def recipes_of(used: Sequence[Method]) -> tuple[MethodRecipe, ...]:
-    """Methods as an image's recipe has them: of a sum every term, with its weight."""
+    """Methods as an image's recipe has them.
+
+    Of a sum every term, with its weight, after a schedule of its own.
+    """
     found = []
     for method in used:
         if isinstance(method, WeightedSum):
+            if method.own_schedule:
+                found.append(MethodRecipe(method.name, asdict(method.own_schedule)))
             for weight, term in method.terms:
                 numbers = parameters_of(term) | {WEIGHT: float(weight)}
                 found.append(MethodRecipe(term.name, numbers))
@@ -121,8 +134,11 @@ def methods_of(recipes: Sequence[MethodRecipe]) -> list[Method]:
     kinds: dict[str, Any] = {**METHODS, Watch.name: Watch}
     found: list[Method] = []
     terms: list[tuple[Any, LatentMethod]] = []
-    place, is_sum = 0, False
+    place, is_sum, own_schedule = 0, False, None
     for recipe in recipes:
+        if recipe.name == WeightedSum.name:
+            own_schedule = Schedule(**recipe.parameters)
+            continue
         if recipe.name not in kinds:
             raise ValueError(
                 f"The method is {recipe.name!r}, which is none of {', '.join(kinds)}; "
@@ -137,16 +153,14 @@ def methods_of(recipes: Sequence[MethodRecipe]) -> list[Method]:
             continue
         place = place if terms else len(found)
         terms.append((weight, method))
-    if is_sum or len(terms) > 1:
-        found.insert(place, WeightedSum(tuple(terms)))
+    if own_schedule and not terms:
+        raise ValueError("The recipe has a sum's schedule and no method that moves latents.")
+    if is_sum or own_schedule or len(terms) > 1:
+        found.insert(place, WeightedSum(tuple(terms), own_schedule))
     elif terms:
         found.insert(place, terms[0][1])
     return found
 
 
-def _as_json(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple | list):
-        return [_as_json(part) for part in value]
+def _short(value: object) -> str:
     return str(getattr(value, "__qualname__", reprlib.repr(value)))[:200]

@@ -13,11 +13,6 @@ from adhere.methods.schedule import Schedule, Step
 from adhere.typed import typed
 
 
-def terms_of(method: LatentMethod) -> tuple[tuple[float, LatentMethod], ...]:
-    """A method as pairs of a weight and a method."""
-    return method.terms if isinstance(method, WeightedSum) else ((1.0, method),)
-
-
 @typed
 class WeightedSum(LatentMethod):
     """The weighted sum of several losses.
@@ -28,6 +23,7 @@ class WeightedSum(LatentMethod):
     Attributes:
         terms: pairs of a weight and a method.
         own_schedule: when latents move; None takes the schedule of the first term that moves them.
+            A sum of sums has the first of theirs.
     """
 
     name: ClassVar[str] = "weighted-sum"
@@ -38,6 +34,8 @@ class WeightedSum(LatentMethod):
     def leader(self) -> LatentMethod:
         """The first term that moves latents, or the first where none does."""
         methods = [method for _, method in self.terms]
+        if not methods:
+            raise ValueError("The sum has no terms; add methods to it.")
         return next((method for method in methods if method.moves), methods[0])
 
     @property
@@ -128,3 +126,19 @@ class WeightedSum(LatentMethod):
     def watches(self, step: Step) -> bool:
         """Whether any of the terms does."""
         return any(method.watches(step) for _, method in self.terms)
+
+
+def sum_of(*methods: LatentMethod, weight: float = 1.0) -> WeightedSum:
+    """The sum of methods, some of which may be sums, times a number."""
+    sums = [m if isinstance(m, WeightedSum) else WeightedSum(((1.0, m),)) for m in methods]
+    return WeightedSum(
+        tuple((weight * own, term) for one in sums for own, term in one.terms),
+        next((one.own_schedule for one in sums if one.own_schedule), None),
+    )
+
+
+def terms_of(method: LatentMethod) -> tuple[LatentMethod, ...]:
+    """The methods of a sum, or the one."""
+    return (
+        tuple(term for _, term in method.terms) if isinstance(method, WeightedSum) else (method,)
+    )

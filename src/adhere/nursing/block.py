@@ -137,11 +137,6 @@ def nursed(
     block.warn_if_idle()
 
 
-def _terms(method: LatentMethod) -> list[Method]:
-    """The methods of a sum, or the one."""
-    return [term for _, term in terms_of(method)]
-
-
 class _Block:
     """What a block knows between the runs of its pipeline."""
 
@@ -154,7 +149,7 @@ class _Block:
             )
         self.family, self.prompts = family, prompts
         self.mover = movers[0] if movers else None
-        terms = [t for m in methods for t in (_terms(m) if isinstance(m, LatentMethod) else [m])]
+        terms = [t for m in methods for t in (terms_of(m) if isinstance(m, LatentMethod) else [m])]
         self.editors = [term for term in terms if isinstance(term, AttentionMethod)]
         self.trace = Trace(methods)
         self.scheduler = family.pipe.scheduler

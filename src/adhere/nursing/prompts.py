@@ -155,8 +155,10 @@ class Prompts:
         text = texts.get(lead.argument) or texts["prompt"]
         key = text, index, count
         if key not in self._found:
-            found = find_subjects(lead.tokenizer, text, self._words(index, count))
-            _check_indices(found, lead.tokenizer, text)
+            words = self._words(index, count)
+            found = find_subjects(lead.tokenizer, text, words)
+            if words is not None:
+                _check_indices(found, lead.tokenizer, text)
             self._found[key] = with_boxes(found, self.boxes, text)
             self._check_needs(self._found[key], text)
         return self._found[key]

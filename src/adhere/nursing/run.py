@@ -278,7 +278,7 @@ class Run:
         self, mover: LatentMethod, active: Sequence[int], context: Context, step: Step
     ) -> Bound | None:
         """The edits of a mover that acts in its own passes, or None."""
-        terms = [method for _, method in terms_of(mover)]
+        terms = terms_of(mover)
         own = [
             i
             for i in active

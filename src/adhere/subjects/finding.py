@@ -85,15 +85,15 @@ def find_subjects(
         )
     if words is not None:
         return name_subjects(found, lambda: noun_phrases(found.text), words)
-    foreign = foreign_words(found.text)
-    if foreign:
-        raise SubjectNotFound(
-            f"The prompt is not in English ({', '.join(foreign[:3])}), the one language whose "
-            "subjects are found; name them by words of the prompt or by indices of tokens. "
-            f"{found.table()}"
-        )
     chosen = parse(found.text)
     if not chosen:
+        foreign = foreign_words(found.text)
+        if foreign:
+            raise SubjectNotFound(
+                f"The prompt is not in English ({', '.join(foreign[:3])}), the one language whose "
+                "subjects are found; name them by words of the prompt or by indices of tokens. "
+                f"{found.table()}"
+            )
         raise SubjectNotFound(f"No noun was found; name the subjects. {found.table()}")
     subjects = [_subject(phrase, found) for phrase in chosen]
     kept = tuple(subject for subject in subjects if subject is not None)

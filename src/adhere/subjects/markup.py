@@ -8,6 +8,7 @@ space, and the text keeps its length.
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from adhere.subjects.lexicon import lexicon
 
@@ -61,6 +62,7 @@ def without_markup(prompt: str) -> str:
     return with_soft_marks(prompt).replace(SOFT, " ")
 
 
+@lru_cache
 def with_soft_marks(prompt: str) -> str:
     """The same, with `SOFT` in place of what may part two phrases.
 

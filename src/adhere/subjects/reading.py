@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from adhere.subjects.lexicon import lexicon, phrase_openers, phrases, singulars
@@ -47,14 +48,16 @@ class Word:
     end: int
 
 
-def read(prompt: str) -> list[Word]:
+@lru_cache
+def read(prompt: str) -> tuple[Word, ...]:
     """Words and punctuation marks of a prompt, in order; not the words that it only quotes.
 
     Phrases of the lexicon, such as "next to" or "hot dog", are one word each.
     """
     text = with_soft_marks(prompt)
     # A prompt that is quoted as a whole is read.
-    return _join(_words(_QUOTE.sub(_unquoted, text)) or _words(_MARK.sub(" ", text)), text)
+    words = _words(_QUOTE.sub(_unquoted, text)) or _words(_MARK.sub(" ", text))
+    return tuple(_join(words, text))
 
 
 def _unquoted(quote: re.Match) -> str:
