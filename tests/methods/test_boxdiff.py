@@ -18,7 +18,7 @@ ALWAYS = BoxDiff(stop=1.0, refine_at=())
 
 
 def one_loss(own, box, share=0.2, corner=1):
-    """Equations 4 to 7 for one subject, and the mean inside."""
+    """The three constraints of one subject, and the mean inside."""
     height, width = own.shape
     x1, y1, x2, y2 = (round(v * n) for v, n in zip(box, (width, height) * 2, strict=True))
     inside, outside = [], []

@@ -18,7 +18,7 @@ ALWAYS = SynGen(stop=1.0)
 
 
 def by_hand(reading):
-    """Section 3: the distance of each pair, less the mean one from words of no pair."""
+    """The distance of each pair, less the mean one from words of no pair."""
     raw = aggregate(reading)
 
     def share(token):

@@ -31,9 +31,10 @@ class AttendAndExcite(ScheduledMethod):
             that its peak must be where it is and its attributes are. Ours; thresholds are then
             compared with that peak.
 
-    Source: arXiv 2301.13826, equations 3 and 4 and algorithm 1, with the numbers of the authors'
-        code. It updates once more when a threshold is found reached, nurses PNDM's repeated call
-        too, and counts in steps, which are off here and on in `official()`.
+    Source: arXiv 2301.13826, the loss of the most neglected subject and the iterative refinement,
+        with the numbers of the authors' code. It updates once more when a threshold is found
+        reached, nurses PNDM's repeated call too, and counts in steps, which are off here and on in
+        `official()`.
     """
 
     refine_at: Pairs = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))

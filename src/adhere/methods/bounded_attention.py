@@ -43,10 +43,10 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
         self_weight: of the loss on attention of the image to itself.
         bound_until: fraction of the loop until which attention is bounded.
 
-    Source: arXiv 2403.16990, the losses and masks of sections 4.1 and 4.2, with the numbers of the
-        authors' code. The paper replaces boxes by clusters of self-attention after guidance; here
-        boxes bound to the end. The code also hides function words, counts the end token among a
-        subject's words and lets it not reach the background.
+    Source: arXiv 2403.16990, the loss of Bounded Guidance and the masks of Bounded Denoising, with
+        the numbers of the authors' code. The paper replaces boxes by clusters of self-attention
+        after guidance; here boxes bound to the end. The code also hides function words, counts the
+        end token among a subject's words and lets it not reach the background.
     """
 
     step_size: NonNegative = 8.0

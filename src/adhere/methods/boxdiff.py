@@ -37,9 +37,10 @@ class BoxDiff(ScheduledMethod):
         smoothed: whether maps are smoothed.
         pieces: how the tokens of one word become one map.
 
-    Source: arXiv 2307.10816, equations 3 to 8, with the numbers of the authors' code. In the
-        code's update after a refinement the terms outside the box and at its corners come from
-        the maps before it and have no gradient; here they are computed again.
+    Source: arXiv 2307.10816, the inner-box, the outer-box and the corner constraint, with the
+        numbers of the authors' code. In the code's update after a refinement the terms outside the
+        box and at its corners come from the maps before it and have no gradient; here they are
+        computed again.
     """
 
     refine_at: Pairs = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
@@ -112,7 +113,7 @@ class BoxDiff(ScheduledMethod):
         )
 
     def _of(self, own: Tensor, box: Box) -> Tensor:
-        """The loss of one subject: equations 4, 5, 6 and 7."""
+        """The loss of one subject: inside and outside of the box, and at its corners."""
         inner = (1 - self._inner(own, box)).clamp_min(0)
         inside = cells(box, _size(own)).to(own.device)
         outer = self._strongest(own[~inside]) if not inside.all() else own.new_zeros(())

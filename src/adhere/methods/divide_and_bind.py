@@ -52,8 +52,9 @@ class DivideAndBind(ScheduledMethod):
         binds_all: whether every subject is bound, or binding counts for the weakest alone.
         pieces: how the tokens of one word become one map.
 
-    Source: arXiv 2307.10864, equations 1 to 3. The authors' code takes the weakest subject after
-        binding is taken off and not before, and weighs binding by 1, 5, 10 over the loop.
+    Source: arXiv 2307.10864, the attendance loss and the binding loss. The authors' code takes
+        the weakest subject after binding is taken off and not before, and weighs binding by 1, 5,
+        10 over the loop.
     """
 
     refine_at: Pairs = ((0.0, 0.025), (0.2, 0.1), (0.4, 0.15))

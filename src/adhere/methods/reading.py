@@ -99,7 +99,7 @@ class Reading:
         Raises:
             ValueError: no layer of that resolution was read.
 
-        Source: arXiv 2301.13826, section 3.2.
+        Source: arXiv 2301.13826.
         """
         return self._once(("aggregate", finer), lambda: self._aggregate(finer))
 

@@ -30,9 +30,9 @@ class SynGen(ScheduledMethod):
         step_range: the step size does not decay.
         with_nouns: whether nouns without attributes are drawn away from other words too.
 
-    Source: arXiv 2306.08877, the positive and the negative loss of section 3. The authors' code
-        parses prompts by spaCy, where this takes the subjects that adhere finds; of a word of
-        several tokens it takes the most distant one, and so does this.
+    Source: arXiv 2306.08877, the positive and the negative loss. The authors' code parses prompts
+        by spaCy, where this takes the subjects that adhere finds; of a word of several tokens it
+        takes the most distant one, and so does this.
     """
 
     step_range: tuple[NonNegative, NonNegative] = (1.0, 1.0)

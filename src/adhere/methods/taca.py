@@ -30,8 +30,9 @@ class TACA(AttentionMethod):
         start: fraction of the loop at which editing begins.
         stop: fraction of the loop at which it ends.
 
-    Source: arXiv 2506.07986, section 3, the temperature and its threshold. The authors' code takes
-        a fixed number of text columns for each model, where this takes those that the call has.
+    Source: arXiv 2506.07986, the temperature and the timestep that it ends at. The authors' code
+        takes a fixed number of text columns for each model, where this takes those that the call
+        has.
     """
 
     gamma: NonNegative = 1.2

@@ -118,7 +118,7 @@ def move(
     Raises:
         NonFiniteLoss: the loss, its gradient or the moved latents are NaN or infinite.
 
-    Source: arXiv 2301.13826, algorithm 1; its code updates on exit.
+    Source: arXiv 2301.13826, the iterative refinement; its code updates on exit.
     """
     latents = latents.detach().clone()
     slopes = torch.zeros_like(latents)
