@@ -78,20 +78,28 @@ def test_another_attention_backend_is_pytorchs_own_where_attention_is_read(kind)
         pipe.transformer.set_attention_backend("native")
 
 
-@pytest.mark.parametrize("kind", ["qwen-image", "z-image", "lumina-2"])
-def test_a_prompt_that_the_pipeline_rewrites_is_named(kind):
-    toy = FAMILIES[kind]
-    pipe = toy.build()
+def rewriting(pipe, old, new):
+    """The pipeline, of a class that rewrites what it is given before it is encoded."""
     own = type(pipe).encode_prompt
 
     @functools.wraps(own)
     def encode_prompt(self, prompt, *positional, **named):
         prompts = [prompt] if isinstance(prompt, str) else prompt
-        longer = [text.replace("car", "large yellow car") for text in prompts]
-        return own(self, longer, *positional, **named)
+        changed = [text.replace(old, new) for text in prompts]
+        return own(self, changed, *positional, **named)
 
     pipe.__class__ = type("Rewriting", (type(pipe),), {"encode_prompt": encode_prompt})
-    with pytest.raises(UnsupportedPipeline, match="'a red car.* rewritten or cut the prompt"):
+    return pipe
+
+
+@pytest.mark.parametrize("new", ["large yellow car", "dog"])
+@pytest.mark.parametrize(
+    "kind", [name for name, toy in FAMILIES.items() if hasattr(toy.build(), "encode_prompt")]
+)
+def test_a_prompt_that_the_pipeline_rewrites_is_named(kind, new):
+    toy = FAMILIES[kind]
+    pipe = rewriting(toy.build(), "car", new)
+    with pytest.raises(UnsupportedPipeline, match=f"rewritten the prompt .a red car.*{new}"):
         nursed(toy, pipe, always(), steps=2)
 
 
@@ -120,3 +128,16 @@ def test_embeddings_that_are_too_short_name_the_word():
         nurse(pipe, always(), prompt=PROMPT),
     ):
         pipe(**call)
+
+
+@pytest.mark.parametrize("kind", ["flux", "sd3", "qwen-image", "pixart-sigma"])
+def test_another_prompt_of_a_pipeline_that_shares_the_components_is_named(kind):
+    toy = FAMILIES[kind]
+    pipe = toy.build()
+    second = type(pipe)(**pipe.components)
+    with nurse(pipe, always(), prompt=PROMPT) as trace:
+        second(**toy.call(PROMPT))
+        with pytest.raises(UnsupportedPipeline, match="rewritten the prompt 'a red car"):
+            second(**toy.call("a green dog and a small cat"))
+        second(**toy.call(PROMPT))
+    assert trace.backwards > 0

@@ -9,7 +9,7 @@ import torch
 
 from adhere.attention.columns import Columns
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
-from adhere.families.encoder import Encoder, as_given
+from adhere.families.encoder import Encoder, as_given, rendered
 from adhere.subjects.relations import Relation
 from adhere.subjects.subject import Subject
 from adhere.subjects.tokenizing import Tokens, tokenize
@@ -148,11 +148,7 @@ def batched(placed: Sequence[Placed], total: int) -> Columns:
 
 def _find(encoder: Encoder, prompt: str, total: int, valid: int | None) -> _Found:
     """The tokens of one encoder for a rendered prompt."""
-    body, before = prompt, 0
-    if encoder.lowers:
-        before = len(prompt) - len(prompt.lstrip())
-        body = prompt.strip().lower()
-    text = encoder.render(body)
+    text, body, before = rendered(encoder, prompt)
     start = max(text.find(body), 0)
     tokens = tokenize(encoder.tokenizer, text)
     if encoder.render is as_given:

@@ -48,3 +48,12 @@ class Encoder:
     chunk: int | None = None
     pads: bool = False
     has_images: bool = False
+
+
+def rendered(encoder: Encoder, prompt: str) -> tuple[str, str, int]:
+    """What an encoder reads: its whole text, the prompt in it, and how far that was stripped."""
+    body, before = prompt, 0
+    if encoder.lowers:
+        before = len(prompt) - len(prompt.lstrip())
+        body = prompt.strip().lower()
+    return encoder.render(body), body, before

@@ -18,6 +18,7 @@ from torch import nn
 
 from adhere.errors import AlreadyNursed, UnsupportedPipeline
 from adhere.families import Family, family_of
+from adhere.families.given import overhearing
 from adhere.methods.base import AttentionMethod, LatentMethod, Method, checked
 from adhere.methods.weighted_sum import terms_of
 from adhere.nursing.checks import checked_boxes, checked_prompts, warn_of_late_thresholds
@@ -130,6 +131,7 @@ def nursed(
             covers.enter_context(shadowed(scheduler, "set_timesteps", block.around_set_timesteps))
             covers.enter_context(shadowed(scheduler, "step", block.around_step))
             covers.enter_context(shadowed(pipe, "encode_prompt", prompts.overhear))
+            prompts.encoded = covers.enter_context(overhearing(pipe, family.encoders()))
             yield block.trace
     finally:
         with _NURSED_LOCK:

@@ -10,6 +10,7 @@ from typing import Any
 
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families import Family, Opened, Placed, place, same
+from adhere.families.given import Given, check_given
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
 from adhere.nursing.checks import with_boxes
@@ -46,6 +47,7 @@ class Prompts:
         boxes: of subjects, by their name.
         heard: calls of `encode_prompt` since the last run began.
         known: the call that the last run was matched with.
+        encoded: token ids that the text encoders got since they were last checked.
     """
 
     family: Family
@@ -56,6 +58,7 @@ class Prompts:
     boxes: Mapping[str, Box]
     heard: list[Overheard] = field(default_factory=list)
     known: list[Overheard] = field(default_factory=list)
+    encoded: Given = field(default_factory=dict)
     _found: dict[tuple[str, int, int], tuple[Subject, ...]] = field(default_factory=dict)
 
     def overhear(self, own: Callable) -> Callable:
@@ -69,7 +72,10 @@ class Prompts:
                 self.compare(texts)
                 for index, one in enumerate(texts):
                     self.subjects(one, index, len(texts))
+            for rows in self.encoded.values():
+                rows.clear()
             result = own(*args, **kwargs)
+            self._check_encoded(texts)
             embeddings = result[0] if isinstance(result, tuple) else result
             self.heard.append(Overheard(texts, embeddings))
             return result
@@ -99,6 +105,9 @@ class Prompts:
                 self.compare(heard.prompts)
             return opened, heard.prompts or self._given()
         texts = self._given()
+        if not self.heard:
+            # Another pipeline of the same components may have encoded its own prompt.
+            self._check_encoded(texts)
         if any(heard.prompts for heard in self.heard):
             raise UnsupportedPipeline(
                 "The denoiser reads other text embeddings than the pipeline made of its prompt: "
@@ -106,6 +115,12 @@ class Prompts:
                 "alone, or with embeddings alone and nurse with prompt=."
             )
         return self.family.open(args, keywords, None, len(texts)), texts
+
+    def _check_encoded(self, texts: Sequence[Mapping[str, str]]) -> None:
+        for one in texts:
+            check_given(self.family.encoders(), one, self.encoded)
+        for rows in self.encoded.values():
+            rows.clear()
 
     def _said(self) -> str:
         texts = next(heard.prompts for heard in self.heard if heard.prompts)

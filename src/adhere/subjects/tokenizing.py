@@ -25,6 +25,7 @@ class Tokens:
     Attributes:
         text: what was tokenized: the prompt in Unicode's composed form, words of textual
             inversion written out as the several tokens that they are.
+        ids: the tokens.
         pieces: the tokens as text, with the special ones at both ends; a token that is a part of
             a character as that character.
         spans: for each token the characters of `text` that it stands for; (0, 0) for special ones.
@@ -34,6 +35,7 @@ class Tokens:
     """
 
     text: str
+    ids: tuple[int, ...]
     pieces: tuple[str, ...]
     spans: tuple[Span, ...]
     limit: int
@@ -208,7 +210,7 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
         text[slice(*span)].strip() if _BROKEN in piece else piece
         for piece, span in zip(pieces, whole, strict=True)
     ]
-    return Tokens(text, tuple(pieces), whole, limit, opening, closing)
+    return Tokens(text, tuple(ids), tuple(pieces), whole, limit, opening, closing)
 
 
 def tokens(tokenizer: Any, prompt: str) -> tuple[str, ...]:  # noqa: ANN401
