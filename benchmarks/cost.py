@@ -2,7 +2,7 @@
 
     python benchmarks/cost.py                # all tables; minutes on two cores
     python benchmarks/cost.py --only flops   # a minute: nothing is computed, only counted
-    python benchmarks/cost.py --write        # the first table, into docs/cost.md
+    python benchmarks/cost.py --write        # the first table, into docs/cost.md and README.md
     python benchmarks/cost.py --device cuda --channels 320 --dtype float16
 
 The first table counts operations and bytes of the models in `models/`, without their weights, on
@@ -31,14 +31,21 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.append(str(Path(__file__).parents[1]))
 
 STEPS, NURSED = 50, 25
-PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
+HOME = Path(__file__).parents[1]
+PAGE, README = HOME / "docs" / "cost.md", HOME / "README.md"
+# Which columns each of them shows.
+COLUMNS = {PAGE: range(9), README: (0, 4, 7, 8)}
 MARKS = "<!-- benchmarks/cost.py writes from here -->\n", "<!-- to here: cost -->\n"
 
 
-def write_table(page: str) -> str:
-    """The page with the table of full-size models between its marks."""
-    start, end = (page.index(mark) for mark in MARKS)
-    return page[: start + len(MARKS[0])] + full_size.table() + page[end:]
+def write_tables() -> None:
+    """Puts the table of full-size models between the marks of both pages."""
+    rows = full_size.table()
+    for file, columns in COLUMNS.items():
+        page = file.read_text("utf-8")
+        start, end = (page.index(mark) for mark in MARKS)
+        shown = page[: start + len(MARKS[0])] + full_size.in_markdown(rows, columns) + page[end:]
+        file.write_text(shown, encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -155,10 +162,10 @@ def main() -> None:
     # Read by the processes that measure, when they import the library.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if options.write:
-        PAGE.write_text(write_table(PAGE.read_text("utf-8")), encoding="utf-8")
+        write_tables()
         return
     if options.only != "time":
-        print(full_size.table())
+        print(full_size.in_markdown(full_size.table(), COLUMNS[PAGE]))
         print_operations()
     if options.only != "flops":
         print_measured(options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,14 +97,19 @@ def costs(model: dict[str, Any]) -> Costs:
     return Costs(found[0], nursed, checkpointed, weights, model["branches"], model["steps"])
 
 
-def table() -> str:
-    """The costs of every model, in Markdown."""
+def table() -> list[tuple[str, ...]]:
+    """The costs of every model, after the heads of the columns."""
     heads = (
         "model", "weights", "nursing pass: forward", "backward", "a run", "held for the gradient",
         "with checkpointing", "weights and peak", "with checkpointing",
     )  # fmt: skip
-    rows = [row(model, costs(model)) for model in models().values()]
-    lines = [heads, ("---", *["---:"] * (len(heads) - 1)), *rows]
+    return [heads, *(row(model, costs(model)) for model in models().values())]
+
+
+def in_markdown(rows: Sequence[tuple[str, ...]], columns: Sequence[int]) -> str:
+    """Some columns of a table."""
+    heads, *body = ([one[column] for column in columns] for one in rows)
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

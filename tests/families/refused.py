@@ -1,7 +1,8 @@
 """Pipelines that cannot be nursed: enough of each to be asked, not to be run.
 
 GLM-Image's denoiser reads quoted text alone; FIBO and Ideogram-4 read structured prompts, and
-Ideogram-4 has a second denoiser; Klein-KV takes two calls of attention a layer, then keeps keys.
+Ideogram-4 has a second denoiser; OmniGen's is a language model; Klein-KV takes two calls of
+attention a layer, then keeps keys.
 """
 
 import torch
@@ -14,6 +15,7 @@ from diffusers import (
     GlmImageTransformer2DModel,
     Ideogram4Pipeline,
     Ideogram4Transformer2DModel,
+    OmniGenTransformer2DModel,
 )
 from transformers import ByT5Tokenizer, Qwen3ForCausalLM
 
@@ -111,4 +113,29 @@ def klein_kv():
     )
 
 
-REFUSED = {"glm-image": glm_image, "fibo": fibo, "ideogram-4": ideogram4, "klein-kv": klein_kv}
+def omnigen():
+    """OmniGen, whose language model denoises, in FIBO's pipeline: its own needs torchvision."""
+    torch.manual_seed(2)
+    model = OmniGenTransformer2DModel(
+        hidden_size=32,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=32,
+        num_layers=1,
+        vocab_size=64,
+        pad_token_id=0,
+        time_step_dim=8,
+        rope_scaling={"short_factor": [1.0] * 8, "long_factor": [1.0] * 8},
+    )
+    pipe = fibo()
+    pipe.register_modules(transformer=model.eval())
+    return pipe
+
+
+REFUSED = {
+    "glm-image": glm_image,
+    "fibo": fibo,
+    "ideogram-4": ideogram4,
+    "omnigen": omnigen,
+    "klein-kv": klein_kv,
+}

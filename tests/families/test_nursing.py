@@ -31,6 +31,7 @@ def test_what_cannot_be_nursed_is_refused_by_name_with_the_reason(kind):
         "glm-image": "GlmImageTransformer2DModel.*quoted words",
         "fibo": "BriaFiboTransformer2DModel.*structured",
         "ideogram-4": "Ideogram4Transformer2DModel.*structured",
+        "omnigen": "OmniGenTransformer2DModel.*language model",
         "klein-kv": "Flux2KleinKVPipeline keeps keys and values",
     }
     with (

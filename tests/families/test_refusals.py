@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from diffusers import DiTTransformer2DModel, FirstBlockCacheConfig
+from diffusers import ContextParallelConfig, DiTTransformer2DModel, FirstBlockCacheConfig
 
 import adhere
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
@@ -39,6 +39,12 @@ def test_a_cache_that_keeps_state_is_named():
     refused(pipe, "cache that keeps state .* Turn it off first: .*disable_cache")
     pipe.transformer.disable_cache()
     nursed(FAMILIES["flux"], pipe, always(), steps=2)
+
+
+def test_a_denoiser_split_over_processes_is_named():
+    pipe = FAMILIES["flux"].build()
+    pipe.transformer._parallel_config = ContextParallelConfig(ring_degree=2)
+    refused(pipe, "runs context-parallel, .* Load it without enable_parallelism")
 
 
 def test_weights_loaded_in_inference_mode_are_named():

@@ -71,7 +71,7 @@ def test_prompts_in_a_list_are_drawn_alike(case):
     assert not torch.equal(both[1], same[1])
 
 
-@pytest.mark.parametrize("name", ["glm-image", "fibo", "ideogram-4"])
+@pytest.mark.parametrize("name", ["glm-image", "fibo", "ideogram-4", "omnigen"])
 def test_a_denoiser_to_refuse_is_of_no_family_here(name):
     kind = type(REFUSED[name]().transformer).__name__
     assert kind not in {layout.denoiser for layout in LAYOUTS.values()}
