@@ -20,6 +20,7 @@ from .methods.base import AttentionMethod as AttentionMethod
 from .methods.base import LatentMethod as LatentMethod
 from .methods.base import LayerContext as LayerContext
 from .methods.base import ScheduledMethod as ScheduledMethod
+from .methods.base import SubjectMethod as SubjectMethod
 from .methods.bounded_attention import BoundedAttention as BoundedAttention
 from .methods.boxdiff import BoxDiff as BoxDiff
 from .methods.divide_and_bind import DivideAndBind as DivideAndBind

@@ -4,7 +4,13 @@ A method is found by its file alone: every class in this folder that has a name,
 `official` and a default for every parameter is registered.
 """
 
-from adhere.methods.base import AttentionMethod, LatentMethod, Method, ScheduledMethod
+from adhere.methods.base import (
+    AttentionMethod,
+    LatentMethod,
+    Method,
+    ScheduledMethod,
+    SubjectMethod,
+)
 from adhere.methods.reading import Reading
 from adhere.methods.registry import METHODS, MethodRecipe, make, parameters_of, with_parameters
 from adhere.methods.schedule import Schedule, Step
@@ -21,6 +27,7 @@ __all__ = [
     "Schedule",
     "ScheduledMethod",
     "Step",
+    "SubjectMethod",
     "make",
     "parameters_of",
     "with_parameters",

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from adhere.methods import losses
-from adhere.methods.base import ScheduledMethod
+from adhere.methods.base import SubjectMethod
 from adhere.methods.reading import Reading
 from adhere.typed import NonNegative, typed
 
 
 @typed
-class AStar(ScheduledMethod):
+class AStar(SubjectMethod):
     """Lowers the overlap of subjects, and retains where each was at the nursed step before.
 
     Attributes:
@@ -54,12 +54,12 @@ class AStar(ScheduledMethod):
         return torch.stack([self._loss(reading, sample) for sample in range(len(reading))])
 
     def _loss(self, reading: Reading, sample: int) -> Tensor:
-        maps = reading.subject_maps(sample, temperature=self.temperature)
+        maps = self.subject_maps(reading, sample)
         first, second = losses.pairs(len(maps))
         loss = self.segregation * losses.overlap(maps[first], maps[second]).sum()
         if reading.previous is None:
             return loss
-        former = reading.previous.subject_maps(sample, temperature=self.temperature)
+        former = self.subject_maps(reading.previous, sample)
         places = [losses.foreground(one) for one in former]
         kept = losses.overlap(maps, torch.stack(places).to(maps))
         return loss + self.retention * (1 - kept).sum()

@@ -15,9 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adhere.attention.columns import Columns
 from adhere.methods.base import AttentionMethod, LayerContext
-from adhere.methods.regulation import Goal, fold, make_bumps, regulate
+from adhere.methods.regulation import Goal, fold, keep_specials, make_bumps, regulate
 from adhere.methods.schedule import Step, check_window
 from adhere.subjects.subject import Subject
 from adhere.typed import Count, Fraction, NonNegative, PositiveCount, typed
@@ -26,7 +25,7 @@ Targets = tuple[tuple[int, ...], ...]
 
 
 @typed
-class AttentionRegulation(AttentionMethod):
+class AttentionRegulation(AttentionMethod, Goal):
     """Adds to the subjects' scores the sum of Gaussian bumps that serves them best.
 
     No pass of the denoiser is added: in each layer of the resolution that objectives read, and for
@@ -38,12 +37,6 @@ class AttentionRegulation(AttentionMethod):
         in_steps: whether `start` and `stop` count steps; else they are fractions of the loop.
         iterations: edits that the descent looks at.
         rate: step of the descent.
-        quantile: which quantile of a subject's attention over the pixels is to reach `peak`.
-        peak: what that quantile is to be.
-        share: what a subject's mean attention is to be; 1 / S where shares do not fit into one.
-        peak_weight: weight of the penalty on the quantile.
-        share_weight: weight of the penalty on the mean.
-        size_weight: weight of the penalty on the bumps' weights.
         memory: share of the previous step's edit in this step's.
         decay: factor of the edit, taken to the power of the step's index.
         keeps_specials: whether the start and end tokens keep the attention they had.
@@ -66,12 +59,6 @@ class AttentionRegulation(AttentionMethod):
     in_steps: bool = False
     iterations: PositiveCount = 20
     rate: NonNegative = 100.0
-    quantile: Fraction = 0.9
-    peak: Fraction = 0.9
-    share: Fraction = 0.2
-    peak_weight: NonNegative = 1.0
-    share_weight: NonNegative = 80.0
-    size_weight: NonNegative = 0.09
     memory: Fraction = 0.25
     decay: Fraction = 0.99
     keeps_specials: bool = True
@@ -132,7 +119,7 @@ class AttentionRegulation(AttentionMethod):
             edited = edited.half().to(scores.dtype)
         result = edited.softmax(-1)
         if self.keeps_specials:
-            _restore(result, scores, context.columns)
+            keep_specials(result, scores, context.columns)
         return result / result.sum(-1, keepdim=True) if self.renormalises else result
 
     def _targets(self, subjects: Sequence[Subject]) -> Targets:
@@ -155,15 +142,7 @@ class AttentionRegulation(AttentionMethod):
         folded = fold(scores, targets)
         samples, heads = folded.shape[:2]
         first = self._first_weights(samples, heads, len(targets), bumps, context)
-        goal = Goal(
-            self.quantile,
-            self.peak,
-            self.share,
-            self.peak_weight,
-            self.share_weight,
-            self.size_weight,
-        )
-        best, _ = regulate(folded, first, bumps, goal, iterations=self.iterations, rate=self.rate)
+        best, _ = regulate(folded, first, bumps, self, iterations=self.iterations, rate=self.rate)
         key = f"edit of {targets}"
         previous = context.memory.get(key, first @ bumps if self.remembers_start else None)
         context.memory[key] = best
@@ -186,12 +165,3 @@ class AttentionRegulation(AttentionMethod):
             drawn = torch.rand((heads, targets, len(bumps)), generator=generator)
             drawn = drawn.expand(samples, -1, -1, -1)
         return drawn.to(bumps)
-
-
-def _restore(attention: Tensor, scores: Tensor, columns: Columns) -> None:
-    """Gives the special columns the attention they have in the unedited scores, in place."""
-    total = scores.logsumexp(-1, keepdim=True)
-    for sample, specials in enumerate(columns.specials):
-        kept = specials.nonzero().flatten().tolist()
-        own = scores[sample, ..., kept] - total[sample]
-        attention[sample, ..., kept] = own.exp().to(attention.dtype)

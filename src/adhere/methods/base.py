@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from adhere.attention.maps import Pieces
 from adhere.methods.layer_context import LayerContext
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Schedule, Step
@@ -184,6 +185,43 @@ class ScheduledMethod(LatentMethod, Schedule):
     def maps(self, reading: Reading) -> Tensor:
         """Attention after this method's softmax, smoothed, (B, H, W, T)."""
         return reading.smoothed(self.temperature)
+
+
+@typed
+class SubjectMethod(ScheduledMethod):
+    """A latent method whose loss reads one map a subject, `subject_maps`.
+
+    Attributes:
+        pieces: how the tokens of one word become one map.
+        smoothed: whether maps are smoothed.
+        with_attributes: whether a subject's map is the one of its whole phrase, see
+            `adhere.attention.maps.together`, so that it counts only where it is and its
+            attributes are. Ours; thresholds are then compared with such maps.
+    """
+
+    pieces: Pieces = "mean"
+    smoothed: bool = True
+    with_attributes: bool = False
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How words are read, see `Reading.word`."""
+        names = ("temperature", "smoothed", "pieces")
+        return {name: getattr(self, name) for name in names}
+
+    def subject_maps(self, reading: Reading, sample: int) -> Tensor:
+        """The maps of a sample's subjects, (S, H, W)."""
+        return reading.subject_maps(sample, with_attributes=self.with_attributes, **self.how)
+
+    def maps(self, reading: Reading) -> Tensor:
+        """Attention after this method's softmax, (B, H, W, T), smoothed if its loss is."""
+        read = reading.smoothed if self.smoothed else reading.normalised
+        return read(self.temperature)
+
+    def peaks(self, reading: Reading) -> list[Tensor]:
+        """For each sample the highest attention of each of its subjects, (S,)."""
+        samples = range(len(reading))
+        return [self.subject_maps(reading, sample).amax((-2, -1)) for sample in samples]
 
 
 class AttentionMethod(Method):

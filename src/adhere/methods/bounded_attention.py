@@ -34,7 +34,8 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
 
     Attributes:
         step_size: factor of the gradient at the first step; 18 for SDXL in the authors' code.
-        last_step_size: that at `stop`, 5 for SDXL; between them it falls linearly.
+        step_range: factors of `step_size` at `start` and at `stop`, 1 and 5 / 18 for SDXL; between
+            them it falls linearly.
         stop: where guidance ends.
         refine_at: pairs (where in the loop, score from there on): each step is refined until one
             minus the mean loss of a subject is reached.
@@ -42,6 +43,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
         cross_weight: of the loss on attention to words.
         self_weight: of the loss on attention of the image to itself.
         bound_until: fraction of the loop until which attention is bounded.
+        with_attributes: whether a subject's attributes are bounded by its box too.
 
     Source: arXiv 2403.16990, the loss of Bounded Guidance and the masks of Bounded Denoising, with
         the numbers of the authors' code. The paper replaces boxes by clusters of self-attention
@@ -50,13 +52,14 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
     """
 
     step_size: NonNegative = 8.0
-    last_step_size: NonNegative = 2.0
+    step_range: tuple[NonNegative, NonNegative] = (1.0, 0.25)
     stop: NonNegative = 0.3
     refine_at: Pairs = ((0.0, 0.8),)
     max_refinements: Count = 4
     cross_weight: NonNegative = 1.5
     self_weight: NonNegative = 0.5
     bound_until: Fraction = 1.0
+    with_attributes: bool = True
 
     name = "bounded-attention"
     paper = "Bounded Attention, arXiv 2403.16990"
@@ -81,8 +84,8 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
             return 0.0
         first, last = (step_index(at, step.count, self.in_steps) for at in (self.start, self.stop))
         passed = (step.index - first) / max(last - first, 1)
-        end = min(self.last_step_size, self.step_size)
-        return self.step_size + (end - self.step_size) * passed
+        begin, end = self.step_range
+        return self.step_size * (begin + (end - begin) * passed)
 
     def threshold_at(self, step: Step) -> float | None:
         """That of the last pair at or before a step."""
@@ -107,7 +110,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
         total = words.new_zeros(())
         for (subject, _), own in zip(boxed(subjects), inside, strict=True):
             for weight, maps, context in (
-                (self.cross_weight, words, list(_columns(subject))),
+                (self.cross_weight, words, list(self._columns(subject))),
                 (self.self_weight, image, own),
             ):
                 theirs = maps[:, context].sum(1)
@@ -135,7 +138,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
             inside = masks(subjects, context.size)
             for (subject, _), own in zip(boxed(subjects), inside, strict=True):
                 hidden = ~own & inside.any(0) if context.is_nursing else ~own
-                for column in _columns(subject):
+                for column in self._columns(subject):
                     bound[sample, hidden, column] = _NEVER
         return bound.unsqueeze(1)
 
@@ -149,7 +152,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
             bounds.append(any_box[:, None] & any_box[None] & ~among)
         return torch.stack(bounds).unsqueeze(1) * _NEVER
 
-
-def _columns(subject: Subject) -> set[int]:
-    """The columns of a subject and of its attributes."""
-    return {column for one in subject.words for column in one.token_indices}
+    def _columns(self, subject: Subject) -> set[int]:
+        """The columns of a subject, and of its attributes where they count."""
+        words = subject.words if self.with_attributes else (subject,)
+        return {column for one in words for column in one.token_indices}

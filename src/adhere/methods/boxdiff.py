@@ -15,17 +15,15 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor
 
-from adhere.attention.maps import Pieces
-from adhere.methods.base import ScheduledMethod
-from adhere.methods.boxes import Box, boxed, cells, edges
+from adhere.methods.base import SubjectMethod
+from adhere.methods.boxes import Box, cells, edges
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs
-from adhere.subjects.subject import Subject
 from adhere.typed import Count, typed
 
 
 @typed
-class BoxDiff(ScheduledMethod):
+class BoxDiff(SubjectMethod):
     """Raises each subject's attention inside its box and lowers it outside.
 
     Subjects without a box are left alone.
@@ -34,8 +32,6 @@ class BoxDiff(ScheduledMethod):
         refine_at: pairs (where in the loop, mean attention inside the box to be reached there).
         share: of a box's cells, and of those outside, that a mean is taken over: the strongest.
         corner: cells beside each edge in which the map must end as the box does.
-        smoothed: whether maps are smoothed.
-        pieces: how the tokens of one word become one map.
 
     Source: arXiv 2307.10816, the inner-box, the outer-box and the corner constraint, with the
         numbers of the authors' code. In the code's update after a refinement the terms outside the
@@ -46,8 +42,6 @@ class BoxDiff(ScheduledMethod):
     refine_at: Pairs = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
     share: Annotated[float, Gt(0), Le(1)] = 0.2
     corner: Count = 1
-    smoothed: bool = True
-    pieces: Pieces = "mean"
 
     name = "boxdiff"
     paper = "BoxDiff, arXiv 2307.10816"
@@ -91,26 +85,10 @@ class BoxDiff(ScheduledMethod):
             found.append(torch.stack(inner).amin() if inner else reading.aggregate().new_ones(()))
         return torch.stack(found)
 
-    def maps(self, reading: Reading) -> Tensor:
-        """Attention after this method's softmax, (B, H, W, T), smoothed if its loss is."""
-        read = reading.smoothed if self.smoothed else reading.normalised
-        return read(self.temperature)
-
     def _boxed(self, reading: Reading, sample: int) -> list[tuple[Tensor, Box]]:
         """The map of each subject that has a box, (H, W), and the box."""
-        return [
-            (self._map(reading, sample, subject), box)
-            for subject, box in boxed(reading.subjects[sample])
-        ]
-
-    def _map(self, reading: Reading, sample: int, subject: Subject) -> Tensor:
-        return reading.word(
-            sample,
-            subject.token_indices,
-            temperature=self.temperature,
-            smoothed=self.smoothed,
-            pieces=self.pieces,
-        )
+        maps = zip(self.subject_maps(reading, sample), reading.subjects[sample], strict=True)
+        return [(own, subject.box) for own, subject in maps if subject.box is not None]
 
     def _of(self, own: Tensor, box: Box) -> Tensor:
         """The loss of one subject: inside and outside of the box, and at its corners."""

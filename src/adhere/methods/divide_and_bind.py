@@ -13,9 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from adhere.attention.maps import Pieces
 from adhere.methods import losses
-from adhere.methods.base import ScheduledMethod
+from adhere.methods.base import SubjectMethod
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Pairs, check_positions, last_before
 from adhere.subjects.subject import Subject
@@ -26,7 +25,7 @@ Divergence = Literal["clipped", "normalised"]
 
 
 @typed
-class DivideAndBind(ScheduledMethod):
+class DivideAndBind(SubjectMethod):
     """Raises the total variation of the weakest subject, and binds attributes to their subjects.
 
     Total variation rewards several excited places a subject, where Attend-and-Excite asks for a
@@ -50,7 +49,6 @@ class DivideAndBind(ScheduledMethod):
         variation: "mean" or "sum" over neighbours, or "last-row", what the authors' code does.
         divergence: "clipped", what the authors' code does, or "normalised", the paper's.
         binds_all: whether every subject is bound, or binding counts for the weakest alone.
-        pieces: how the tokens of one word become one map.
 
     Source: arXiv 2307.10864, the attendance loss and the binding loss. The authors' code takes
         the weakest subject after binding is taken off and not before, and weighs binding by 1, 5,
@@ -65,7 +63,6 @@ class DivideAndBind(ScheduledMethod):
     variation: Variation = "mean"
     divergence: Divergence = "clipped"
     binds_all: bool = False
-    pieces: Pieces = "mean"
 
     name = "divide-and-bind"
     paper = "Divide & Bind, arXiv 2307.10864"
@@ -124,10 +121,6 @@ class DivideAndBind(ScheduledMethod):
         """Whether there are attributes to bind, which are read from finer resolutions."""
         return self.binding and any(subject.attributes for own in subjects for subject in own)
 
-    def peaks(self, reading: Reading) -> list[Tensor]:
-        """The peak of each map whose variation is compared with thresholds, (S,) a sample."""
-        return [self._maps(reading, s).amax((-2, -1)) for s in range(len(reading))]
-
     def loss(self, reading: Reading) -> Tensor:
         """(B,), minus the variation of the weakest subject, with what binding takes off."""
         weight = 0.0
@@ -153,7 +146,7 @@ class DivideAndBind(ScheduledMethod):
 
     def _variations(self, reading: Reading, sample: int) -> Tensor:
         """The total variation of each subject, (S,)."""
-        maps = self._maps(reading, sample)
+        maps = self.subject_maps(reading, sample)
         if self.variation == "last-row":
             return losses.total_variation_to_last_row(maps)
         return losses.total_variation(maps, self.variation)
@@ -162,14 +155,9 @@ class DivideAndBind(ScheduledMethod):
         """How far the subject's attributes are from it, together, ()."""
         clipped = self.divergence == "clipped"
         divergence = losses.clipped_jensen_shannon if clipped else losses.jensen_shannon
-        how = {"temperature": self.temperature, "pieces": self.pieces}
-        wanted = reading.word(sample, subject.token_indices, **how)
+        wanted = reading.word(sample, subject.token_indices, **self.how)
         total = wanted.new_zeros(())
         for attribute in subject.attributes:
-            bound = reading.word(sample, attribute.token_indices, finer=True, **how)
+            bound = reading.word(sample, attribute.token_indices, finer=True, **self.how)
             total = total + divergence(wanted, bound)
         return total
-
-    def _maps(self, reading: Reading, sample: int) -> Tensor:
-        """The maps of the subjects, (S, H, W)."""
-        return reading.subject_maps(sample, temperature=self.temperature, pieces=self.pieces)

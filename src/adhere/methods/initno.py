@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adhere.attention.maps import smooth
 from adhere.methods import losses
-from adhere.methods.base import Read, ScheduledMethod
+from adhere.methods.base import Read, SubjectMethod
 from adhere.methods.noise_search import NoiseSearch
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs, Step
@@ -24,7 +24,7 @@ from adhere.typed import Count, Fraction, NonNegative, PositiveCount, typed
 
 
 @typed
-class InitNO(ScheduledMethod):
+class InitNO(SubjectMethod):
     """Searches for initial noise whose first maps have strong, separate subjects, then nurses on.
 
     Of the noise, a mean and a logarithm of the variance are learnt for each number, which stay
@@ -126,8 +126,7 @@ class InitNO(ScheduledMethod):
 
     def _subjects(self, reading: Reading) -> list[Tensor]:
         """For each sample the maps of its subjects, (S, H, W)."""
-        samples = range(len(reading))
-        return [reading.subject_maps(s, temperature=self.temperature) for s in samples]
+        return [self.subject_maps(reading, sample) for sample in range(len(reading))]
 
     def _overlap(self, reading: Reading) -> Tensor:
         """(B,), the mean overlap of the self-attention of two subjects' peaks, in [0, 0.5]."""

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from adhere.attention.columns import Columns
-from adhere.attention.maps import Pieces, renormalise, select, smooth, smooth_tokens
+from adhere.attention.maps import (
+    Pieces,
+    renormalise,
+    select,
+    smooth,
+    smooth_tokens,
+    together,
+)
 from adhere.methods.schedule import Step
 
 if TYPE_CHECKING:
@@ -185,11 +192,30 @@ class Reading:
         key = (sample, tuple(columns), temperature, finer, smoothed, pieces)
         return self._once(key, compute)
 
-    def subject_maps(self, sample: int, **how: Any) -> Tensor:
-        """The maps of a sample's subjects, (S, H, W); `how` is as in `word`."""
-        return torch.stack(
-            [self.word(sample, one.token_indices, **how) for one in self.subjects[sample]]
-        )
+    def subject_maps(self, sample: int, *, with_attributes: bool = False, **how: Any) -> Tensor:
+        """The maps of a sample's subjects, (S, H, W).
+
+        Args:
+            sample: which of the B.
+            with_attributes: whether a subject's map is the one of its whole phrase: where it is
+                and its attributes are, see `together`.
+            how: as in `word`.
+        """
+        maps = []
+        for one in self.subjects[sample]:
+            words = one.words if with_attributes else (one,)
+            maps.append(self._phrase(sample, [word.token_indices for word in words], **how))
+        return torch.stack(maps)
+
+    def _phrase(
+        self, sample: int, words: Sequence[Sequence[int]], *, smoothed: bool = True, **how: Any
+    ) -> Tensor:
+        """The map of one word, or of several together, (H, W)."""
+        if len(words) == 1:
+            return self.word(sample, words[0], smoothed=smoothed, **how)
+        maps = [self.word(sample, columns, smoothed=False, **how) for columns in words]
+        phrase = together(torch.stack(maps))
+        return smooth(phrase) if smoothed else phrase
 
     def self_attention(self) -> Tensor:
         """Self-attention of the resolution that objectives read, (B, H * W, H * W).

@@ -6,38 +6,40 @@ written out, so nothing needs autograd, and every token that is no target is fol
 column first: an edit leaves their relative shares alone, so their sum is all that matters. Both
 are exact.
 
-Shapes: B samples, A heads, S targets, C bumps, N = H x W cells.
+Shapes: B samples, A heads, S targets, C bumps, N = H x W cells, T tokens.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from adhere.attention.columns import Columns
+from adhere.typed import Fraction, NonNegative, typed
 
-@dataclass(frozen=True)
+
+@typed
 class Goal:
     """What the edit strives for, as the weights and aims of three squared penalties.
 
     Attributes:
-        quantile: which quantile of a target's attention over the cells is to reach `peak`.
+        quantile: which quantile of a subject's attention over the cells is to reach `peak`.
         peak: what that quantile is to be.
-        share: what a target's mean attention is to be, as long as all shares fit into one.
-        peak_weight: weight of the first penalty, `(quantile - peak)^2`.
-        share_weight: weight of the second, `(mean - share)^2`.
-        size_weight: weight of the third, the mean square of the bumps' weights.
+        share: what a subject's mean attention is to be; 1 / S where shares do not fit into one.
+        peak_weight: weight of the penalty on the quantile, `(quantile - peak)^2`.
+        share_weight: weight of the penalty on the mean, `(mean - share)^2`.
+        size_weight: weight of the penalty on the bumps' weights, their mean square.
 
     Source: arXiv 2403.06381; the numbers are those of the authors' code.
     """
 
-    quantile: float = 0.9
-    peak: float = 0.9
-    share: float = 0.2
-    peak_weight: float = 1.0
-    share_weight: float = 80.0
-    size_weight: float = 0.09
+    quantile: Fraction = 0.9
+    peak: Fraction = 0.9
+    share: Fraction = 0.2
+    peak_weight: NonNegative = 1.0
+    share_weight: NonNegative = 80.0
+    size_weight: NonNegative = 0.09
 
 
 def make_bumps(height: int, width: int, device: torch.device | str | None = None) -> Tensor:
@@ -137,6 +139,21 @@ def regulate(
     ).mean(-1)
     smallest, best = penalties.nan_to_num(math.inf, math.inf).min(0)
     return all_weights[best, torch.arange(len(scores))] @ bumps, smallest
+
+
+def keep_specials(attention: Tensor, scores: Tensor, columns: Columns) -> None:
+    """Give the special columns the attention they have in the unedited scores, in place.
+
+    Args:
+        attention: (B, A, N, T), of the edited scores; its rows then no longer sum to 1.
+        scores: (B, A, N, T), before the edit.
+        columns: which of the T are special.
+    """
+    total = scores.logsumexp(-1, keepdim=True)
+    for sample, specials in enumerate(columns.specials):
+        kept = specials.nonzero().flatten().tolist()
+        own = scores[sample, ..., kept] - total[sample]
+        attention[sample, ..., kept] = own.exp().to(attention.dtype)
 
 
 def _profiles(cells: int, spread: int, device: torch.device | str | None) -> Tensor:

@@ -15,16 +15,15 @@ import torch
 from annotated_types import Ge, Lt
 from torch import Tensor
 
-from adhere.attention.maps import Pieces
 from adhere.methods import losses
-from adhere.methods.base import Read, ScheduledMethod
+from adhere.methods.base import Read, SubjectMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step, step_index
 from adhere.typed import Count, NonNegative, PositiveCount, typed
 
 
 @typed
-class SAGA(ScheduledMethod):
+class SAGA(SubjectMethod):
     """Moves the mean of the latents' distribution until samples of it show every subject apart.
 
     At the step `start` gradient descent with momentum learns the mean, each time on several fresh
@@ -38,7 +37,6 @@ class SAGA(ScheduledMethod):
         rounds: of the descent; 0 for none.
         draws: samples of the distribution in each; 4 for Stable Diffusion 3.
         rescales: whether the mean may not spread further than the signal in the latents.
-        pieces: how the tokens of one word become one map.
         seed: of the draws, the same for every sample of a batch.
 
     Source: arXiv 2508.13866, with the numbers of the authors' code. There the mean begins from the
@@ -53,7 +51,6 @@ class SAGA(ScheduledMethod):
     rounds: Count = 50
     draws: PositiveCount = 10
     rescales: bool = True
-    pieces: Pieces = "mean"
     seed: Count = 0
 
     name = "saga"
@@ -104,7 +101,7 @@ class SAGA(ScheduledMethod):
         """(B,), half of what the weakest subject lacks and half of the mean overlap of pairs."""
         found = []
         for sample in range(len(reading)):
-            maps = reading.subject_maps(sample, temperature=self.temperature, pieces=self.pieces)
+            maps = self.subject_maps(reading, sample)
             found.append((losses.excitation(maps).amax() + losses.mean_overlap(maps)) / 2)
         return torch.stack(found)
 

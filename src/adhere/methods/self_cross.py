@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adhere.attention.maps import smooth
 from adhere.methods import losses
-from adhere.methods.base import ScheduledMethod
+from adhere.methods.base import SubjectMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Pairs
 from adhere.typed import NonNegative, typed
@@ -23,7 +23,7 @@ _LEVELS, _FINEST_RAW = 255, 16
 
 
 @typed
-class SelfCross(ScheduledMethod):
+class SelfCross(SubjectMethod):
     """Raises the weakest subject's peak, and parts self-attention from other subjects' maps.
 
     The self-attention of a subject is the mean over the cells in which it stands out (by Otsu's
@@ -81,7 +81,7 @@ class SelfCross(ScheduledMethod):
         return torch.stack([peaks.amin() for peaks in self.peaks(reading)])
 
     def _loss(self, reading: Reading, sample: int) -> Tensor:
-        maps = reading.subject_maps(sample, temperature=self.temperature)
+        maps = self.subject_maps(reading, sample)
         missing = losses.excitation(maps).amax()
         outside = self.clean * losses.outside_blob(maps, _LEVELS) if self.clean else 0.0
         if self.as_published and missing > 0.5:
