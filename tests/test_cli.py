@@ -185,9 +185,10 @@ def test_again_loads_no_model_on_the_word_of_an_image(shell, tmp_path):
 
 
 def test_compare_draws_a_sheet_of_every_method(shell, tmp_path):
-    status, out, err = shell(
-        "compare", PROMPT, "--model", saved(), "--seeds", "0-1", "--steps", "2"
-    )
+    # With few rounds of what would take most of the time.
+    model, brief = copied(tmp_path), {"saga": {"rounds": 1}, "initno": {"rounds": 1}}
+    (model / "methods.json").write_text(json.dumps(brief))
+    status, out, err = shell("compare", PROMPT, "--model", model, "--seeds", "0-1", "--steps", "2")
     assert (status, err) == (0, [])
     assert [line.split()[0] for line in out[:-1]] == ["baseline", *METHODS]
     left_out = {line.split()[0] for line in out[1:-1] if " left out: " in line}

@@ -68,8 +68,17 @@ def run(folder, *arguments):
 
 
 @pytest.mark.slow
-def test_the_laws_hold_for_it_by_themselves(copy):
-    said = run(copy, "tests/test_laws.py", "-k", "keep-apart", "-rA")
+def test_the_laws_the_registry_and_the_documentation_know_it(copy):
+    said = run(
+        copy,
+        "tests/test_laws.py",
+        "tests/test_docs.py::test_every_method_has_a_table_of_parameters",
+        "tests/test_docs.py::test_tables_of_parameters_have_the_numbers_of_the_code",
+        "tests/test_package.py",
+        "-k",
+        "table or keep-apart or KeepApart",
+        "-rA",
+    )
     assert set(re.findall(r"^PASSED tests/test_laws.py::(\w+)", said, re.M)) == {
         "test_a_step_size_of_nothing_changes_no_bit",
         "test_leaving_the_block_restores_everything",
@@ -78,15 +87,3 @@ def test_the_laws_hold_for_it_by_themselves(copy):
         "test_one_small_step_lowers_the_loss_of_every_method",
         "test_any_size_and_shape",
     }
-
-
-@pytest.mark.slow
-def test_the_documentation_and_the_registry_know_it(copy):
-    run(
-        copy,
-        "tests/test_docs.py::test_every_method_has_a_table_of_parameters",
-        "tests/test_docs.py::test_tables_of_parameters_have_the_numbers_of_the_code",
-        "tests/test_package.py",
-        "-k",
-        "table or keep-apart or KeepApart",
-    )
