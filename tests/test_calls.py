@@ -7,5 +7,5 @@ from benchmarks.calls import count
 @pytest.mark.slow
 def test_the_walk_to_a_nursed_step_grows_no_longer():
     calls = count()
-    assert 0 < calls.before.total() <= 660
+    assert 0 < calls.before.total() <= 520
     assert 0 < calls.step.total() <= 260

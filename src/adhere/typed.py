@@ -18,6 +18,7 @@ import numbers
 import operator
 import re
 import reprlib
+from collections.abc import Mapping
 from dataclasses import field
 from functools import wraps
 from typing import Annotated, Any, TypeVar
@@ -42,23 +43,27 @@ Count = Annotated[int, Ge(0), Le(LARGEST_COUNT)]
 PositiveCount = Annotated[int, Ge(1), Le(LARGEST_COUNT)]
 
 
-def _as_stored(value: object, depth: int = 2) -> object:
-    if isinstance(value, list | tuple) and depth and len(value) <= MOST_ITEMS:
-        return [_as_stored(part, depth - 1) for part in value]
-    if isinstance(value, str):
-        is_fit = len(value) <= MOST_ITEMS and value.isprintable()
-    elif isinstance(value, bool) or value is None:
-        is_fit = True
-    elif isinstance(value, int):
-        is_fit = abs(value) <= LARGEST_COUNT
-    else:
-        is_fit = isinstance(value, float) and math.isfinite(value)
-    if not is_fit:
-        raise ValueError(
-            f"A stored value must be a number, a line of text or short lists of them, got "
-            f"{reprlib.repr(value)}."
+def _as_stored(values: Mapping[str, object]) -> dict[str, object]:
+    parts: list[Any] = list(values.values())
+    for _ in range(2):
+        parts = [p for part in parts for p in (part if type(part) in (list, tuple) else [part])]
+    wrong = [
+        part
+        for part in parts
+        if not (
+            part is None
+            or isinstance(part, bool)
+            or (isinstance(part, str) and len(part) <= MOST_ITEMS and part.isprintable())
+            or (isinstance(part, int) and abs(part) <= LARGEST_COUNT)
+            or (isinstance(part, float) and math.isfinite(part))
         )
-    return value
+    ]
+    if wrong or len(parts) > 10 * MOST_ITEMS:
+        got = reprlib.repr(wrong[0]) if wrong else f"{len(parts)} of them"
+        raise ValueError(
+            f"A stored value must be a number, a line of text or short lists of them, got {got}."
+        )
+    return json.loads(json.dumps(dict(values)))
 
 
 # Printable as Python has it: no separator but the space, nothing of Unicode's "other" classes.
@@ -67,8 +72,8 @@ Line = Annotated[str, Field(pattern=r"^(?: |[^\p{C}\p{Z}])*$")]
 
 Name = Annotated[Line, MaxLen(100)]
 
-Stored = Annotated[Any, AfterValidator(_as_stored)]
-"""A value as JSON has it: a scalar, or lists of scalars two deep."""
+Stored = Annotated[Mapping[Name, Any], AfterValidator(_as_stored)]
+"""Names to values as JSON has them: scalars, or lists of scalars two deep."""
 
 CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 

@@ -71,7 +71,7 @@ class SchedulerRecipe:
     """A scheduler's class in diffusers and its configuration."""
 
     name: Name
-    config: Mapping[Name, Stored] = field(default_factory=dict)
+    config: Stored = field(default_factory=dict)
 
 
 @typed

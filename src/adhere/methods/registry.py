@@ -43,7 +43,7 @@ class MethodRecipe:
     """A method's name and all its parameters, as JSON has them."""
 
     name: Name
-    parameters: Mapping[Name, Stored] = field(default_factory=dict)
+    parameters: Stored = field(default_factory=dict)
 
 
 def make(

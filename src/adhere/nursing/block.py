@@ -131,7 +131,7 @@ def nursed(
             covers.enter_context(shadowed(scheduler, "set_timesteps", block.around_set_timesteps))
             covers.enter_context(shadowed(scheduler, "step", block.around_step))
             covers.enter_context(shadowed(pipe, "encode_prompt", prompts.overhear))
-            prompts.encoded = covers.enter_context(overhearing(pipe, family.encoders()))
+            prompts.encoded = covers.enter_context(overhearing(pipe, prompts.encoders))
             yield block.trace
     finally:
         with _NURSED_LOCK:

@@ -6,10 +6,12 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families import Family, Opened, Placed, place, same
+from adhere.families.encoder import Encoder
 from adhere.families.given import Given, check_given
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
@@ -60,6 +62,11 @@ class Prompts:
     known: list[Overheard] = field(default_factory=list)
     encoded: Given = field(default_factory=dict)
     _found: dict[tuple[str, int, int], tuple[Subject, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The text encoders that reach attention."""
+        return self.family.encoders()
 
     def overhear(self, own: Callable) -> Callable:
         """The pipeline's `encode_prompt`, of whose calls the texts and the result are kept."""
@@ -118,7 +125,7 @@ class Prompts:
 
     def _check_encoded(self, texts: Sequence[Mapping[str, str]]) -> None:
         for one in texts:
-            check_given(self.family.encoders(), one, self.encoded)
+            check_given(self.encoders, one, self.encoded)
         for rows in self.encoded.values():
             rows.clear()
 
@@ -166,7 +173,7 @@ class Prompts:
             SubjectNotFound: it has none, or not those that are named.
             ValueError: lists of subjects that do not fit the prompts, or too few subjects.
         """
-        lead = self.family.encoders()[0]
+        lead = self.encoders[0]
         text = texts.get(lead.argument) or texts["prompt"]
         key = text, index, count
         if key not in self._found:
@@ -223,7 +230,7 @@ class Prompts:
             total = self.family.columns_of(opened.call)
             valid = self.family.valid_of(opened.call, row)
             subjects = self.subjects(one, index, len(texts))
-            found += [place(self.family.encoders(), one, subjects, total, valid)] * images
+            found += [place(self.encoders, one, subjects, total, valid)] * images
         return found
 
 

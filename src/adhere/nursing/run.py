@@ -191,7 +191,7 @@ class Run:
         if self.context is None:
             placed = self.prompts.placed(opened, self.texts)
             if self.editors:
-                words = self.family.encoders()[0].tokenizer
+                words = self.prompts.encoders[0].tokenizer
                 placed = [
                     replace(o, relations=find_relations(words, o.prompt, o.subjects))
                     for o in placed

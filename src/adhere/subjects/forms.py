@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 
 from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
 
@@ -58,6 +59,7 @@ def is_denial(word: str) -> bool:
     return word in ("not", "never", "neither", "nor") or word.endswith(("n't", "n’t"))
 
 
+@lru_cache
 def closed_tag(word: str) -> Tag | None:
     """The tag of a word that has only one, whatever stands around it."""
     if word in POSSESSIVES:

@@ -1,6 +1,7 @@
 """Which words of a tagged prompt are its noun phrases, and which the image must hold."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,7 +24,10 @@ class _Reader:
     """Walks over the words once and collects phrases; see `find_phrases`."""
 
     def __init__(self, words: Sequence[Word], tags: Sequence[Tag]) -> None:
-        self.words, self.tags = words, tags
+        self.words = words
+        # Beyond both ends nothing is said.
+        self.text = defaultdict(str, enumerate(word.text for word in words)).__getitem__
+        self.tag = defaultdict(lambda: Tag.STOP, enumerate(tags)).__getitem__
         self.phrases: list[Phrase] = []
         self.preposition = ""
         # Indices of phrases: the one that a predicate speaks of, and the one just read, of which
@@ -35,12 +39,6 @@ class _Reader:
         self.after_style = False
         # Within the reach of a "not" or a "no"; and whether something was taken since it was said.
         self.denied = self.took = False
-
-    def text(self, i: int) -> str:
-        return self.words[i].text if 0 <= i < len(self.words) else ""
-
-    def tag(self, i: int) -> Tag:
-        return self.tags[i] if 0 <= i < len(self.tags) else Tag.STOP
 
     def run(self) -> list[Phrase]:
         i = 0

@@ -14,7 +14,8 @@ def foreign_words(prompt: str) -> tuple[str, ...]:
     ("masterpiece") do not count, and names ("Place de la Concorde") do not decide.
     """
     found = [prompt[word.start : word.end] for word in read(prompt)]
-    words = [word for word in found if any(map(str.isalpha, word)) and not _is_style(word)]
+    styles = lexicon("styles") | lexicon("wrappers")
+    words = [word for word in found if any(map(str.isalpha, word)) and word.lower() not in styles]
     strange = [word for word in words if not _is_latin(word)]
     foreign = [word for word in words if _is_foreign(word.lower())]
     particles = [
@@ -35,10 +36,6 @@ def _is_foreign(word: str) -> bool:
     """Whether a word is of another language, or a plural in "s" of one that is."""
     known = lexicon("foreign")
     return word in known or (len(word) > 4 and word.endswith("s") and word[:-1] in known)
-
-
-def _is_style(word: str) -> bool:
-    return word.lower() in lexicon("styles") or word.lower() in lexicon("wrappers")
 
 
 def _is_latin(word: str) -> bool:

@@ -1,7 +1,7 @@
 """The words that the rules know by heart, read from the files in `words/`."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 _OF_PHRASES = (
@@ -65,6 +65,7 @@ def english() -> frozenset[str]:
     return frozenset(known | numbers().keys())
 
 
+@lru_cache
 def singulars(word: str) -> tuple[str, ...]:
     """What `word` is the plural, or the third person, of; first itself."""
     found = [word]
@@ -92,6 +93,7 @@ def base_forms(verb: str) -> tuple[str, ...]:
     return (verb, *singulars(verb), *stems(verb, "ing"), *stems(verb, "ed"))
 
 
+@lru_cache(maxsize=1_000)
 def is_in(word: str, name: str) -> bool:
     """Whether `word`, or what it is the plural of, is an entry of `words/<name>.txt`."""
     return any(form in lexicon(name) for form in singulars(word))
