@@ -24,7 +24,7 @@ def test_a_method_that_needs_boxes_says_so_before_anything_runs(name):
 
 def test_in_a_sum_it_says_so_too():
     with (
-        pytest.raises(ValueError, match="needs boxes"),
+        pytest.raises(ValueError, match="^boxdiff needs boxes"),
         nurse(toys.sd(), adhere.AttendAndExcite() + adhere.BoxDiff(), prompt=PROMPT),
     ):
         pass

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import toys
+from adhere.methods.attend_and_excite import AttendAndExcite
 from adhere.methods.focus import Focus
 from adhere.methods.schedule import Step
 from adhere.nursing import nurse
@@ -98,4 +99,7 @@ def test_the_cost_goes_down_in_flow_models_too(kind):
 def test_one_subject_is_refused():
     with pytest.raises(ValueError, match="focus needs at least 2 subjects"):
         with nurse(toys.sd(), Focus(), prompt="a red cat"):
+            pass
+    with pytest.raises(ValueError, match="^focus needs at least 2 subjects"):
+        with nurse(toys.sd(), AttendAndExcite() + Focus(), prompt="a red cat"):
             pass

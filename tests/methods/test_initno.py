@@ -9,6 +9,7 @@ import torch
 import toys
 from adhere.errors import UnsupportedPipeline
 from adhere.methods import losses
+from adhere.methods.attend_and_excite import AttendAndExcite
 from adhere.methods.initno import InitNO
 from adhere.nursing import nurse
 from adhere.nursing.updates import Evaluation, move
@@ -162,9 +163,35 @@ def test_runs_that_do_not_begin_from_noise_are_refused():
         nurse(pipe, InitNO(), prompt=PROMPT),
     ):
         toys.run(pipe, PROMPT, **others)
-    pipe = toys.sd()
+
+
+NOISE = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("latents", "said"),
+    [
+        (torch.zeros(1, 4, 8, 8), "standard deviation of 0.00"),
+        (14 * NOISE, r"standard deviation of 1\d\."),
+        (NOISE + 3, r"mean of [23]\."),
+        # As smooth as an encoded image, and scaled as that would be.
+        (torch.linspace(-1.5, 1.5, 8)[:, None].expand(1, 4, 8, 8), "correlation of 0"),
+        (torch.cat([NOISE, 0 * NOISE]), "standard deviation of 0.00"),
+    ],
+)
+@pytest.mark.parametrize("method", [InitNO(), AttendAndExcite() + InitNO()])
+def test_own_latents_that_are_no_noise_are_refused(latents, said, method):
+    pipe, prompt = toys.sd(), [PROMPT] * len(latents)
     with (
-        pytest.raises(UnsupportedPipeline, match=r"standard deviation of \[0.0\]"),
-        nurse(pipe, InitNO(), prompt=PROMPT),
+        pytest.raises(UnsupportedPipeline, match=f"^initno searches for initial noise, .*{said}"),
+        nurse(pipe, method, prompt=prompt, subjects=[[CAT, FROG]] * len(latents)),
     ):
-        toys.run(pipe, PROMPT, latents=torch.zeros(1, 4, 8, 8))
+        toys.run(pipe, prompt, latents=latents)
+
+
+def test_own_noise_is_taken():
+    pipe = toys.sd()
+    quick = InitNO(rounds=1, iterations=1, last_iterations=1, stop=0.0)
+    with nurse(pipe, quick, prompt=PROMPT) as trace:
+        toys.run(pipe, PROMPT, latents=NOISE, steps=1)
+    assert trace.backwards > 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
-from adhere.methods.base import LatentMethod, Read
+from adhere.methods.base import LatentMethod, Method, Read
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Schedule, Step
 from adhere.typed import typed
+
+M = TypeVar("M", bound=Method)
 
 
 @typed
@@ -59,29 +61,9 @@ class WeightedSum(LatentMethod):
         return any(method.needs_self_attention for _, method in self.terms)
 
     @property
-    def needs_boxes(self) -> bool:  # type: ignore[override]
-        """Whether any of the terms does."""
-        return any(method.needs_boxes for _, method in self.terms)
-
-    @property
-    def needs_noise(self) -> bool:  # type: ignore[override]
-        """Whether any of the terms does."""
-        return any(method.needs_noise for _, method in self.terms)
-
-    @property
     def needs_attributes(self) -> bool:  # type: ignore[override]
         """Whether all of the terms do: else one of them has something to do."""
         return all(method.needs_attributes for _, method in self.terms)
-
-    @property
-    def needs_joint_attention(self) -> bool:  # type: ignore[override]
-        """Whether any of the terms does."""
-        return any(method.needs_joint_attention for _, method in self.terms)
-
-    @property
-    def least_subjects(self) -> int:  # type: ignore[override]
-        """The most that any of the terms asks for."""
-        return max(method.least_subjects for _, method in self.terms)
 
     def loss(self, reading: Reading) -> Tensor:
         """The weighted sum of the losses, (B,)."""
@@ -137,8 +119,8 @@ def sum_of(*methods: LatentMethod, weight: float = 1.0) -> WeightedSum:
     )
 
 
-def terms_of(method: LatentMethod) -> tuple[LatentMethod, ...]:
+def terms_of(method: M) -> tuple[M, ...]:
     """The methods of a sum, or the one."""
-    return (
-        tuple(term for _, term in method.terms) if isinstance(method, WeightedSum) else (method,)
-    )
+    if isinstance(method, WeightedSum):
+        return tuple(term for _, term in method.terms)  # type: ignore[return-value]
+    return (method,)

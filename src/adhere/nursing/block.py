@@ -102,13 +102,14 @@ def nursed(
     prompts = Prompts(family, methods, texts, is_list, subjects, checked_boxes(boxes))
     for index, text in enumerate(texts or ()):
         prompts.subjects({"prompt": text}, index, len(texts or ()))
-    for one in methods:
+    for one in (term for method in methods for term in terms_of(method)):
         if one.needs_joint_attention and not family.is_joint:
             raise UnsupportedPipeline(
                 f"{one.name} weighs text against image in one softmax, and in "
                 f"{type(family.denoiser).__name__} the image attends to text alone. Use another "
                 "method, or a pipeline with joint attention such as FLUX or Stable Diffusion 3."
             )
+    for one in methods:
         if isinstance(one, LatentMethod):
             family.chosen(one.layers)
     warn_of_late_thresholds(methods)
@@ -151,7 +152,7 @@ class _Block:
             )
         self.family, self.prompts = family, prompts
         self.mover = movers[0] if movers else None
-        terms = [t for m in methods for t in (terms_of(m) if isinstance(m, LatentMethod) else [m])]
+        terms = [term for method in methods for term in terms_of(method)]
         self.editors = [term for term in terms if isinstance(term, AttentionMethod)]
         self.trace = Trace(methods)
         self.scheduler = family.pipe.scheduler

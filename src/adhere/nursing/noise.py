@@ -1,5 +1,7 @@
 """Runs that begin from noise alone, which a method may need."""
 
+import math
+
 from torch import Tensor
 
 from adhere.errors import UnsupportedPipeline
@@ -15,16 +17,32 @@ def check_noise(name: str, latents: Tensor, begin: int) -> None:
 
     Raises:
         UnsupportedPipeline: it begins late, as image to image does, or from other latents than
-            standard normal ones.
+            independent standard normal ones, such as those of an image.
     """
     if begin:
         found = f"this run begins at step {begin} of its scheduler, from a noised image"
     else:
-        spread = [round(float(own.float().std()), 2) for own in latents]
-        if all(0.5 < one < 2 for one in spread):
+        unlike = [what for own in latents if (what := _unlike_noise(own))]
+        if not unlike:
             return
-        found = f"this run begins from latents with a standard deviation of {spread}"
+        found = f"this run begins from latents with {unlike[0]}"
     raise UnsupportedPipeline(
         f"{name} searches for initial noise, and {found}. Let the pipeline draw its noise "
         "(text to image, or strength 1.0), give rounds=0, or use another method."
     )
+
+
+def _unlike_noise(latents: Tensor) -> str:
+    """What tells the latents of a sample from standard normal noise, or nothing."""
+    own = latents.float()
+    mean, spread = float(own.mean()), float(own.std())
+    if not 0.5 < spread < 2:
+        return f"a standard deviation of {spread:.2f}"
+    own = own - mean
+    # Rows of latents, or packed tokens, side by side.
+    alike = float((own[..., 1:, :] * own[..., :-1, :]).sum() / own.square().sum())
+    # Few numbers are uneven by chance.
+    most = max(0.5, 4 / math.sqrt(own.numel()))
+    if abs(mean) > most:
+        return f"a mean of {mean:.2f}"
+    return f"a correlation of {alike:.2f} between neighbours" if abs(alike) > most else ""

@@ -15,6 +15,7 @@ from adhere.families.encoder import Encoder
 from adhere.families.given import Given, check_given
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
+from adhere.methods.weighted_sum import terms_of
 from adhere.nursing.checks import with_boxes
 from adhere.subjects import Subject, find_subjects
 from adhere.subjects.tokenizing import tokenize
@@ -199,19 +200,12 @@ class Prompts:
         return self.words[index]
 
     def _check_needs(self, subjects: Sequence[Subject], text: str) -> None:
-        for method in self.methods:
+        for method in (term for one in self.methods for term in terms_of(one)):
             if len(subjects) < method.least_subjects:
                 raise ValueError(
                     f"{method.name} needs at least {method.least_subjects} subjects; "
                     f"{text[:60]!r} has {len(subjects)}. Name them with subjects=, or use "
                     "another method."
-                )
-            if method.needs_attributes and not any(one.attributes for one in subjects):
-                warnings.warn(
-                    f"{method.name} binds attributes to their subjects, and {text[:60]!r} has no "
-                    "attributes, so nothing is done for it. Name them with subjects=, or use "
-                    "another method.",
-                    stacklevel=4,
                 )
             if method.needs_boxes and not any(subject.box for subject in subjects):
                 names = ", ".join(repr(subject.text) for subject in subjects)
@@ -219,6 +213,14 @@ class Prompts:
                     f"{method.name} needs boxes, and of the subjects of {text[:60]!r} ({names}) "
                     f"none has one. Give boxes={{{subjects[0].text!r}: (left, top, right, "
                     "bottom)} in fractions of the image."
+                )
+        for method in self.methods:
+            if method.needs_attributes and not any(one.attributes for one in subjects):
+                warnings.warn(
+                    f"{method.name} binds attributes to their subjects, and {text[:60]!r} has no "
+                    "attributes, so nothing is done for it. Name them with subjects=, or use "
+                    "another method.",
+                    stacklevel=4,
                 )
 
     def placed(self, opened: Opened, texts: Sequence[Mapping[str, str]]) -> list[Placed]:

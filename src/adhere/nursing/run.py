@@ -157,8 +157,9 @@ class Run:
         context = self._resolved(opened)
         if nurses and mover is not None:
             reader = context.reader(mover)
-            if searches and mover.needs_noise:
-                check_noise(mover.name, opened.latents, self.begin or 0)
+            for part in terms_of(mover):
+                if searches and part.needs_noise and part.searches_at(step):
+                    check_noise(part.name, opened.latents, self.begin or 0)
             shift, record, self.previous = nurse_latents(
                 context,
                 reader,
