@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 import adhere
-from adhere.app import view
 from adhere.drawing.png import picture_png
+from adhere.figures.trace import COLOURS, PALE
 
 pytest.importorskip("gradio", reason="the page needs the extra `app`")
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser needs playwright")
@@ -151,17 +151,17 @@ def word(page, text, colours=None):
 
 
 def draw(page, steps=3):
-    page.get_by_label("number input for Steps").fill(str(steps))
-    page.get_by_label("number input for Steps").blur()
-    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_label("Steps").fill(str(steps))
+    page.get_by_label("Steps").blur()
+    page.get_by_role("button", name="Draw", exact=True).press("Enter")
 
 
 @needs_browser
 def test_subjects_are_marked_as_one_types_and_a_click_corrects_them(page):
     page.get_by_label("Prompt", exact=True).fill(HOSTILE_PROMPT)
-    word(page, "green", view.PALE[:1]).wait_for()
-    assert word(page, "frog", view.COLOURS[:1]).count() == 1
-    assert word(page, "cat", view.COLOURS[1:2]).count() == 1
+    word(page, "green", PALE[:1]).wait_for()
+    assert word(page, "frog", COLOURS[:1]).count() == 1
+    assert word(page, "cat", COLOURS[1:2]).count() == 1
     shown = page.locator("#words .textfield").inner_text()
     assert "".join(shown.split()) == "".join(HOSTILE_PROMPT.split())
     page.get_by_text("Subjects: green frog, cat").wait_for()
@@ -170,7 +170,7 @@ def test_subjects_are_marked_as_one_types_and_a_click_corrects_them(page):
     word(page, "green", []).wait_for()
     assert page.evaluate("document.activeElement.innerText").strip() == "green"
     page.keyboard.press("Enter")
-    word(page, "green", view.COLOURS[:1]).wait_for()
+    word(page, "green", COLOURS[:1]).wait_for()
     draw(page)
     page.wait_for_selector(".maps")
     page.get_by_text("subjects=[").wait_for()
@@ -192,15 +192,15 @@ def test_drawing_comparing_and_loading_the_recipe_again(page, tmp_path):
     saved = tmp_path / "saved.png"
     download.value.save_as(saved)
     recipe = adhere.read_recipe(saved)
-    assert (recipe.prompt, recipe.seed, recipe.steps) == ("a red cat and a blue frog", 3, 3)
+    assert (recipe.prompt, recipe.seed, recipe.steps) == ("a red bowl and a blue clock", 3, 3)
     page.get_by_label("Prompt", exact=True).fill("a dog")
     page.get_by_label("Seed").fill("4")
     page.set_input_files("input[type=file]", saved)
     page.get_by_text("Loaded the recipe of seed 3").wait_for()
     assert page.get_by_label("Prompt", exact=True).input_value() == recipe.prompt
     assert page.get_by_label("Seed").input_value() == "3"
-    page.get_by_label("number input for Steps").fill("1")
-    page.get_by_label("number input for Steps").blur()
+    page.get_by_label("Steps").fill("1")
+    page.get_by_label("Steps").blur()
     page.get_by_role("button", name="Compare all methods").click()
     page.wait_for_function(
         f"document.querySelectorAll('.grid figure').length == {len(methods()) + 1}",
@@ -218,9 +218,11 @@ def methods():
 @needs_browser
 def test_cancelling_ends_a_drawing_within_a_step_and_mistakes_get_a_line(page):
     draw(page, steps=100)
-    page.get_by_text(re.compile(r"\b[2-9]/100")).first.wait_for()
-    page.get_by_role("button", name="Cancel").click()
+    for number in range(2, 5):
+        page.get_by_text(re.compile(rf"\b([{number}-9]|[1-9]\d)/100")).first.wait_for()
+    page.get_by_role("button", name="Cancel").press("Enter")
     page.get_by_text("Cancelled").wait_for(timeout=60_000)
+    assert page.locator("#result img").count() == 0
     page.get_by_label("Prompt", exact=True).fill("?")
     page.get_by_text("No subject is marked").first.wait_for()
     draw(page)
@@ -230,9 +232,40 @@ def test_cancelling_ends_a_drawing_within_a_step_and_mistakes_get_a_line(page):
 
 
 @needs_browser
-@pytest.mark.parametrize("width, scheme", [(390, "dark"), (1440, "light")])
+def test_a_prompt_of_100_000_characters_gets_a_line_and_the_page_goes_on(page):
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a cat " * 16_667)
+    page.locator("#said [role=alert]", has_text="Shorten the prompt to 2,000").wait_for()
+    draw(page)
+    page.locator("#result [role=alert]", has_text="Shorten the prompt to 2,000").wait_for()
+    prompt.fill("a cat")
+    page.get_by_text("Subjects: cat.").wait_for()
+
+
+@needs_browser
+def test_the_tab_key_reaches_every_control_in_order(page):
+    page.get_by_label("Prompt", exact=True).focus()
+    reached = []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "(e => e.getAttribute('aria-label') || e.innerText"
+                " || e.closest('label')?.innerText || '')(document.activeElement)"
+            )
+        )
+    wanted = "bowl", "Draw", "Method", "Parameters of", "Seed", "Steps", "Size", "Compare", "ecipe"
+    places = [next(i for i, text in enumerate(reached) if one in text) for one in wanted[1:]]
+    assert places == sorted(places), reached
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
 def test_it_fits_a_phone_and_a_desk_in_light_and_dark(server, browser, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
     context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     opened.goto(server.url)
@@ -386,20 +419,46 @@ def test_a_link_in_place_of_a_file_is_not_followed(server):
     assert not asked and "Traceback" not in said
 
 
+def drawing(server, session, **fields):
+    """What the page answers to a press of Draw with some fields changed, by their labels."""
+    drawn = next(f for f in server.config["dependencies"] if len(f["inputs"]) > 20)
+    props = {c["id"]: c["props"] for c in server.config["components"]}
+    given = {"Steps": 2, "Width": 32, "Height": 32, **fields}
+    labels = [props[one].get("label") for one in drawn["inputs"]]
+    assert {*given} <= {*labels}
+    data = [
+        given.get(label, props[one].get("value"))
+        for one, label in zip(drawn["inputs"], labels, strict=True)
+    ]
+    return server.call(drawn["id"], data, session)
+
+
+FIELDS = ["Prompt", "Method", "Seed", "Steps", "Width", "Guidance", "Negative prompt"]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_each_field_alone_refuses_what_it_does_not_expect(server, field):
+    for number, value in enumerate(HOSTILE):
+        said = drawing(server, f"field{field}{number}".replace(" ", ""), **{field: value})
+        assert "Traceback" not in said and "root:" not in said
+        assert "<script>" not in html.unescape(said).replace(json.dumps(value), "") or (
+            "&lt;script&gt;" in said
+        )
+        assert "process_completed" in said or "rror" in said
+    assert "data:image/png" in drawing(server, f"after{field}".replace(" ", ""))
+
+
+def test_a_prompt_of_100_000_characters_gets_a_line(server):
+    said = drawing(server, "long", Prompt="a cat " * 16_667)
+    assert "Shorten the prompt to 2,000 characters." in said and "Traceback" not in said
+    assert len(said) < 5_000
+
+
 def test_two_visitors_at_once_get_each_their_own(server):
-    names = [c["props"].get("label") for c in server.config["components"]]
-    drawn = [f for f in server.config["dependencies"] if len(f["inputs"]) > 20]
-    assert drawn and "Prompt" in names
-    components = {c["id"]: c["props"] for c in server.config["components"]}
     answers = {}
 
     def visit(text):
-        data = []
-        for one in drawn[0]["inputs"]:
-            props = components[one]
-            label, value = props.get("label"), props.get("value")
-            data.append(text if label == "Prompt" else 2 if label == "Steps" else value)
-        answers[text] = server.call(drawn[0]["id"], data, text.replace(" ", ""))
+        answers[text] = drawing(server, text.replace(" ", ""), Prompt=text)
 
     visitors = [threading.Thread(target=visit, args=(f"a {w}",)) for w in ("cat", "frog", "dog")]
     for visitor in visitors:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import adhere
-from adhere.app import view
+from adhere.app import studio, view
 from adhere.drawing.loading import load
+from adhere.figures.trace import COLOURS
 from adhere.methods import make
 from adhere.subjects.tokenizing import tokenize
 
@@ -30,7 +31,7 @@ def test_every_word_of_a_prompt_is_shown_once(prompt):
     subjects = adhere.find_subjects(pipe, prompt, [1])
     marks = view.marks(tokenize(pipe, prompt), subjects)
     assert "".join(word for word, _ in marks) == "".join(prompt.split())
-    assert marks[0][1] == view.COLOURS[0]
+    assert marks[0][1] == COLOURS[0]
     assert (marks[-1][1] == view.GREY) == (len(prompt) > 1_000)
 
 
@@ -42,14 +43,26 @@ def test_a_hostile_text_stays_text():
 
 @pytest.mark.parametrize("name", adhere.METHODS)
 def test_every_method_has_a_form_that_changes_nothing_by_itself(name):
-    kind = adhere.METHODS[name]
-    values = adhere.methods.parameters_of(make(name))
-    form = forms.form_of(kind, values)
+    form = forms.form_of(make(name))
     shown = {parameter: field.value for parameter, field in form.items()}
-    assert forms.changed(form, [*shown.values()]) == {}
+    assert forms.changed(form, {field: field.value for field in form.values()}) == {}
     assert shown and make(name, shown) == make(name)
     with pytest.raises(ValueError, match="empty or too long"):
-        forms.changed(form, ["9" * 1_000] * len(form))
+        forms.changed(form, dict.fromkeys(form.values(), "9" * 1_000))
+
+
+def test_a_stopped_drawing_ends_before_its_next_step():
+    drawn, heard = studio.Studio(load()), []
+
+    def told(progress, **_):
+        heard.append(progress)
+        if progress == (2, 50):
+            drawn.stops["mine"].set()
+        drawn.stops["another's"].set()
+
+    with pytest.raises(studio.Cancelled):
+        drawn.draw("mine", told, "Baseline", None, prompt="a cat", steps=50)
+    assert heard == [(0, 50), (1, 50), (2, 50)]
 
 
 def test_the_page_knows_no_method_by_name():

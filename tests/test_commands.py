@@ -60,6 +60,10 @@ def test_a_click_on_what_the_model_does_not_read_changes_nothing(loaded):
         assert change_role(found, subjects, span) == subjects
 
 
+def test_a_click_on_a_sign_changes_nothing(loaded):
+    assert after(loaded, ",", prompt="a cat, a frog") == after(loaded, prompt="a cat, a frog")
+
+
 @pytest.mark.parametrize(
     "prompt, clicks, changed",
     [

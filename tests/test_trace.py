@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import toys
 from adhere.figures.sheet import heat
-from adhere.figures.trace import label, word_maps
+from adhere.figures.trace import COLOURS, label, word_maps
 from adhere.methods.attend_and_excite import AttendAndExcite
 from adhere.methods.divide_and_bind import DivideAndBind
 from adhere.methods.token_reweighting import TokenReweighting
@@ -204,15 +204,17 @@ def test_the_curve_is_that_of_the_subject_with_the_least_attention(trace):
 
 
 def test_maps_of_words_show_their_colour_where_the_attention_is(trace):
-    [frog] = [i for i, token in enumerate(trace.tokens[0]) if token == "frog"]
     image = Image.new("RGB", (384, 192), (0, 0, 255))
-    found = list(word_maps(trace, image, {frog: "#ff0000"}))
-    assert [index for index, _, _ in found[:2]] == [frog, 1]
-    assert [word for _, word, _ in found[:1]] == ["frog"]
+    found = list(word_maps(trace, image))
+    words = [subject.text for subject in trace.subjects[0]]
+    assert [(word, colour) for word, colour, _ in found[: len(words)]] == [
+        *zip(words, COLOURS, strict=False)
+    ]
+    assert {colour for _, colour, _ in found[len(words) :]} == {None}
     assert len(found) == len(trace.tokens[0]) - 2
     shown = np.asarray(found[0][2]).astype(int)
     assert shown.shape == (96, 192, 3)
-    heat_map = trace.heat_map(frog)
+    heat_map = trace.heat_map(words[0])
     at = divmod(int(heat_map.argmax()), heat_map.shape[1])
     cells = shown.reshape(8, 12, 8, 24, 3).mean((1, 3))
     redness = cells[..., 0] - cells[..., 1]

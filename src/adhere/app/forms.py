@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
+from adhere.methods import Method, parameters_of
 from adhere.typed import schema, text_of
 
 LONGEST_TEXT = 200
@@ -15,24 +16,23 @@ LONGEST_TEXT = 200
 LARGEST_COUNT = 200
 
 
-def form_of(kind: type, values: Mapping[str, object]) -> dict[str, Component]:
+def form_of(method: Method) -> dict[str, Component]:
     """A component for each parameter of a method, which shows its value.
 
     Free text is left out: that of `layers` is a regular expression, which may run for ever.
     """
-    fields = schema(kind)["properties"].items()
-    offered = {n: s for n, s in fields if s.get("type") != "string" or "enum" in s}
+    fields, values = schema(type(method))["properties"], parameters_of(method)
+    offered = {n: s for n, s in fields.items() if s.get("type") != "string" or "enum" in s}
     return {n: _component(n, s, values[n]) for n, s in offered.items()}
 
 
-def changed(form: Mapping[str, Component], given: Sequence[Any]) -> dict[str, object]:
-    """The parameters that a visitor has changed.
+def changed(form: Mapping[str, Component], data: Mapping[Any, Any]) -> dict[str, object]:
+    """The parameters that a visitor has changed, from the values of all components.
 
     Raises:
         ValueError: a field is empty, or its text is too long.
     """
-    pairs = zip(form.items(), given, strict=True)
-    found = {name: value for (name, part), value in pairs if value != part.value}
+    found = {name: data[part] for name, part in form.items() if data[part] != part.value}
     for name, value in found.items():
         if value in (None, "") or len(str(value)) > LONGEST_TEXT:
             raise ValueError(f"{name} is empty or too long; give a value.")

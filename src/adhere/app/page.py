@@ -16,9 +16,11 @@ from adhere.app import forms, view
 from adhere.app.studio import Cancelled, Studio
 from adhere.drawing import commands
 from adhere.drawing.loading import Loaded, scheduler_recipe
-from adhere.drawing.request import checked_size
+from adhere.drawing.request import checked_size, guidance_of
 from adhere.errors import AdhereError
-from adhere.methods import make
+from adhere.figures.trace import COLOURS, PALE
+from adhere.methods import with_parameters
+from adhere.methods.watch import Watch, watched
 from adhere.subjects.correcting import change_role, word_spans
 from adhere.subjects.tokenizing import tokenize
 
@@ -43,20 +45,20 @@ def make_page(loaded: Loaded) -> gr.Blocks:
     """The page of a model; `launch(**LOOK)` serves it."""
     studio = Studio(loaded)
     pipe, (width, height) = loaded.pipe, checked_size(loaded.pipe, None)
-    first = next(iter(studio.kinds))
+    names = [*studio.methods]
     folds: dict[str, Any] = {}
     fields: dict[str, dict[str, Any]] = {}
     with gr.Blocks(title="adhere", analytics_enabled=False, delete_cache=(60, 600)) as page:
         gr.HTML(view.HEADING)
         chosen = gr.State(("", ()))
         with gr.Row():
-            with gr.Column(scale=2, min_width=320):
+            with gr.Column(scale=2, min_width=320, elem_id="controls"):
                 prompt = gr.Textbox(
-                    "a red cat and a blue frog", label="Prompt", lines=2, max_lines=6
+                    "a red bowl and a blue clock", label="Prompt", lines=2, max_lines=6
                 )
                 marked = gr.HighlightedText(
                     label="Click a word: subject, attribute, neither",
-                    color_map={c: c for c in (*view.COLOURS, *view.PALE, view.GREY)},
+                    color_map={c: c for c in (*COLOURS, *PALE, view.GREY)},
                     show_inline_category=False,
                     show_whitespaces=False,
                     elem_id="words",
@@ -65,20 +67,26 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                 with gr.Row():
                     go = gr.Button("Draw", variant="primary", scale=2, min_width=90)
                     cancel = gr.Button("Cancel", variant="stop", min_width=90, interactive=False)
-                method = gr.Dropdown(list(studio.kinds), value=first, label="Method")
-                for name, kind in studio.kinds.items():
-                    title, is_first = f"Parameters of {name}", name == first
+                method = gr.Dropdown(names, value=names[0], label="Method")
+                for name, stated in studio.methods.items():
+                    title, is_first = f"Parameters of {name}", name == names[0]
                     with gr.Accordion(title, open=False, visible=is_first) as folds[name]:
-                        fields[name] = forms.form_of(kind, studio.initial[name])
+                        fields[name] = forms.form_of(stated)
                 with gr.Row():
-                    seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=80)
-                    steps = gr.Slider(1, MOST_STEPS, 50, step=1, label="Steps", min_width=200)
+                    whole = partial(gr.Number, precision=0, min_width=80)
+                    seed = whole(0, label="Seed", minimum=0)
+                    steps = whole(50, label="Steps", minimum=1, maximum=MOST_STEPS)
                 with gr.Accordion("Size, guidance and negative prompt", open=False):
                     with gr.Row():
-                        side = partial(gr.Number, precision=0, minimum=8, min_width=80)
-                        wide = side(width, label="Width", maximum=2 * width)
-                        high = side(height, label="Height", maximum=2 * height)
-                        scale = gr.Number(label="Guidance", minimum=0, maximum=50, min_width=80)
+                        wide = whole(width, label="Width", minimum=8, maximum=2 * width)
+                        high = whole(height, label="Height", minimum=8, maximum=2 * height)
+                        scale = gr.Number(
+                            guidance_of(pipe),
+                            label="Guidance",
+                            minimum=0,
+                            maximum=50,
+                            min_width=80,
+                        )
                     negative = gr.Textbox(label="Negative prompt")
                 every = gr.Button("Compare all methods")
                 file = gr.File(
@@ -91,7 +99,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                         x="Step",
                         y="Attention",
                         color="Image",
-                        color_map={"baseline": view.GREY, "nursed": view.COLOURS[0]},
+                        color_map={"baseline": view.GREY, "nursed": COLOURS[0]},
                         label="Attention of the weakest subject, step by step",
                     )
                     maps = gr.HTML()
@@ -129,8 +137,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                 return read(text, held)
             found = tokenize(pipe, text)
             span = dict(enumerate(word_spans(found.text))).get(number, (0, 0))
-            is_word = found.text[slice(*span)][:1].isalnum()
-            return mark(text, change_role(found, held[1], span) if is_word else held[1])
+            return mark(text, change_role(found, held[1], span))
 
         def asked_of(data: Parts) -> dict[str, Any]:
             subjects = subjects_of(data[prompt], data[chosen])
@@ -142,34 +149,27 @@ def make_page(loaded: Loaded) -> gr.Blocks:
 
         def compare(data: Parts, draw: Callable[..., Any]) -> Iterator[Parts]:
             name, asked = data[method], asked_of(data)
-            changed = forms.changed(fields[name], [data[f] for f in fields[name].values()])
-            nursing: Any = make(name, {**studio.initial[name], **changed})
-            latent = isinstance(nursing, adhere.LatentMethod)
-            # A trace shows attention as its method sees it; the baseline is seen likewise.
-            eyes = {
-                n: getattr(nursing, n) for n in ("layers", "temperature") if hasattr(nursing, n)
-            }
-            watch = adhere.Watch(**eyes) if latent else adhere.Watch()
-            plain = draw("Baseline", [watch], **asked)
+            changed = forms.changed(fields[name], data)
+            nursing = with_parameters(studio.methods[name], changed)
+            plain = draw("Baseline", [Watch.like(nursing)], **asked)
             yield {result: view.compared(plain), details: _HIDE}
-            nursed = draw("Nursed", [nursing + watch] if latent else [watch, nursing], **asked)
+            nursed = draw("Nursed", watched([nursing]), **asked)
             both = {"baseline": plain.trace.curve(), "nursed": nursed.trace.curve()}
             rows = [(name, *point) for name, line in both.items() for point in line]
             table = pd.DataFrame(rows, columns=["Image", "Step", "Attention"])
-            ends = [f"{n} from {line[0][1]:.2f} to {line[-1][1]:.2f}" for n, line in both.items()]
+            means = [f"{n} {sum(v for _, v in line) / len(line):.2f}" for n, line in both.items()]
             lines = commands.lines(loaded, name, changed, asked)
             yield {
                 result: view.compared(plain, nursed, name),
                 details: _SHOW,
-                curve: gr.LinePlot(table, caption=", ".join(ends)),
+                curve: gr.LinePlot(table, caption="Mean of all steps: " + ", ".join(means)),
                 maps: view.attention(nursed),
                 **{part: lines[str(part.label)] for part in code},
             }
 
         def compare_all(data: Parts, draw: Callable[..., Any]) -> Iterator[Parts]:
             cells, asked = {}, asked_of(data)
-            for name in ("baseline", *studio.kinds):
-                nursing = make(name, studio.initial[name]) if name in studio.kinds else None
+            for name, nursing in {"baseline": None, **studio.methods}.items():
                 try:
                     cells[name] = draw(name, nursing, **asked)
                 except AdhereError as error:
@@ -204,16 +204,10 @@ def make_page(loaded: Loaded) -> gr.Blocks:
             finally:
                 with suppress(OSError):
                     Path(path).unlink()
-            values: Parts = {
-                file: None,
-                details: _HIDE,
-                **{part: getattr(recipe, name) for name, part in alike.items()},
-                seed: recipe.seed,
-                scale: min(recipe.guidance_scale, 50),
-                steps: min(recipe.steps, MOST_STEPS),
-                wide: min(recipe.width, 2 * width),
-                high: min(recipe.height, 2 * height),
-            }
+            values: Parts = {file: None, details: _HIDE}
+            for name, part in {**alike, "seed": seed, "width": wide, "height": high}.items():
+                value, most = getattr(recipe, name), getattr(part, "maximum", None)
+                values[part] = value if most is None else min(value, most)
             for used in [one for one in recipe.methods if one.name in fields][:1]:
                 values |= {method: used.name} | show(used.name)
                 for name, part in fields[used.name].items():

@@ -11,7 +11,6 @@ from adhere import Drawing
 from adhere.drawing.drawing import DEFAULT_METHOD
 from adhere.drawing.loading import Loaded
 from adhere.drawing.stated import method_named
-from adhere.methods.registry import parameters_of
 
 
 class Cancelled(Exception):
@@ -23,17 +22,16 @@ class Studio:
 
     Attributes:
         loaded: the model.
-        kinds: the methods that need nothing but a prompt, the usual one first.
-        initial: for each method its parameters, as the model states them.
+        methods: those that need nothing but a prompt, as the model states them, the usual one
+            first.
         stops: for each session whether its drawing is to stop.
     """
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         names = sorted(adhere.METHODS, key=lambda name: name != DEFAULT_METHOD)
-        self.kinds = {n: adhere.METHODS[n] for n in names if not adhere.METHODS[n].needs_boxes}
-        stated = {n: method_named(n, model=loaded.source.name) for n in self.kinds}
-        self.initial = {name: parameters_of(method) for name, method in stated.items()}
+        fit = [name for name in names if not adhere.METHODS[name].needs_boxes]
+        self.methods = {name: method_named(name, model=loaded.source.name) for name in fit}
         self.stops: defaultdict[object, threading.Event] = defaultdict(threading.Event)
         self._lock = threading.Lock()
 

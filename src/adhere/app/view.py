@@ -8,7 +8,7 @@ from html import escape
 
 from adhere import Drawing, Subject
 from adhere.drawing.png import file_stem, picture_png, png
-from adhere.figures.trace import word_maps
+from adhere.figures.trace import shades, word_maps
 from adhere.subjects.correcting import word_spans
 from adhere.subjects.tokenizing import Tokens
 
@@ -16,24 +16,12 @@ HEADING = """<header><h1>adhere</h1>
 <p>Draw everything that the prompt asks for, each thing with its own attributes.</p></header>"""
 EMPTY = """<p class="status">Press <b>Draw</b>. The image appears here twice, on the same seed:
 as the model draws it, and nursed.</p>"""
-COLOURS = ("#e8590c", "#1c7ed6", "#2f9e44", "#ae3ec9", "#d6336c", "#0c8599")
-PALE = ("#ffa875", "#74c0fc", "#8ce99a", "#e599f7", "#faa2c1", "#66d9e8")
 GREY = "#868e96"
 
 
 def note(text: object, role: str = "status") -> str:
     """A message that is read aloud, in one line; a mistake has the role "alert"."""
     return f'<p class="{role}" role="{role}">{escape(" ".join(str(text).split()))}</p>'
-
-
-def shades(subjects: Sequence[Subject]) -> dict[int, str]:
-    """The colour of each token of a subject, paler for those of its attributes."""
-    return {
-        index: (COLOURS if part is subject else PALE)[number % len(COLOURS)]
-        for number, subject in enumerate(subjects)
-        for part in subject.words
-        for index in part.token_indices
-    }
 
 
 def marks(found: Tokens, subjects: Sequence[Subject]) -> list[tuple[str, str | None]]:
@@ -67,10 +55,9 @@ def compared(plain: Drawing, nursed: Drawing | None = None, method: str = "") ->
 
 def attention(drawing: Drawing) -> str:
     """Each word's attention over the image, subjects and attributes first and in their colours."""
-    colours = shades(drawing.trace.subjects[0])
     figures = "".join(
-        _figure(_embedded(png(image, {}), f"Attention of {word}"), word, colours.get(index))
-        for index, word, image in word_maps(drawing.trace, drawing.images[0], colours)
+        _figure(_embedded(png(image, {}), f"Attention of {word}"), word, colour)
+        for word, colour, image in word_maps(drawing.trace, drawing.images[0])
     )
     return f'<h3>Where each word\'s attention is</h3><div class="maps">{figures}</div>'
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING
 
 from adhere.cli.choosing import Chosen, Source, chosen_methods, chosen_model, options_of
@@ -13,7 +11,6 @@ from adhere.subjects.text import check_prompt
 
 if TYPE_CHECKING:
     from adhere.drawing import Drawing
-    from adhere.methods import Method
 
 
 def maps(
@@ -34,6 +31,7 @@ def maps(
     from adhere.cli.progress import bar, say
     from adhere.drawing import draw
     from adhere.drawing.png import check_writable
+    from adhere.methods.watch import watched
 
     check_writable(out)
     check_prompt(prompt)
@@ -49,21 +47,11 @@ def maps(
         draw(
             prompt,
             model=model,
-            method=_watched(methods),
+            method=watched(methods),
             on_step=on_step,
             on_batch=keep,
             **options_of(sampling),
         )
-
-
-def _watched(methods: list[Method]) -> list[Method]:
-    """The methods, and the maps recorded at every step."""
-    from adhere.methods import LatentMethod
-    from adhere.methods.watch import Watch
-
-    movers = [method for method in methods if isinstance(method, LatentMethod)]
-    others = [method for method in methods if not isinstance(method, LatentMethod)]
-    return [reduce(add, [*movers, Watch()]), *others]
 
 
 def _save(drawing: Drawing, number: int, name: str, folder: str) -> object:

@@ -25,6 +25,7 @@ from adhere.drawing.request import (
     check_schedule,
     checked_prompt,
     checked_size,
+    guidance_of,
 )
 from adhere.drawing.stated import method_named
 from adhere.errors import NonFiniteLoss, UnsupportedPipeline
@@ -168,7 +169,7 @@ def draw(
         # A baseline image needs none; a wrong one would be passed over in silence.
         find_subjects(pipe, prompt, subjects)
     scale = asked.guidance_scale
-    scale = float(_default(pipe, "guidance_scale", 7.5)) if scale is None else scale
+    scale = guidance_of(pipe) if scale is None else scale
     seeds, batch_size = asked.seeds, asked.batch_size
     batches = [seeds[i : i + batch_size] for i in range(0, len(seeds), batch_size)]
     done: list[Drawing] = []
@@ -316,12 +317,6 @@ def loaded_model(model: Model, dtype: str | None = None, device: str | None = No
             "needs images too inside adhere.nurse(pipe, …)."
         )
     return loaded
-
-
-def _default(pipe: DiffusionPipeline, name: str, otherwise: float) -> float:
-    parameter = inspect.signature(pipe.__call__).parameters.get(name)
-    is_number = parameter is not None and isinstance(parameter.default, int | float)
-    return parameter.default if is_number else otherwise  # type: ignore[union-attr]
 
 
 @contextmanager

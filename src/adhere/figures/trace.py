@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Union
 
 from PIL import Image
@@ -18,6 +18,9 @@ Word = Union[str, int, "Subject", "Attribute"]
 _MOMENTS = 6
 _CELL = 192
 _AMBER = "#f59f00"
+# A colour for each subject, and a paler one for its attributes.
+COLOURS = ("#e8590c", "#1c7ed6", "#2f9e44", "#ae3ec9", "#d6336c", "#0c8599")
+PALE = ("#ffa875", "#74c0fc", "#8ce99a", "#e599f7", "#faa2c1", "#66d9e8")
 
 
 def trace_sheet(
@@ -80,18 +83,27 @@ def trace_sheet(
     )
 
 
-def word_maps(
-    trace: Trace, image: Image.Image, colours: Mapping[int, str]
-) -> Iterator[tuple[int, str, Image.Image]]:
+def shades(subjects: Sequence[Subject]) -> dict[int, str]:
+    """The colour of each token of some subjects, paler for those of their attributes."""
+    return {
+        index: (COLOURS if part is subject else PALE)[number % len(COLOURS)]
+        for number, subject in enumerate(subjects)
+        for part in subject.words
+        for index in part.token_indices
+    }
+
+
+def word_maps(trace: Trace, image: Image.Image) -> Iterator[tuple[str, str | None, Image.Image]]:
     """The mean attention of each word of the first prompt, laid over its image in grey.
+
+    Subjects and their attributes come first and in their colours, other words are amber.
 
     Args:
         trace: of a run with recorded steps.
         image: the finished image.
-        colours: of tokens by index, which come first; the others are amber.
 
     Yields:
-        Index and text of a token, and an image, RGB, of at most 192 pixels a side.
+        Text of a token, its colour or None, and an image, RGB, of at most 192 pixels a side.
 
     Raises:
         ValueError: nothing was recorded.
@@ -99,6 +111,7 @@ def word_maps(
     # Darker, so that a colour shows on it.
     grey = image.convert("L").point(lambda value: 0.7 * value).convert("RGB")
     grey.thumbnail((_CELL, _CELL))
+    colours = shades(trace.subjects[0])
     words = range(1, len(trace.tokens[0]) - 1)
     heats = {i: trace.heat_map(i) for i in sorted(words, key=lambda i: i not in colours)}
     brightest = max(float(heat.max()) for heat in heats.values()) or 1.0
@@ -106,7 +119,7 @@ def word_maps(
         veil = Image.fromarray(((heat_map / brightest) ** 0.7 * 235).byte().numpy())
         layer = Image.new("RGB", grey.size, colours.get(index, _AMBER))
         veil = veil.resize(grey.size, Image.Resampling.BICUBIC)
-        yield index, trace.tokens[0][index], Image.composite(layer, grey, veil)
+        yield trace.tokens[0][index], colours.get(index), Image.composite(layer, grey, veil)
 
 
 def label(trace: Trace, word: Word, sample: int = 0) -> Label:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
 from torch import Tensor
 
-from adhere.methods.base import LatentMethod
+from adhere.methods.base import LatentMethod, Method
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Schedule, Step, check_window
 from adhere.typed import Fraction, Positive, typed
@@ -27,6 +31,14 @@ class Watch(LatentMethod):
     layers: str = "default"
 
     name = "watch"
+
+    @classmethod
+    def like(cls, method: Method) -> Watch:
+        """Sees attention as a method does, so that the curves of two traces can be compared."""
+        if not isinstance(method, LatentMethod):
+            return cls()
+        temperature = getattr(method, "temperature", cls.temperature)
+        return cls(layers=method.layers, temperature=temperature)
 
     def __post_init__(self) -> None:
         check_window(self.start, self.stop)
@@ -52,3 +64,10 @@ class Watch(LatentMethod):
     def watches(self, step: Step) -> bool:
         """Whether this step lies in the window."""
         return step.within(self.start, self.stop)
+
+
+def watched(methods: Sequence[Method]) -> list[Method]:
+    """The same methods, with the maps recorded at every step."""
+    movers = [method for method in methods if isinstance(method, LatentMethod)]
+    others = [method for method in methods if not isinstance(method, LatentMethod)]
+    return [reduce(add, [*movers, Watch()]), *others]

@@ -26,10 +26,11 @@ def change_role(found: Tokens, subjects: tuple[Subject, ...], span: Span) -> tup
         span: of the word in the text of `found`.
 
     Returns:
-        The subjects as they were where the text encoder does not read the word.
+        The subjects as they were where it is a sign, or the text encoder does not read it.
     """
     indices = found.indices(span)
-    if not indices or indices[-1] >= found.end:
+    is_word = found.text[slice(*span)][:1].isalnum()
+    if not is_word or not indices or indices[-1] >= found.end:
         return subjects
     changed = list(subjects)
     for number, subject in enumerate(subjects):
