@@ -77,8 +77,38 @@ def checkpoint():
     return made
 
 
-def graph(name, *, before=None, method=None, text=PROMPT, negative="blur", **inputs):
-    """A graph from checkpoint to latents."""
+def shared_boxes(shared):
+    """The boxes so far, for the next node of a chain."""
+    return {"boxes": shared["boxes"]} if "boxes" in shared else {}
+
+
+def graph(
+    name,
+    *,
+    before=None,
+    method=None,
+    node="Attention",
+    boxes=None,
+    then=None,
+    text=PROMPT,
+    negative="blur",
+    sampler="euler",
+    **inputs,
+):
+    """A graph from checkpoint to latents.
+
+    Args:
+        name: of the graph.
+        before: the factor of a node that is there before.
+        method: of the node.
+        node: which of the nodes that nurse.
+        boxes: by word, each from a node of its own.
+        then: inputs of a second node, which edits attention.
+        text: the prompt.
+        negative: the other one.
+        sampler: of the latents.
+        inputs: further ones of the node.
+    """
     made = {
         "checkpoint": ("CheckpointLoaderSimple", {"ckpt_name": "toy.safetensors"}),
         "positive": ("CLIPTextEncode", {"clip": ["checkpoint", 1], "text": text}),
@@ -90,10 +120,17 @@ def graph(name, *, before=None, method=None, text=PROMPT, negative="blur", **inp
         made["before"] = ("OldOverride", {"model": model, "factor": before})
         model = ["before", 0]
     if method is not None:
-        given = {"strength": 1.0} | inputs
-        given |= {"model": model, "clip": ["checkpoint", 1], "text": text, "method": method}
-        made["nurse"] = ("AdhereNurseAttention", given)
+        shared = {"strength": 1.0, "clip": ["checkpoint", 1], "text": text}
+        for word, (left, top, right, bottom) in (boxes or {}).items():
+            place = {"word": word, "left": left, "top": top, "right": right, "bottom": bottom}
+            made[f"box of {word}"] = ("AdhereWordBox", place | shared_boxes(shared))
+            shared["boxes"] = [f"box of {word}", 0]
+        given = shared | inputs | {"model": model, "method": method}
+        made["nurse"] = (f"AdhereNurse{node}", given)
         model, positive = ["nurse", 0], ["nurse", 1]
+        if then is not None:
+            made["second"] = ("AdhereNurseAttention", shared | then | {"model": model})
+            model = ["second", 0]
     made["sampler"] = (
         "KSampler",
         {
@@ -104,7 +141,7 @@ def graph(name, *, before=None, method=None, text=PROMPT, negative="blur", **inp
             "seed": 7,
             "steps": 2,
             "cfg": 4.0,
-            "sampler_name": "euler",
+            "sampler_name": sampler,
             "scheduler": "normal",
             "denoise": 1.0,
         },
@@ -116,6 +153,9 @@ def graph(name, *, before=None, method=None, text=PROMPT, negative="blur", **inp
 REGULATION = {"method": "attention-regulation", "method.iterations": 5}
 WEIGHTS = {"method": "token-reweighting"}
 WORDS = WEIGHTS | {"method.mode": "words"}
+EXCITED = {"node": "Latents", "method": "attend-and-excite", "method.max_refinements": 1}
+LEFT = {"car": (0.0, 0.0, 0.5, 1.0), "bowl": (0.5, 0.0, 1.0, 1.0)}
+RIGHT = {"car": (0.5, 0.0, 1.0, 1.0), "bowl": (0.0, 0.0, 0.5, 1.0)}
 GRAPHS = {
     "plain": {},
     "zero": WEIGHTS | {"strength": 0.0},
@@ -129,10 +169,28 @@ GRAPHS = {
     "old_weighted": WEIGHTS | {"before": 1.1},
     "old_words": WORDS | {"before": 1.1},
     "after": {"negative": "a blur"},
-    "regulated_again": REGULATION | {"boxes": "car: 0, 0, 0.5, 1"},
+    "regulated_again": REGULATION | {"boxes": {"car": (0.0, 0.0, 0.5, 1.0)}},
+    "excited_zero": EXCITED | {"strength": 0.0},
+    "excited_not": EXCITED | {"method.step_size": 0.0},
+    "excited": EXCITED,
+    "excited_half": EXCITED | {"strength": 0.5},
+    "excited_again": EXCITED,
+    "excited_multistep": EXCITED | {"sampler": "dpmpp_2m"},
+    "multistep": {"sampler": "dpmpp_2m"},
+    "crossed": {"node": "Latents", "method": "self-cross"},
+    "old_excited": EXCITED | {"before": 1.1},
+    "excited_weighted": EXCITED | {"then": WEIGHTS},
+    "heun": EXCITED | {"sampler": "heun", "method.stop": 1.0},
+    "plain_again": {},
+    "left": {"method": "regions", "boxes": LEFT},
+    "right": {"method": "regions", "boxes": RIGHT},
+    "left_latents": {"node": "Latents", "method": "boxdiff", "boxes": LEFT},
+    "right_latents": {"node": "Latents", "method": "boxdiff", "boxes": RIGHT},
+    "no_box": {"method": "regions"},
+    "one_subject": {"node": "Latents", "method": "conform", "subjects": "car"},
     "unknown_word": WEIGHTS | {"subjects": "zebra"},
-    "wrong_box": WEIGHTS | {"boxes": "car 0 0 1 1"},
-    "other_box": WEIGHTS | {"boxes": "dog: 0, 0, 1, 1"},
+    "wrong_box": WEIGHTS | {"boxes": {"car": (0.5, 0.0, 0.5, 1.0)}},
+    "other_box": WEIGHTS | {"boxes": {"dog": (0.0, 0.0, 1.0, 1.0)}},
     "wrong_number": WEIGHTS | {"method.alpha": 0.0},
     "long": WEIGHTS | {"text": "a red car and " * 40},
     "long_negative": WEIGHTS | {"negative": "a red car and " * 40},
@@ -162,10 +220,13 @@ async def main():
         if last[0] != "execution_success":
             found[name] = {"error": str(last[1].get("exception_message", last))}
             continue
-        (file,) = folder.glob(f"{name}_*.latent")
+        (file,) = folder.glob(f"{name}_0*.latent")
         found[name] = {"latents": load_file(file)["latent_tensor"].flatten().tolist()}
-    info = nodes.NODE_CLASS_MAPPINGS["AdhereNurseAttention"].INPUT_TYPES()
-    print(json.dumps({"graphs": found, "inputs": str(info)}))
+    info = {
+        name: str(nodes.NODE_CLASS_MAPPINGS[f"Adhere{name}"].INPUT_TYPES())
+        for name in ("NurseAttention", "NurseLatents", "WordBox")
+    }
+    print(json.dumps({"graphs": found, "inputs": info}))
 
 
 with torch.inference_mode():

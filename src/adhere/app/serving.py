@@ -68,7 +68,8 @@ def serve(
             server_port=port,
             footer_links=[],
             max_file_size="20mb",
-            state_session_capacity=1_000,
+            # What Gradio keeps of a visitor takes half a megabyte.
+            state_session_capacity=100,
         )
 
 

@@ -17,13 +17,18 @@ from adhere.attention.call import AttentionCall, Region
 from adhere.attention.edits import LayerEdit, attend
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Placed, batched
+from adhere.integrations.comfyui.calls import (
+    check_columns,
+    conditional,
+    objective_factor,
+    step_of,
+    unet_of,
+)
 from adhere.integrations.comfyui.prompts import COLUMNS
 from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.schedule import Step
 
-# Objectives read the resolution at which Stable Diffusion 1 and SDXL are a quarter of the latents.
-_OBJECTIVE_FACTOR = 4
-_OVERRIDE = "optimized_attention_override"
+OVERRIDE = "optimized_attention_override"
 
 
 @dataclass
@@ -58,21 +63,14 @@ class Editor:
         Raises:
             UnsupportedPipeline: the model is no U-Net, or the method reads a pass of its own.
         """
-        denoiser = model.get_model_object("diffusion_model")
-        if type(denoiser).__name__ != "UNetModel":
-            raise UnsupportedPipeline(
-                f"The model is a {type(denoiser).__name__}, and the node knows U-Nets. Use a "
-                "checkpoint of Stable Diffusion 1, 2 or SDXL."
-            )
+        denoiser = unet_of(model)
         if type(method).reads is not AttentionMethod.reads:
             raise UnsupportedPipeline(
                 f"{method.name} reads the model's attention before it edits, which this node does "
                 "not give. Choose another method."
             )
-        deepest = 2 ** (len(denoiser.channel_mult) - 1)
         sampling = model.get_model_object("model_sampling")
-        objective = min(_OBJECTIVE_FACTOR, deepest)
-        return cls(method, prompt, strength, objective, sampling.timestep)
+        return cls(method, prompt, strength, objective_factor(denoiser), sampling.timestep)
 
     def put_into(self, model: Any) -> Any:
         """A copy of the model whose attention is edited; at strength 0 the model itself."""
@@ -80,8 +78,8 @@ class Editor:
             return model
         changed = model.clone()
         options = changed.model_options["transformer_options"]
-        self.former = options.get(_OVERRIDE)
-        options[_OVERRIDE] = self
+        self.former = options.get(OVERRIDE)
+        options[OVERRIDE] = self
         changed.set_model_attn2_patch(self.before_text)
         return changed
 
@@ -122,20 +120,14 @@ class Editor:
         **keywords: Any,
     ) -> Tensor:
         step = self._step(options)
-        rows = self._conditional(options, len(query))
+        rows = conditional(options, len(query))
         is_split = keywords.get("skip_reshape", False)
         pixels = query.shape[2 if is_split else 1]
         context = self._context(options, step, rows, pixels, heads, query.device)
         acts = context is not None and (self.method.all_layers or context.is_objective)
         if context is None or not acts or not self.method.is_active(step):
             return self._proceed(func, query, key, value, heads, mask=mask, **keywords)
-        columns = key.shape[2 if is_split else 1]
-        if columns != COLUMNS:
-            raise UnsupportedPipeline(
-                f"Attention reads {columns} text columns, and the node's prompt has "
-                f"{COLUMNS}. Use the node's own conditioning as the positive "
-                "one, and a negative prompt of up to 75 tokens."
-            )
+        check_columns(key.shape[2 if is_split else 1])
         bias = self.method.bias(context)
         if bias is not None:
             added = bias.new_zeros((len(query), *bias.shape[1:]))
@@ -204,26 +196,12 @@ class Editor:
 
     def _step(self, options: dict) -> Step:
         """Where sampling is; what a method remembers ends with its run."""
-        sigmas, now = options["sample_sigmas"], options["sigmas"][0]
-        total = len(sigmas) - 1
-        index = int((sigmas[:-1] >= now.to(sigmas) * (1 - 1e-5)).sum().clamp_min(1)) - 1
-        if sigmas is not self._sigmas or index < self._index:
+        sigmas = options["sample_sigmas"]
+        step = step_of(sigmas, options["sigmas"][0], self.timestep)
+        if sigmas is not self._sigmas or step.index < self._index:
             self._memories, self._shared = {}, {}
-        self._sigmas, self._index = sigmas, index
-        return Step(index, total, float(self.timestep(now)))
-
-    def _conditional(self, options: dict, count: int) -> slice:
-        """The rows of the positive conditioning, which are none in a call of the negative's."""
-        kinds = options["cond_or_uncond"]
-        each = count // len(kinds)
-        places = [place for place, kind in enumerate(kinds) if kind == 0]
-        if len(places) > 1:
-            raise UnsupportedPipeline(
-                f"There are {len(places)} positive conditionings, and the node nurses one. Use "
-                "its own conditioning alone."
-            )
-        first = places[0] * each if places else 0
-        return slice(first, first + each * len(places))
+        self._sigmas, self._index = sigmas, step.index
+        return step
 
 
 def _place(options: dict) -> tuple:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,7 @@ COLUMNS = 77
 _TOKENIZERS = {"l": "clip_l", "h": "clip_h", "g": "clip_g"}
 
 
-def place_prompt(clip: Any, text: str, subjects: str, boxes: str) -> Placed:
+def place_prompt(clip: Any, text: str, subjects: str, boxes: object) -> Placed:
     """Where the subjects of a prompt are among its columns.
 
     Weights such as `(red:1.3)` are no part of the words.
@@ -26,7 +25,7 @@ def place_prompt(clip: Any, text: str, subjects: str, boxes: str) -> Placed:
         clip: ComfyUI's text encoder.
         text: the prompt.
         subjects: words with commas, or nothing to find them.
-        boxes: see `read_boxes`.
+        boxes: by subject, or None.
 
     Raises:
         UnsupportedPipeline: the text encoder is not one of CLIP's, or the prompt is too long.
@@ -55,29 +54,7 @@ def place_prompt(clip: Any, text: str, subjects: str, boxes: str) -> Placed:
         )
     named = [word.strip().lower() for word in subjects.split(",") if word.strip()] or None
     found = find_subjects(tokenizer, plain, named)
-    found = with_boxes(found, checked_boxes(read_boxes(boxes)), plain)
+    found = with_boxes(found, checked_boxes(boxes), plain)
     encoder = Encoder(_TOKENIZERS[name], tokenizer, chunk=COLUMNS, pads=set(chunks) == {"l"})
     placed = place([encoder], {"prompt": plain}, found, COLUMNS)
     return replace(placed, relations=find_relations(tokenizer, plain, found))
-
-
-def read_boxes(text: str) -> Mapping[str, list[float]]:
-    """Boxes by subject, from lines such as `cat: 0, 0, 0.5, 1`.
-
-    Raises:
-        ValueError: a line is not of that form.
-    """
-    found = {}
-    for line in filter(str.strip, text.splitlines()):
-        name, _, sides = line.rpartition(":")
-        try:
-            box = [float(side) for side in sides.split(",")]
-        except ValueError:
-            box = []
-        if not name.strip() or len(box) != 4:
-            raise ValueError(
-                f"Got the box {line.strip()!r}; write a subject, a colon, and left, top, right "
-                "and bottom in fractions of the image, as in cat: 0, 0, 0.5, 1."
-            )
-        found[name.strip().lower()] = box
-    return found
