@@ -2,9 +2,9 @@
 
 How to write a page:
 
-- Every ```python block of README.md and docs/*.md runs. The blocks of a page share one namespace,
-  from top to bottom, in an empty folder. Nothing is skipped; what cannot run on a machine without
-  a GPU or a network is said in a sentence, or in a ```text block.
+- Every ```python block of README.md, docs/*.md and docs/methods/*.md runs. The blocks of a page
+  share one namespace, from top to bottom, in an empty folder. Nothing is skipped; what cannot run
+  on a machine without a GPU or a network is said in a sentence, or in a ```text block.
 - A block whose first line is `# raises SubjectNotFound` must raise that error.
 - Three things are smaller than they say. `SomePipeline.from_pretrained(...)` gives the tiny
   pipeline of that class of tests/toys.py or tests/families, as does `mini.load()`;
@@ -12,7 +12,7 @@ How to write a page:
   3 steps, `flux(...)` at 32 pixels.
 - Every relative link leads to a file, and its #anchor to a heading.
 - Every `adhere` command of a ```sh block is read by the command line's own parser.
-- Tables of parameters have the defaults of the code, errors.md has a section for each named error,
+- Tables of parameters are those of the code, errors.md has a section for each named error,
   and api.md names all that is public; the site's strict build finds each.
 """
 
@@ -21,7 +21,7 @@ import importlib
 import re
 import shlex
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -37,7 +37,12 @@ from adhere.cli.evaluate import PARTS
 from families import FAMILIES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+sys.path.insert(0, str(ROOT / "docs"))
+
+from make_methods import CHOOSING, GROUPS, LISTED, between, choice, parameters  # noqa: E402
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("methods/*.md"))]
 STEPS = 3
 SIDE = 32
 _STEPS_ARGUMENT = {
@@ -181,43 +186,23 @@ def parsed(words):
     return command.make_context(name, rest, parent=context, resilient_parsing=not rest)
 
 
-def tables():
-    """Of each section of choosing-a-method.md with parameters: method, constructors and rows."""
-    text = (ROOT / "docs" / "choosing-a-method.md").read_text(encoding="utf-8")
-    found = []
-    for part in re.split(r"^## ", text, flags=re.MULTILINE):
-        head = re.search(r"^\| Parameter \| Default (.*)\| Meaning \|$", part, re.MULTILINE)
-        if head is None:
-            continue
-        name = re.search(r"adhere\.(?:methods\.)?([A-Z]\w+)\(", part)[1]
-        kind = getattr(adhere, name, None) or getattr(adhere.methods, name)
-        rows = [
-            [cell.strip() for cell in line.strip("|").split("|")]
-            for line in part.splitlines()
-            if line.startswith("| `")
-        ]
-        constructors = re.findall(r"`(\w+)\(\)`", head[1])
-        found.append((kind, constructors, {row[0].strip("`"): row[1:] for row in rows}))
-    return found
+@pytest.mark.parametrize("page", LISTED, ids=page_id)
+def test_a_page_lists_the_parameters_of_its_class(page):
+    """`python docs/make_methods.py` writes them, and the tables to choose from."""
+    kind = LISTED[page]
+    listed = between(page.read_text(encoding="utf-8"), "parameters")
+    assert listed == parameters(kind)
+    assert all(f"\n| `{one.name}` | " in listed for one in fields(kind))
 
 
-def test_every_method_has_a_table_of_parameters():
-    expected = {*adhere.METHODS.values(), adhere.Objective, adhere.Watch}
-    assert {kind for kind, _, _ in tables()} == expected
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_tables_to_choose_from_say_what_the_pages_say(group):
+    assert between(CHOOSING.read_text(encoding="utf-8"), group) == choice(group)
 
 
-@pytest.mark.parametrize(
-    ("kind", "constructors", "rows"), tables(), ids=[kind.__name__ for kind, _, _ in tables()]
-)
-def test_tables_of_parameters_have_the_numbers_of_the_code(kind, constructors, rows):
-    made = [getattr(kind, constructor)() for constructor in constructors]
-    expected = {}
-    for one in fields(kind):
-        default = "required" if one.default is MISSING else f"`{one.default!r}`"
-        others = [getattr(method, one.name) for method in made]
-        said = ["same" if other == one.default else f"`{other!r}`" for other in others]
-        expected[one.name] = [default, *said]
-    assert {name: row[: 1 + len(made)] for name, row in rows.items()} == expected
+def test_every_method_is_to_be_chosen_once():
+    rows = "".join(choice(group) for group in GROUPS)
+    assert sorted(re.findall(r"\(methods/(.*?)\.md\)", rows)) == sorted(adhere.METHODS)
 
 
 def test_every_named_error_has_a_section():

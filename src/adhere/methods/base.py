@@ -171,7 +171,6 @@ class ScheduledMethod(LatentMethod, Schedule):
     Attributes:
         temperature: of the softmax over tokens; None reads raw probabilities, which is what
             joint attention wants.
-        layers: which layers are read, see `LatentMethod`.
     """
 
     temperature: Positive | None = 0.01
@@ -192,11 +191,11 @@ class SubjectMethod(ScheduledMethod):
     """A latent method whose loss reads one map a subject, `subject_maps`.
 
     Attributes:
-        pieces: how the tokens of one word become one map.
+        pieces: how the sub-word tokens of one word become one map: "mean", "max" or "last".
         smoothed: whether maps are smoothed.
-        with_attributes: whether a subject's map is the one of its whole phrase, see
-            `adhere.attention.maps.together`, so that it counts only where it is and its
-            attributes are. Ours; thresholds are then compared with such maps.
+        with_attributes: whether a subject's map is that of its whole phrase: where the noun is and
+            its attributes are (`adhere.attention.maps.together`). Ours; thresholds are then
+            compared with such maps.
     """
 
     pieces: Pieces = "mean"

@@ -57,7 +57,6 @@ class Focus(LatentMethod):
         step_size: strength of the control, lambda; the paper tries 1 to 5.
         start: fraction of the loop at which nursing begins.
         stop: fraction of the loop at which it ends.
-        layers: which layers are read, see `LatentMethod`.
 
     Source: arXiv 2510.02315, with the sign of its text: the cost goes down. The authors'
         code adds the control for SD3 and subtracts it for FLUX, where it so raises the cost.

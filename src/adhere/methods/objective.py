@@ -28,7 +28,6 @@ class Objective(LatentMethod):
         step_range: (first, last) of the linear ramp whose square root scales `step_size`.
         start: fraction of the loop at which nursing begins.
         stop: fraction of the loop at which it ends.
-        layers: which layers are read, see `LatentMethod`.
     """
 
     function: Callable[[Reading], Tensor]

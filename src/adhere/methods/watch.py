@@ -22,7 +22,6 @@ class Watch(LatentMethod):
         start: fraction of the loop at which watching begins.
         stop: fraction of the loop at which it ends.
         temperature: of the softmax over tokens; None keeps raw probabilities.
-        layers: which layers are read, see `LatentMethod`.
     """
 
     start: Fraction = 0.0
