@@ -5,9 +5,9 @@
     python benchmarks/page.py start
 
 `queue` draws for all visitors at the same moment, two steps each, and counts those that got their
-own image. `memory` draws in small size, one after the other, and prints the resident memory of the
-server. `start` prints the seconds from the command to the first image in a browser; --install also
-makes an empty environment with `pip install 'adhere[app]'` first.
+own image. `memory` draws in small size, for one visitor after the other, and prints the resident
+memory of the server. `start` prints the seconds from the command to the first image in a browser;
+--install also makes an empty environment with `pip install 'adhere[app]'` first.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def memory(draws: int) -> None:
     page = Page()
     shown = {0, *range(50, draws + 1, 50)}
     for number in range(draws + 1):
-        session = f"session{number // 10}"
-        said = page.draw("a cat and a frog", session, Steps=2, Width=32, Height=32, Seed=number)
+        size = {"Steps": 2, "Width": 32, "Height": 32}
+        said = page.draw("a cat and a frog", f"visitor{number}", **size, Seed=number)
         assert own("a cat and a frog", said), said[-500:]
         if number in shown:
             print(f"after {number + 1:3} draws: {page.megabytes():.0f} MB", flush=True)

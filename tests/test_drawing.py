@@ -22,7 +22,7 @@ from adhere.methods import (
     TokenReweighting,
 )
 from adhere.methods.objective import Objective
-from adhere.methods.watch import Watch
+from adhere.methods.watch import Watch, watched
 from adhere.subjects import Subject
 from doors import PROMPT, copied, saved
 
@@ -157,6 +157,20 @@ def test_a_sum_of_methods_can_be_made_again(model, name):
     assert again.trace.methods == drawing.trace.methods
     assert again.recipes == (recipe,)
     assert (pixels(again)[0] == pixels(drawing)[0]).all()
+
+
+def test_a_baseline_watched_like_a_method_has_the_curve_of_the_method_that_moves_nothing(model):
+    idle = AttendAndExcite(step_size=0.0, temperature=0.1, refine_at=())
+    found = [
+        draw(PROMPT, model=model, method=method, **QUICK)
+        for method in (watched([idle]), Watch.like(idle), Watch())
+    ]
+    curves = [drawing.trace.curve() for drawing in found]
+    assert len(curves[0]) == 3
+    assert curves[0] == curves[1] != curves[2]
+    assert (pixels(found[0])[0] == pixels(found[1])[0]).all()
+    edit = TokenReweighting()
+    assert Watch.like(edit) == Watch() and watched([edit]) == [Watch(), edit]
 
 
 def test_a_function_of_the_users_cannot_be_made_again(model):
