@@ -49,7 +49,7 @@ class ComfyUNet(Family):
                 factor *= 2
             elif kind == "Upsample":
                 factor //= 2
-            elif name.endswith(ending) and not name.startswith("output_blocks_"):
+            elif name.endswith(ending):
                 found.append(Layer(name, module, factor))
         return tuple(found)
 
