@@ -51,7 +51,9 @@ class Server:
     def __init__(self, folder):
         self.space, self.temporary = folder / "space", folder / "tmp"
         shutil.copytree(ROOT / "recipes/space", self.space)
+        self.home = folder / "home"
         self.temporary.mkdir()
+        self.home.mkdir()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "log"
@@ -60,7 +62,8 @@ class Server:
         proxy = f"http://127.0.0.1:{self.outside.getsockname()[1]}"
         away = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost"}
         said = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
-        told = {"TMPDIR": str(self.temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+        told = {"TMPDIR": str(self.temporary), "HOME": str(self.home)}
+        told["PYTHONDONTWRITEBYTECODE"] = "1"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"],
@@ -111,6 +114,9 @@ def server(tmp_path_factory):
         made.outside.accept()
     assert status == 0
     assert not list(made.temporary.iterdir()), "the temporary folder is left behind"
+    # Loading a model keeps its fingerprint, here as everywhere.
+    kept = {one.parent.name for one in made.home.rglob("*") if one.is_file()}
+    assert kept <= {"weights"}, "the page writes outside its temporary folder"
     left = {one.name for one in made.space.iterdir()}
     assert left == {one.name for one in (ROOT / "recipes/space").iterdir()}
 

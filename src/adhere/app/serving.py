@@ -52,8 +52,9 @@ def serve(
         # Gradio reads both when it is imported.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["GRADIO_TEMP_DIR"] = folder
-        # PyTorch makes a folder for kernels even where it compiles none.
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)
+        # PyTorch makes a folder for kernels even where it compiles none, matplotlib one for fonts.
+        for name in ("TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR"):
+            os.environ.setdefault(name, folder)
         try:
             from gradio import processing_utils
 
