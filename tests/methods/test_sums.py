@@ -24,15 +24,20 @@ EDITS = sorted(
     for name, kind in METHODS.items()
     if issubclass(kind, AttentionMethod) and not issubclass(kind, LatentMethod)
 )
-PAIRS = list(combinations(MOVERS, 2))
 KINDS = ("sd", "flux", "sd3")
-# Coprime turns, so that edits do not follow families.
-TURNS = [(pair, EDITS[i % len(EDITS)], KINDS[i % len(KINDS)]) for i, pair in enumerate(PAIRS)]
-# Where an edit has no meaning, its turn is the next family's.
-CASES = [
-    (pair, edit, "flux" if METHODS[edit].needs_joint_attention and kind == "sd" else kind)
-    for pair, edit, kind in TURNS
-]
+
+
+def cases():
+    """Each pair with an edit and a family; within a family, edits take turns."""
+    turns = {kind: 0 for kind in KINDS}
+    for (i, first), (j, second) in combinations(enumerate(MOVERS), 2):
+        kind = KINDS[(i + j) % len(KINDS)]
+        own = [e for e in EDITS if kind != "sd" or not METHODS[e].needs_joint_attention]
+        yield (first, second), own[turns[kind] % len(own)], kind
+        turns[kind] += 1
+
+
+CASES = list(cases())
 BOXES = {"cat": (0.0, 0.0, 0.5, 1.0), "frog": (0.5, 0.0, 1.0, 1.0)}
 
 
