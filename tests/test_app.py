@@ -20,8 +20,11 @@ from pathlib import Path
 import pytest
 
 import adhere
+from adhere.drawing.loading import load
 from adhere.drawing.png import picture_png
+from adhere.drawing.request import checked_size
 from adhere.figures.trace import COLOURS, PALE
+from doors import saved
 
 pytest.importorskip("gradio", reason="the page needs the extra `app`")
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser needs playwright")
@@ -48,7 +51,7 @@ def free_port():
 class Server:
     """The page in a process of its own, as a Space starts it, with everything that it says."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, **variables):
         self.space, self.temporary = folder / "space", folder / "tmp"
         shutil.copytree(ROOT / "recipes/space", self.space)
         self.home = folder / "home"
@@ -68,7 +71,14 @@ class Server:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"],
                 cwd=self.space,
-                env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **said, **told, **away},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT / "src"),
+                    **said,
+                    **told,
+                    **away,
+                    **variables,
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -218,6 +228,25 @@ def test_drawing_comparing_and_loading_the_recipe_again(page, tmp_path):
     # A method whose idea has no meaning for a U-Net says so in its cell.
     refused = page.locator(".grid figure:has([role=alert])").all_inner_texts()
     assert all("taca" in text for text in refused), refused
+
+
+@needs_browser
+def test_a_method_brings_its_own_fold_whose_numbers_are_drawn_with(page):
+    chosen = next(name for name in methods() if name.startswith("token"))
+    page.get_by_label("Method").click()
+    page.get_by_role("option", name=chosen).click()
+    fold = page.get_by_role("button", name="Parameters of")
+    page.get_by_role("button", name=f"Parameters of {chosen}").press("Enter")
+    assert fold.count() == 1
+    page.get_by_label("alpha").fill("3")
+    page.get_by_role("button", name="Size, guidance and negative prompt").press("Enter")
+    page.get_by_label("Width").fill("96")
+    page.get_by_label("Width").blur()
+    draw(page)
+    page.wait_for_selector(".maps")
+    line = page.get_by_text("adhere draw --method").inner_text()
+    assert f"--method={chosen}" in line and "--set=alpha=3" in line and "--size=96x128" in line
+    assert page.locator(".slider img").first.evaluate("e => e.naturalWidth") == 96
 
 
 def methods():
@@ -476,6 +505,21 @@ def test_two_visitors_at_once_get_each_their_own(server):
         assert found == {text}
     encoded = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", answers["a cat"])
     assert base64.b64decode(encoded[0]).startswith(b"\x89PNG")
+
+
+def test_a_space_draws_with_the_model_that_its_variable_names(tmp_path):
+    made = Server(tmp_path, ADHERE_MODEL=str(saved()))
+    try:
+        shown = {
+            c["props"].get("label"): c["props"].get("value") for c in made.config["components"]
+        }
+        size = checked_size(load(saved()).pipe, None)
+        assert (shown["Width"], shown["Height"]) == size != (128, 128)
+        assert "data:image/png" in drawing(made, "own", Prompt="a cat", Width=size[0])
+    finally:
+        made.process.terminate()
+        made.process.wait(30)
+        made.outside.close()
 
 
 def test_what_it_draws_is_what_the_library_draws(server):
