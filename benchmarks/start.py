@@ -38,7 +38,7 @@ def main() -> None:
     ways = {
         "adhere --help": lambda out: ["--help"],
         "adhere draw": lambda out: ["draw", given.prompt, "--out", out],
-        "adhere draw --plain": lambda out: ["draw", given.prompt, "--plain", "--out", out],
+        "adhere draw --baseline": lambda out: ["draw", given.prompt, "--baseline", "--out", out],
     }
     for name, arguments in ways.items():
         taken = []

@@ -21,7 +21,7 @@ import pytest
 
 import adhere
 from adhere.drawing.loading import load
-from adhere.drawing.png import picture_png
+from adhere.drawing.png import image_png
 from adhere.drawing.request import checked_size
 from adhere.figures.trace import COLOURS, PALE
 from doors import saved
@@ -526,4 +526,4 @@ def test_what_it_draws_is_what_the_library_draws(server):
     plain = adhere.draw("a cat", method=None, steps=2)
     watched = adhere.draw("a cat", method=adhere.Watch(), steps=2)
     assert plain.images[0].tobytes() == watched.images[0].tobytes()
-    assert picture_png(plain.images[0], plain.recipes[0]).startswith(b"\x89PNG")
+    assert image_png(plain.images[0], plain.recipes[0]).startswith(b"\x89PNG")

@@ -19,7 +19,7 @@ from adhere.cli import main, one_line
 from adhere.cli.printing import printable
 from adhere.cli.values import seeds
 from adhere.drawing import draw, redraw
-from adhere.drawing.png import SHEET_CHUNK, read_recipe, save_picture
+from adhere.drawing.png import SHEET_CHUNK, read_recipe, save_image
 from adhere.drawing.recipe import from_json
 from adhere.drawing.stated import stated_numbers
 from adhere.methods import METHODS
@@ -53,7 +53,7 @@ def test_draw_writes_images_and_says_where(shell, tmp_path):
         recipe = read_recipe(path)
         assert (recipe.seed, recipe.steps, recipe.prompt) == (seed, 3, PROMPT)
         assert recipe.methods[0].parameters["max_refinements"] == 1
-        assert path.parent == tmp_path / "pictures"
+        assert path.parent == tmp_path / "images"
         assert "attend-and-excite: weakest attention 0." in line
 
 
@@ -76,7 +76,7 @@ def test_draw_takes_everything_that_python_takes(shell):
 
 
 def test_plain_images_have_no_method(shell):
-    for words in (["--plain"], ["--method", "none"]):
+    for words in (["--baseline"], ["--method", "none"]):
         status, out, _ = shell("draw", "and", "--model", saved(), "--steps", "2", *words)
         assert status == 0 and "baseline" in out[0]
         assert read_recipe(out[0].split("  ")[0]).methods == ()
@@ -142,7 +142,7 @@ def test_again_says_what_differs(shell, tmp_path):
     recipe = read_recipe(path)
     older = replace(recipe, environment=recipe.environment | {"torch": "1.0"}, steps=2)
     with Image.open(path) as picture:
-        changed = save_picture(picture, older, tmp_path)
+        changed = save_image(picture, older, tmp_path)
     status, out, err = shell("redraw", changed)
     assert status == 0
     assert "warning: drawn with torch 1.0, now" in err[0]
@@ -175,7 +175,7 @@ def test_what_strangers_wrote_moves_no_cursor():
 
 
 def test_again_loads_no_model_on_the_word_of_an_image(shell, tmp_path):
-    path = save_picture(
+    path = save_image(
         Image.new("RGB", (8, 8)),
         replace(RECIPE, model=replace(RECIPE.model, name="a/b")),
         tmp_path,
@@ -205,7 +205,7 @@ def test_compare_draws_a_sheet_of_every_method(shell, tmp_path):
     assert out[-1].startswith("there/compare-a-cat-and-a-frog-")
 
 
-@pytest.mark.parametrize("words", [["--plain"], [], ["--method", "attention-regulation"]])
+@pytest.mark.parametrize("words", [["--baseline"], [], ["--method", "attention-regulation"]])
 def test_maps_draws_a_sheet_for_each_seed(shell, tmp_path, words):
     status, out, err = shell(
         "maps",
@@ -349,7 +349,7 @@ MISTAKES = {
     "value": (["draw", PROMPT, *EXCITE, "--set", "step_size=big"], "must be a number"),
     "twice": (["draw", PROMPT, "--set", "stop=1", "--set", "stop=0.5"], "--set gives stop twice"),
     "seeds twice": (["draw", PROMPT, "--seed", "1", "--seeds", "2"], "--seeds? is given twice"),
-    "plain with": (["draw", PROMPT, "--plain", "--set", "stop=1"], "--plain draws the baseline"),
+    "baseline with": (["draw", PROMPT, "--baseline", "--set", "stop=1"], "leave out --method"),
     "none with": (["draw", PROMPT, "--method", "none", "--set", "stop=1"], "no method to have it"),
     "scheduler": (["draw", PROMPT, "--scheduler", "dpm2m"], r"mean 'dpm\+\+2m'"),
     "dtype": (["draw", PROMPT, "--dtype", "float8"], "unknown dtype"),
@@ -370,15 +370,15 @@ MISTAKES = {
     "batch": (["draw", PROMPT, "--batch-size", "0"], "`batch_size` must be >= 1, got 0"),
     "nothing like it": (["tokens", PROMPT, "--xyzzy=3"], "--xyzzy is no option"),
     "no value": (["draw", PROMPT, "--out"], "--out needs a value"),
-    "option for value": (["draw", PROMPT, "--out", "--plain"], "--out needs a value"),
-    "switch with value": (["draw", PROMPT, "--plain=3"], "--plain"),
+    "option for value": (["draw", PROMPT, "--out", "--baseline"], "--out needs a value"),
+    "switch with value": (["draw", PROMPT, "--baseline=3"], "--baseline"),
     "no folder": (["draw", PROMPT, "--out", ""], "--out is empty"),
     "train": (["train", "--folder", "x"], "run `python -m training mini --folder runs/mini`"),
     "nowhere to run": (["evaluate", "run", "", "--sets", "dvmp"], "the name is empty"),
     "no model": (["draw", PROMPT, "--model="], "--model is empty"),
     "a long folder": (["draw", PROMPT, "--out", "n" * 300], "Nothing can be written to 'nnn"),
     "plain and a subject": (
-        ["draw", PROMPT, "--plain", "--subjects", "dog"],
+        ["draw", PROMPT, "--baseline", "--subjects", "dog"],
         "'dog' is not in the prompt",
     ),
     "none and a subject": (
@@ -386,8 +386,8 @@ MISTAKES = {
         "'dog' is not in the prompt",
     ),
     "plain and official": (
-        ["draw", PROMPT, "--plain", "--official"],
-        "--plain draws the baseline",
+        ["draw", PROMPT, "--baseline", "--official"],
+        "--baseline draws without",
     ),
     "none and official": (
         ["draw", PROMPT, "--method", "none", "--official"],
@@ -440,6 +440,7 @@ MISTAKES = {
         ["compare", PROMPT, "--subjects", "dog", "--steps", "2"],
         "'dog' is not in the prompt",
     ),
+    "former switch": (["draw", PROMPT, "--plain"], "say --baseline"),
     "again with more": (["redraw", "x.png", "--steps", "3"], "--steps is no option"),
     "again nothing": (["redraw", "x.png"], "'x.png': No such file"),
     "again no picture": (["redraw", __file__], "no PNG"),
@@ -499,7 +500,7 @@ def no_cross_attention(folder):
         (corrupted, [], "is broken"),
         (no_pipeline, [], r"no model_index\.json"),
         (no_numbers, [], "NaN"),
-        (no_numbers, ["--plain"], "NaN"),
+        (no_numbers, ["--baseline"], "NaN"),
         (no_cross_attention, [], "cross-attention"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -510,7 +511,7 @@ def test_a_broken_model_gets_one_line(shell, tmp_path, damage, words, message):
     status, out, err = shell("draw", PROMPT, "--model", folder, "--steps", "3", *words)
     assert status == 2 and out == [] and len(err) == 1, err
     check_message(err[0], message)
-    assert not (tmp_path / "pictures").exists()
+    assert not (tmp_path / "images").exists()
 
 
 def test_unknown_models_get_one_line(shell, tmp_path):
@@ -555,7 +556,7 @@ def test_seeds_are_numbers_and_ranges(text, expected):
 
 def test_an_interrupt_keeps_whole_images_and_no_half_ones(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "adhere", "draw", PROMPT, "--model", str(saved()), "--plain"]
+        [sys.executable, "-m", "adhere", "draw", PROMPT, "--model", str(saved()), "--baseline"]
         + ["--steps", "4", "--seeds", "0-999", "--batch-size", "1"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -571,10 +572,10 @@ def test_an_interrupt_keeps_whole_images_and_no_half_ones(tmp_path):
     assert process.returncode == 130
     assert err.splitlines()[-1].startswith("adhere: interrupted") and "Traceback" not in err
     told = [line.split("  ")[0] for line in [first, *out.splitlines()]]
-    files = sorted(os.listdir(tmp_path / "pictures"))
+    files = sorted(os.listdir(tmp_path / "images"))
     assert len(told) < 1000 and sorted(map(os.path.basename, told)) == files
     for name in files:
-        with Image.open(tmp_path / "pictures" / name) as picture:
+        with Image.open(tmp_path / "images" / name) as picture:
             picture.load()
 
 

@@ -86,9 +86,9 @@ def test_both_lines_draw_the_same_image(loaded, prompt, clicks, changed, tmp_pat
     name = next(iter(adhere.METHODS))
     lines = commands.lines(loaded, name, changed, asked)
     exec(lines["Python"], {"adhere": adhere})
-    [drawn] = Path("pictures").iterdir()
+    [drawn] = Path("images").iterdir()
     assert main(shlex.split(lines["Shell"])[1:]) == 0
-    assert list(Path("pictures").iterdir()) == [drawn]
+    assert list(Path("images").iterdir()) == [drawn]
     recipe = adhere.read_recipe(drawn)
     assert recipe.prompt == prompt and recipe.subjects == asked["subjects"]
 

@@ -170,7 +170,7 @@ def test_every_command_parses(page):
                 continue
             verb = parsed(words[1:])
             if verb.command.name in ("draw", "maps"):
-                given = {n: verb.params[n] for n in ("method", "set", "official", "plain")}
+                given = {n: verb.params[n] for n in ("method", "set", "official", "baseline")}
                 chosen = Chosen(**{n: v for n, v in given.items() if v})
                 chosen_methods(chosen, verb.params["model"] or "mini")
 

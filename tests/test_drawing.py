@@ -328,9 +328,9 @@ def test_a_picture_of_nan_is_none(method):
 
 def test_saving_gives_one_file_for_each_picture(model, tmp_path):
     drawing = draw(PROMPT, model=model, seeds=range(3), **QUICK)
-    paths = drawing.save(tmp_path / "pictures")
+    paths = drawing.save(tmp_path / "images")
     assert len(set(paths)) == 3 and all(path.is_file() for path in paths)
-    assert drawing.save(tmp_path / "pictures") == paths
+    assert drawing.save(tmp_path / "images") == paths
 
 
 def test_the_global_generator_is_left_alone(model):

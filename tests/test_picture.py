@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from adhere.drawing.png import check_writable, png, read_recipe, save_bytes, save_picture, slug
+from adhere.drawing.png import check_writable, png, read_recipe, save_bytes, save_image, slug
 from test_recipe import RECIPE
 
 PICTURE = Image.new("RGB", (8, 8), (200, 30, 30))
 
 
 def test_a_picture_carries_its_recipe(tmp_path):
-    path = save_picture(PICTURE, RECIPE, tmp_path / "new" / "folder")
+    path = save_image(PICTURE, RECIPE, tmp_path / "new" / "folder")
     assert read_recipe(path) == RECIPE
     assert path.name.startswith("a-red-cat-and-a-frog-seed3-")
     with Image.open(path) as picture:
@@ -24,7 +24,7 @@ def test_a_picture_carries_its_recipe(tmp_path):
 
 def test_any_language_goes_in_and_comes_out(tmp_path):
     recipe = replace(RECIPE, prompt="ein Frosch über der Brücke, 猫 🐸\nSteps: 3\0")
-    path = save_picture(PICTURE, recipe, tmp_path)
+    path = save_image(PICTURE, recipe, tmp_path)
     assert read_recipe(path) == recipe
     assert path.name.startswith("ein-frosch-uber-der-brucke-steps-3-seed3-")
 
@@ -39,13 +39,13 @@ def test_a_prompt_never_becomes_a_path(text):
 
 @pytest.mark.parametrize("text", ["../../etc/passwd", "/", "..", "~", "C:\\x", "", "猫", "\0"])
 def test_paths_in_a_prompt_are_words(text, tmp_path):
-    path = save_picture(PICTURE, replace(RECIPE, prompt=text), tmp_path)
+    path = save_image(PICTURE, replace(RECIPE, prompt=text), tmp_path)
     assert path.parent == tmp_path
 
 
 def test_the_same_picture_is_written_once(tmp_path):
-    first = save_picture(PICTURE, RECIPE, tmp_path)
-    assert save_picture(PICTURE, RECIPE, tmp_path) == first
+    first = save_image(PICTURE, RECIPE, tmp_path)
+    assert save_image(PICTURE, RECIPE, tmp_path) == first
     assert len(os.listdir(tmp_path)) == 1
 
 

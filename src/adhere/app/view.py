@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from adhere import Drawing, Subject
-from adhere.drawing.png import file_stem, picture_png, png
+from adhere.drawing.png import file_stem, image_png, png
 from adhere.figures.trace import shades, word_maps
 from adhere.subjects.correcting import word_spans
 from adhere.subjects.tokenizing import Tokens
@@ -79,12 +79,12 @@ def _figure(shown: str, caption: str, colour: str | None = None) -> str:
 def _image(drawing: Drawing, said: str) -> str:
     recipe = drawing.recipes[0]
     said = f"{recipe.prompt}, {said}, seed {recipe.seed}"
-    return _embedded(picture_png(drawing.images[0], recipe), said)
+    return _embedded(image_png(drawing.images[0], recipe), said)
 
 
 def _link(drawing: Drawing, text: str) -> str:
     recipe = drawing.recipes[0]
-    url = _url(picture_png(drawing.images[0], recipe))
+    url = _url(image_png(drawing.images[0], recipe))
     return f'<a download="{file_stem(recipe)}.png" href="{url}">{text}</a>'
 
 

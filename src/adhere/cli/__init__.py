@@ -38,7 +38,7 @@ Make text-to-image models draw everything that the prompt asks for.
 
 \b
   adhere draw "a cat and a frog"                 one image, nursed, on the bundled model
-  adhere draw "a cat and a frog" --plain         the same without nursing, to compare
+  adhere draw "a cat and a frog" --baseline      the same without nursing, to compare
   adhere compare "a cat and a frog" --seeds 0-3  every method on the same seeds, on one sheet
   adhere methods                                 the methods and their parameters
   adhere app                                     all of this in a browser

@@ -23,24 +23,23 @@ class Chosen:
         set: a method's parameter, as in step_size=10 or refine_at=0:0.05,0.2:0.5, once for each;
             METHOD.NAME=VALUE where two methods have it. `adhere methods` lists them.
         official: the behaviour of the authors' code where it differs.
-        plain: the baseline, without nursing.
+        baseline: no method, as `--method none`.
         calibrated: the parameters that `adhere calibrate` found for the model.
     """
 
     method: tuple[str, ...] = ()
     set: tuple[str, ...] = ()
     official: bool = False
-    plain: bool = False
+    baseline: bool = False
     calibrated: bool = False
 
     def __post_init__(self) -> None:
-        if self.plain and (self.method or self.set or self.official):
+        if self.baseline and (self.method or self.set or self.official):
             raise ValueError(
-                "--plain draws the baseline, without a method; leave out --method, --set "
-                "and --official."
+                "--baseline draws without a method; leave out --method, --set and --official."
             )
-        if self.calibrated and (self.plain or self.official):
-            raise ValueError("--calibrated goes with neither --plain nor --official; give one.")
+        if self.calibrated and (self.baseline or self.official):
+            raise ValueError("--calibrated goes with neither --baseline nor --official; give one.")
 
 
 @typed
@@ -71,7 +70,7 @@ def chosen_methods(chosen: Chosen, model: str) -> list[Method]:
 
     names = [name.strip() for text in chosen.method for name in text.split(",")]
     names = names or [DEFAULT_METHOD]
-    if chosen.plain or names == ["none"]:
+    if chosen.baseline or names == ["none"]:
         names = []
     if chosen.official and not names:
         raise ValueError("Got --official, but no method to have an official form; leave it out.")

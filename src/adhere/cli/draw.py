@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw(
-    prompt: str, *, chosen: Chosen, sampling: Sampling, source: Source, out: str = "pictures"
+    prompt: str, *, chosen: Chosen, sampling: Sampling, source: Source, out: str = "images"
 ) -> None:
     """Draw a prompt and nurse the model while it samples, so that no subject is left out.
 

@@ -6,7 +6,10 @@ _VERBS = {
     "train": "the bundled model is trained from a checkout of the repository: run "
     "`python -m training mini --folder runs/mini`"
 }
-_OPTIONS = {"--again": "an image is drawn again by adhere redraw PNG"}
+_OPTIONS = {
+    "--again": "an image is drawn again by adhere redraw PNG",
+    "--plain": "say --baseline",
+}
 _WITH_METHOD = ("adhere draw", "adhere maps")
 
 

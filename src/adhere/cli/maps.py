@@ -19,7 +19,7 @@ def maps(
     """Show where the attention of each subject is: over the image, and step by step.
 
       adhere maps "a cat and a frog"
-      adhere maps "a cat and a frog" --plain
+      adhere maps "a cat and a frog" --baseline
 
     Args:
         prompt: what to draw, in English.

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def redraw(
-    png: str, *, model: str | None = None, device: str | None = None, out: str = "pictures"
+    png: str, *, model: str | None = None, device: str | None = None, out: str = "images"
 ) -> None:
     """Draw an image again from the recipe inside it, and say whether it is the same.
 
-      adhere redraw pictures/a-cat-and-a-frog-seed0-1a2b3c4d.png
+      adhere redraw images/a-cat-and-a-frog-seed0-1a2b3c4d.png
 
     Args:
         png: an image that adhere drew.

@@ -47,7 +47,7 @@ def python_line(
         if "subjects" in texts:
             texts["subjects"] = texts["subjects"].replace(kind, f"adhere.{kind}")
     given = "".join(f", {name}={text}" for name, text in texts.items())
-    return f"adhere.draw({prompt!r}, method={made}{given}).save('pictures')"
+    return f"adhere.draw({prompt!r}, method={made}{given}).save('images')"
 
 
 def shell_line(

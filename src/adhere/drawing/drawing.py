@@ -17,7 +17,7 @@ from PIL import Image
 
 from adhere.drawing.environment import environment
 from adhere.drawing.loading import Loaded, load, scheduler_named, scheduler_recipe
-from adhere.drawing.png import save_picture
+from adhere.drawing.png import save_image
 from adhere.drawing.recipe import ModelRecipe, Recipe
 from adhere.drawing.request import (
     Sampling,
@@ -84,7 +84,7 @@ class Drawing:
             The files, one for each image.
         """
         pairs = zip(self.images, self.recipes, strict=True)
-        return tuple(save_picture(image, recipe, folder) for image, recipe in pairs)
+        return tuple(save_image(image, recipe, folder) for image, recipe in pairs)
 
 
 def draw(

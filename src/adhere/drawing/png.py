@@ -24,7 +24,7 @@ _LONGEST_SLUG = 60
 _LONGEST_NAME = 120
 
 
-def save_picture(image: Image.Image, recipe: Recipe, folder: str | os.PathLike[str]) -> Path:
+def save_image(image: Image.Image, recipe: Recipe, folder: str | os.PathLike[str]) -> Path:
     """Writes an image with its recipe as a PNG.
 
     The recipe stands in two text chunks: `parameters`, which image tools of the field read, and
@@ -38,11 +38,11 @@ def save_picture(image: Image.Image, recipe: Recipe, folder: str | os.PathLike[s
     Returns:
         The file, see `save_bytes`.
     """
-    return save_bytes(picture_png(image, recipe), folder, file_stem(recipe), ".png")
+    return save_bytes(image_png(image, recipe), folder, file_stem(recipe), ".png")
 
 
-def picture_png(image: Image.Image, recipe: Recipe) -> bytes:
-    """An image with its recipe as the bytes of a PNG, see `save_picture`."""
+def image_png(image: Image.Image, recipe: Recipe) -> bytes:
+    """An image with its recipe as the bytes of a PNG, see `save_image`."""
     return png(image, {"parameters": recipe.parameters_text(), _CHUNK: recipe.to_json()})
 
 

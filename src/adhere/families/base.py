@@ -191,9 +191,9 @@ class Family(ABC):
         branches, rest = divmod(len(rows), samples)
         if rest or branches > 2 or (branches == 2 and self.conditional == "all"):
             raise UnsupportedPipeline(
-                f"The denoiser got {len(rows)} rows for {samples} image(s): "
+                f"The denoiser got {len(rows)} rows in a batch of {samples}: "
                 f"{branches} branches. Nursing knows one or two (with and without the prompt). "
-                "Use the plain pipeline of the same model, without guidance of other kinds."
+                "Use the text-to-image pipeline of the model, without guidance of other kinds."
             )
         first = len(rows) - samples if self.conditional == "last" else 0
         latents = rows[first : first + samples][self.place_of(call)]
@@ -217,8 +217,8 @@ class Family(ABC):
                 return branches
         if len(rows) % prompts:
             raise UnsupportedPipeline(
-                f"The denoiser got {len(rows)} rows for {prompts} prompt(s). Give nurse the "
-                "prompts that the pipeline gets."
+                f"The denoiser got {len(rows)} rows, which are not a multiple of {prompts}, "
+                "the number of prompts. Give nurse the prompts that the pipeline gets."
             )
         return 1
 

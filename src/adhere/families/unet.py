@@ -139,7 +139,7 @@ class UNetFamily(Family):
         if has_third or hasattr(self.pipe, "pag_applied_layers"):
             raise UnsupportedPipeline(
                 f"{kind} denoises three branches at once (it guides by something besides the "
-                "prompt), and nursing knows two. Use the plain pipeline of the same model."
+                "prompt), and nursing knows two. Use the text-to-image pipeline of the same model."
             )
         if kind == "StableDiffusionAttendAndExcitePipeline":
             raise UnsupportedPipeline(

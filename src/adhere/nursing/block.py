@@ -226,7 +226,7 @@ class _Block:
         elif not self.was_touched and not self._is_empty_window():
             steps = self.trace.full_forwards
             warnings.warn(
-                f"{names} nursed nothing: none of the {steps} denoiser call(s) lies in the "
+                f"{names} nursed nothing: none of the denoiser's {steps} calls lies in the "
                 "method's window. Use more steps, or a wider window (start, stop).",
                 stacklevel=4,
             )
