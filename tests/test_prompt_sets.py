@@ -244,10 +244,10 @@ def test_relations_are_drawn_by_the_world_and_said_in_its_captions():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Joined("under", 0, 1), "Got 'under' as a relation"),
-        (lambda: Joined("on", 1, 1), "two of the prompt's subjects"),
-        (lambda: Joined("on", -1, 1), "two of the prompt's subjects"),
-        (lambda: Joined("on", "0", 1), "two of the prompt's subjects"),
+        (lambda: Joined("under", 0, 1), "`kind` must be 'worn', 'on', 'in' or 'held'"),
+        (lambda: Joined("on", 1, 1), "place 1 for both subjects"),
+        (lambda: Joined("on", -1, 1), "`thing` must be >= 0"),
+        (lambda: Joined("on", "0", 1), "`thing` must be a whole number"),
         (lambda: Prompt("a", "a cat", (Wanted("cat"),), relations=(Joined("on", 0, 1),)), "has 1"),
     ],
 )

@@ -6,9 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field
 from functools import cached_property
 from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
 
 from adhere.drawing.recipe import (
     MethodRecipe,
@@ -19,12 +21,13 @@ from adhere.drawing.recipe import (
 )
 from adhere.drawing.request import LARGEST_SEED
 from adhere.errors import unknown
-from adhere.evaluation.sets.prompt import Prompt, PromptSet, set_of
+from adhere.evaluation.sets.prompt import Prompt, PromptSet
 from adhere.methods import METHODS, Method
 from adhere.methods.registry import methods_of, recipes_of
 from adhere.methods.watch import Watch
 from adhere.methods.weighted_sum import WeightedSum
 from adhere.subjects import Subject
+from adhere.typed import PositiveCount, message, typed
 
 SCHEMA = 1
 BASELINE = "none"
@@ -43,7 +46,7 @@ class Unit(NamedTuple):
     seed: int
 
 
-@dataclass(frozen=True)
+@typed
 class Condition:
     """What nurses in one column of the comparison.
 
@@ -85,7 +88,7 @@ class Condition:
         return tuple(methods_of(self.methods))
 
 
-@dataclass(frozen=True)
+@typed
 class Batch:
     """Images that are sampled together; it is drawn whole or not at all.
 
@@ -107,7 +110,7 @@ class Batch:
         return tuple(Unit(self.condition, self.set, self.prompt, seed) for seed in self.seeds)
 
 
-@dataclass(frozen=True)
+@typed
 class Plan:
     """A run with every setting spelled out, so that equal plans give equal images.
 
@@ -144,7 +147,7 @@ class Plan:
     scheduler: SchedulerRecipe = field(default_factory=lambda: SchedulerRecipe("DDIMScheduler"))
     dtype: str = "float32"
     device: str = "cpu"
-    batch_size: int = 4
+    batch_size: PositiveCount = 4
     revision: str | None = None
     weights: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -173,8 +176,6 @@ class Plan:
             if name not in (known := [s.name for s in self.sets]):
                 raise unknown("set of the baseline only", name, known)
         _check_seeds(self.seeds)
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise ValueError(f"Got batch size {self.batch_size!r}; give 1 or more.")
 
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
@@ -311,44 +312,30 @@ def plan_from_json(text: str) -> Plan:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         got = data.get("schema") if isinstance(data, dict) else None
         raise ValueError(f"it has schema {got!r:.20}, and this version of adhere reads {SCHEMA}")
-    fingerprint = data.get("fingerprint")
+    rest = {k: v for k, v in data.items() if k not in ("schema", "fingerprint")}
     try:
-        rest = {k: v for k, v in data.items() if k not in ("schema", "fingerprint")}
-        rest.setdefault("baseline_only", [])
-        if set(rest) != {f.name for f in fields(Plan)}:
-            raise ValueError("keys are missing or unknown")
-        plan = Plan(
-            **{
-                **rest,
-                "conditions": tuple(_condition(c) for c in rest["conditions"]),
-                "sets": tuple(set_of(s) for s in rest["sets"]),
-                "seeds": tuple(rest["seeds"]),
-                "baseline_only": tuple(rest["baseline_only"]),
-                "size": (rest["size"][0], rest["size"][1]),
-                "scheduler": SchedulerRecipe(**rest["scheduler"]),
-            }
-        )
-        # Reading recipes checks the type and the range of every setting.
+        for prompts in rest["sets"]:
+            prompts.pop("sha256", None)
+        plan = TypeAdapter(Plan).validate_json(json.dumps(rest))
+        # Reading recipes checks the range of every setting.
         for condition in plan.conditions:
-            if plan.units:
-                from_json(plan.recipe(plan.units[0]._replace(condition=condition.name)).to_json())
-        is_same = plan.fingerprint == fingerprint
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            unit = plan.units[0]._replace(condition=condition.name)
+            from_json(plan.recipe(unit).to_json())
+        is_same = plan.fingerprint == data.get("fingerprint")
+    except ValidationError as error:
+        raise ValueError(f"it is no plan of a run ({message(error, Plan)})") from None
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"it is no plan of a run ({error})") from None
     if not is_same:
         raise ValueError("its content does not fit its fingerprint, so it was changed by hand")
     return plan
 
 
-def _condition(data: Mapping[str, Any]) -> Condition:
-    return Condition(data["name"], tuple(MethodRecipe(**m) for m in data["methods"]))
-
-
 def _check_names(names: Sequence[str], what: str) -> None:
     if not names:
         raise ValueError(f"There is no {what}; give at least one.")
     for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name):
             raise ValueError(
                 f"{name!r} cannot name a {what}, as it becomes a folder; use a-z, 0-9 and "
                 "hyphens, at most 100 of them."
@@ -359,8 +346,7 @@ def _check_names(names: Sequence[str], what: str) -> None:
 
 
 def _check_seeds(seeds: tuple[int, ...]) -> None:
-    is_whole = all(isinstance(s, int) and not isinstance(s, bool) for s in seeds)
-    if not is_whole or not 0 < len(seeds) <= MOST_SEEDS or len(set(seeds)) < len(seeds):
+    if not 0 < len(seeds) <= MOST_SEEDS or len(set(seeds)) < len(seeds):
         raise ValueError(
             f"Got seeds {list(seeds)[:10]}; give from 1 to {MOST_SEEDS} whole numbers, none twice."
         )

@@ -184,7 +184,7 @@ class PlanFile:
         for own in self.prompts:
             try:
                 found.append(set_of(own))
-            except (TypeError, KeyError, AttributeError, IndexError) as error:
+            except (TypeError, ValueError, AttributeError) as error:
                 raise ValueError(f"`prompts` holds what is no prompt set: {error}.") from None
         if not found:
             raise ValueError('`sets` is empty; name a set, as in sets = ["dvmp"].')

@@ -6,15 +6,18 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from adhere.typed import Count, PositiveCount, message, typed
 
 LONGEST_NAME = 64
-RELATIONS = ("worn", "on", "in", "held")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
-@dataclass(frozen=True)
+@typed
 class Wanted:
     """One subject that a prompt asks for.
 
@@ -27,7 +30,7 @@ class Wanted:
 
     subject: str
     colour: str | None = None
-    count: int = 1
+    count: PositiveCount = 1
     attributes: tuple[str, ...] = ()
 
     @property
@@ -37,7 +40,7 @@ class Wanted:
         return " ".join([*colour, *self.attributes, self.subject])
 
 
-@dataclass(frozen=True)
+@typed
 class Joined:
     """Two wanted subjects of which one is joined to the other, as the prompt asks.
 
@@ -48,27 +51,21 @@ class Joined:
         base: the place of what wears, carries, contains or holds it.
 
     Raises:
-        ValueError: another kind, or two places that are the same or no places.
+        ValueError: another kind, or two places that are the same or below 0.
     """
 
-    kind: str
-    thing: int
-    base: int
+    kind: Literal["worn", "on", "in", "held"]
+    thing: Count
+    base: Count
 
     def __post_init__(self) -> None:
-        places = (self.thing, self.base)
-        if self.kind not in RELATIONS:
+        if self.thing == self.base:
             raise ValueError(
-                f"Got {self.kind!r} as a relation; expected one of {', '.join(RELATIONS)}."
-            )
-        if not all(type(place) is int and place >= 0 for place in places) or len({*places}) == 1:
-            raise ValueError(
-                f"Got {self.thing!r} and {self.base!r} as the subjects of a relation; expected "
-                "the places of two of the prompt's subjects, from 0."
+                f"Got place {self.thing} for both subjects of a relation; give two different ones."
             )
 
 
-@dataclass(frozen=True)
+@typed
 class Prompt:
     """A prompt and what its image should hold.
 
@@ -82,7 +79,7 @@ class Prompt:
         relations: which of the wanted subjects must be joined, and how.
 
     Raises:
-        ValueError: a relation between subjects that are not wanted.
+        ValueError: a relation between subjects that are not wanted, or `geneval` that is no JSON.
     """
 
     id: str
@@ -94,6 +91,8 @@ class Prompt:
     relations: tuple[Joined, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.geneval is not None:
+            json.loads(self.geneval)
         for relation in self.relations:
             if max(relation.thing, relation.base) >= len(self.wanted):
                 raise ValueError(
@@ -102,7 +101,7 @@ class Prompt:
                 )
 
 
-@dataclass(frozen=True)
+@typed
 class PromptSet:
     """A named list of prompts.
 
@@ -147,37 +146,14 @@ def set_of(data: Mapping[str, Any]) -> PromptSet:
     """A prompt set from its fields as JSON has them.
 
     Raises:
-        ValueError: a prompt or a subject that cannot be.
-        TypeError: fields that it does not have, or lacks.
-        KeyError: `prompts` or `wanted` is missing.
+        ValueError: a field that it does not have, or lacks, or that cannot be; one line.
+        TypeError: what JSON cannot hold.
     """
     own = {k: v for k, v in data.items() if k != "sha256"}
-    return PromptSet(**{**own, "prompts": tuple(_prompt(p) for p in own["prompts"])})
-
-
-def _prompt(data: Mapping[str, Any]) -> Prompt:
-    prompt = Prompt(
-        **{
-            **data,
-            "wanted": tuple(_wanted(w) for w in data["wanted"]),
-            "relations": tuple(Joined(**r) for r in data.get("relations", ())),
-        }
-    )
-    if not isinstance(prompt.text, str):
-        raise ValueError("a prompt is no text")
-    if prompt.geneval is not None:
-        json.loads(prompt.geneval)
-    return prompt
-
-
-def _wanted(data: Mapping[str, Any]) -> Wanted:
-    kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    wanted = Wanted(**kept)
-    if not isinstance(wanted.subject, str) or not isinstance(wanted.colour, str | None):
-        raise ValueError("a subject or a colour is no text")
-    if not isinstance(wanted.count, int) or wanted.count < 1:
-        raise ValueError("a count is no whole number from 1 on")
-    return wanted
+    try:
+        return TypeAdapter(PromptSet).validate_json(json.dumps(own))
+    except ValidationError as error:
+        raise ValueError(message(error, PromptSet)) from None
 
 
 def check_name(what: str, name: str) -> None:
