@@ -36,16 +36,15 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)), None)
 
 
-def unknown(what: str, name: str, known: Iterable[str], *, also: Iterable[str] = ()) -> ValueError:
+def unknown(what: str, name: str, known: Iterable[str]) -> ValueError:
     """The error for a name that is not known, with the nearest known one; to be raised.
 
     Args:
         what: it should name, such as "method".
         name: what was given.
         known: what is available.
-        also: other names that may have been meant, too many to list.
     """
     there = list(known)
-    near = nearest(name, [*there, *also])
+    near = nearest(name, there)
     hint = f": did you mean {near!r}?" if near else "."
     return ValueError(f"Unknown {what} {name!r}{hint} Available: {', '.join(there)}.")

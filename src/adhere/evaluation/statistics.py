@@ -48,13 +48,12 @@ class Estimate:
     note: str = ""
 
 
-def estimate(values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+def estimate(values: np.ndarray, *, resamples: int = RESAMPLES) -> Estimate:
     """The mean over images, with its interval over prompts.
 
     Args:
         values: (P, S), NaN where there is none.
         resamples: how many times the prompts are drawn anew.
-        seed: of the drawing; the same one gives the same interval.
 
     Returns:
         The mean of all that is no NaN, and the 95% interval, bias-corrected and accelerated.
@@ -67,10 +66,10 @@ def estimate(values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = SEED
     Source:
         Efron, Better Bootstrap Confidence Intervals, 1987; done by `scipy.stats.bootstrap`.
     """
-    return macro([values], resamples=resamples, seed=seed)
+    return macro([values], resamples=resamples)
 
 
-def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES) -> Estimate:
     """The mean of the means of several prompt sets, each of the same weight.
 
     Prompts are drawn anew within their set. A set that has no value is left out.
@@ -78,7 +77,6 @@ def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES, seed: int =
     Args:
         sets: for each (P, S), NaN where there is none; sizes may differ.
         resamples: how many times the prompts are drawn anew.
-        seed: of the drawing.
 
     Returns:
         As `estimate` does; with prompts and images of all sets together.
@@ -91,11 +89,11 @@ def macro(sets: Sequence[np.ndarray], *, resamples: int = RESAMPLES, seed: int =
         part = _sums(values)
         # A prompt that the metric does not apply to is no prompt of the sample.
         parts.append(part[part[:, 1] > 0])
-    return _estimated(parts, lambda total, count: total / count, resamples, seed)
+    return _estimated(parts, lambda total, count: total / count, resamples)
 
 
 def ratio(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]], *, resamples: int = RESAMPLES, seed: int = SEED
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], *, resamples: int = RESAMPLES
 ) -> Estimate:
     """A mean over images as a ratio to the baseline's; of several prompt sets their average.
 
@@ -106,7 +104,6 @@ def ratio(
         pairs: for each set the method's values and the baseline's, each (P, S), NaN where there
             is none; numbers from 0 on.
         resamples: how many times the prompts are drawn anew.
-        seed: of the drawing.
 
     Returns:
         As `estimate` does. Sets whose baseline's mean is 0 are left out.
@@ -124,7 +121,7 @@ def ratio(
         with np.errstate(divide="ignore", invalid="ignore"):
             return own / own_count / (baseline / baseline_count)
 
-    return _estimated(parts, of_means, resamples, seed)
+    return _estimated(parts, of_means, resamples)
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
@@ -133,16 +130,13 @@ def _sums(values: np.ndarray) -> np.ndarray:
     return np.stack([np.nansum(numbers, axis=1), np.isfinite(numbers).sum(axis=1)], axis=1)
 
 
-def _estimated(
-    sets: Sequence[np.ndarray], of: Callable[..., Any], resamples: int, seed: int
-) -> Estimate:
+def _estimated(sets: Sequence[np.ndarray], of: Callable[..., Any], resamples: int) -> Estimate:
     """The average over sets of a number that is made of their totals, with its interval.
 
     Args:
         sets: for each (P, 2) or (P, 4), sums and counts in turn; empty ones are left out.
         of: from the totals of the columns to the number.
         resamples: how many times the prompts are drawn anew.
-        seed: of the drawing.
     """
     parts = [part for part in sets if len(part)]
     if not parts:
@@ -167,7 +161,7 @@ def _estimated(
     if all(np.ptp(mean, axis=0).max() < _EQUAL for mean in means):
         note = "all prompts alike: no interval"
         return Estimate(value, None, None, prompts, images, note)
-    low, high = interval([len(part) for part in parts], statistic, resamples=resamples, seed=seed)
+    low, high = interval([len(part) for part in parts], statistic, resamples=resamples)
     note = f"fewer than {FEW} prompts: too narrow" if fewest < FEW else ""
     return Estimate(value, low, high, prompts, images, note)
 
@@ -239,11 +233,7 @@ def _checked(values: np.ndarray) -> np.ndarray:
 
 
 def interval(
-    counts: Sequence[int],
-    statistic: Callable[..., np.ndarray],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    counts: Sequence[int], statistic: Callable[..., np.ndarray], *, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
     """The interval of a statistic over prompts that are drawn anew within their set.
 
@@ -252,10 +242,9 @@ def interval(
         statistic: of numbers of prompts, an array (..., P) a set, along `axis`; a prompt brings
             along all that is its own.
         resamples: how many times the prompts are drawn anew.
-        seed: of the drawing.
 
     Returns:
-        The ends of the 95% interval, bias-corrected and accelerated; plain percentiles where so
+        The ends of the 95% interval, bias-corrected and accelerated; percentiles where so
         few resamples differ that the correction is undefined.
     """
     from scipy.stats import DegenerateDataWarning, bootstrap
@@ -271,7 +260,7 @@ def interval(
             axis=-1,
             confidence_level=LEVEL,
             method="BCa",
-            rng=np.random.default_rng(seed),
+            rng=np.random.default_rng(SEED),
         )
     low, high = found.confidence_interval
     if not np.isfinite([low, high]).all():
