@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
-from training.scorer.judging import overlap
 
 import adhere
 from adhere.drawing.stated import method_named
@@ -64,7 +63,7 @@ def note(tally: Tally, seen: scorer.Sighting, side: int, wanted: list[tuple]) ->
         centres = [((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in placed]
         is_in = any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for x, y in centres)
         tally.inside.append(float(is_in))
-        tally.overlap.append(max((overlap(b, box) for b in placed), default=0.0))
+        tally.overlap.append(max((scorer.shared(b, box) for b in placed), default=0.0))
         if colour is not None:
             tally.colour.append(float(any(f.colour == colour for f in own)))
 

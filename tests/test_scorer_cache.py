@@ -112,6 +112,17 @@ def scores_of(store):
         ]
 
 
+def assert_the_rest_is_scored(store, left, tmp_path):
+    """Scoring goes on after the rows that are left, to what an undisturbed run gives."""
+    scorer = Redness()
+    cache.score(store, scorer)
+    assert scorer.asked == 8 - left
+    other = Store.create(tmp_path / "undisturbed", plan())
+    fill(other)
+    cache.score(other, Redness())
+    assert scores_of(store) == scores_of(other)
+
+
 def test_every_image_has_the_scorers_number_and_nothing_else_is_there(store):
     scorer = Redness()
     cache.score(store, scorer)
@@ -332,13 +343,7 @@ def test_a_file_that_cannot_grow_leaves_what_was_scored(store, tmp_path, room):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     left = len(cache.read(store))
     assert left >= 4 and left % 2 == 0
-    scorer = Redness()
-    cache.score(store, scorer)
-    assert scorer.asked == 8 - left
-    other = Store.create(tmp_path / "undisturbed", plan())
-    fill(other)
-    cache.score(other, Redness())
-    assert scores_of(store) == scores_of(other)
+    assert_the_rest_is_scored(store, left, tmp_path)
 
 
 def test_a_run_without_scores_has_an_empty_table(store):
@@ -374,10 +379,4 @@ def test_killed_at_any_moment_it_goes_on_and_ends_as_if_never_killed(store, tmp_
     process.stdout.close()
     left = len(cache.read(store))
     assert 2 <= left < 8
-    scorer = Redness()
-    cache.score(store, scorer)
-    assert scorer.asked == 8 - left
-    other = Store.create(tmp_path / "undisturbed", plan())
-    fill(other)
-    cache.score(other, Redness())
-    assert scores_of(store) == scores_of(other)
+    assert_the_rest_is_scored(store, left, tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from adhere.mini.scorer import Finding, Scorer, Sighting
+from adhere.mini.scorer import Finding, Scorer, Sighting, shared
 from adhere.mini.vocabulary import COLOURS, OBJECTS, SUBJECTS
 from training.scorer.specimens import Label
 
@@ -16,20 +16,11 @@ from training.scorer.specimens import Label
 SAME_PLACE = 0.3
 
 
-def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Intersection over union of two boxes."""
-    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    both = width * height
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return both / max(areas - both, 1e-6)
-
-
 def _found(label: Label, sighting: Sighting) -> Finding | None:
     """The finding in a label's place, if there is one."""
     return max(
-        (f for f in sighting.findings if overlap(f.box, label.box) > SAME_PLACE),
-        key=lambda f: overlap(f.box, label.box),
+        (f for f in sighting.findings if shared(f.box, label.box) > SAME_PLACE),
+        key=lambda f: shared(f.box, label.box),
         default=None,
     )
 
@@ -93,7 +84,7 @@ def figures(
                 continue
             false_mixtures += finding.is_mixture
             if finding.subject == subject and not finding.is_mixture:
-                overlaps.append(overlap(finding.box, label.box))
+                overlaps.append(shared(finding.box, label.box))
                 if max(label.colours) == 1:
                     painted += 1
                     colour_right += finding.colour == tuple(COLOURS)[label.colours.index(1)]

@@ -148,7 +148,7 @@ class Candidate(NamedTuple):
     box: Box
 
 
-def _shared(a: Box, b: Box) -> float:
+def shared(a: Box, b: Box) -> float:
     """The part of two boxes' union that lies in both."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -181,7 +181,7 @@ def candidates(prediction: Prediction) -> list[list[Candidate]]:
         left, top, right, bottom = edges[b, row, column].tolist()
         box = (left, top, right, bottom)
         if any(
-            _shared(box, kept.box) > SAME_THING
+            shared(box, kept.box) > SAME_THING
             and frozenset((subject, kept.subject)) not in _CAN_BE_JOINED
             for kept in found[b]
         ):

@@ -28,14 +28,13 @@ from adhere.evaluation.scorers.presence import (
 )
 from adhere.evaluation.scorers.weights import Model, find
 from adhere.evaluation.sets.prompt import Prompt
+from adhere.mini.scorer import Box, shared
 
 MODEL = "google/owlv2-base-patch16-ensemble"
 TEMPLATE = "a photo of a {}"
 THRESHOLD = 0.2
 # Two boxes that share more than this part of their union hold the same thing.
 SAME_THING = 0.5
-
-Box = tuple[float, float, float, float]
 
 
 class Found(NamedTuple):
@@ -63,16 +62,6 @@ def suppressed(found: Sequence[Found], most_shared: float = SAME_THING) -> list[
         if all(shared(one.box, other.box) <= most_shared for other in kept):
             kept.append(one)
     return kept
-
-
-def shared(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return width * height / (areas - width * height)
 
 
 class Owlv2Scorer(Scorer):
