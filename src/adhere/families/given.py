@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from adhere.errors import UnsupportedPipeline
 from adhere.families.encoder import Encoder, rendered
-from adhere.subjects.tokenizing import Tokens, tokenize
+from adhere.subjects.tokenizing import tokenize
 
 Given = Mapping[str, list[Tensor]]
 """Name of each tokenizer to the token ids (R, L) that its text encoder got, call by call."""
@@ -60,7 +60,9 @@ def check_given(encoders: Sequence[Encoder], prompts: Mapping[str, str], given: 
         # How long the images of an edit are, which stand before its words, is not known here.
         start = text.find(body) if encoder.has_images else 0
         opening = next(i for i, (_, stop) in enumerate(own.spans) if stop > start) if start else 0
-        if not rows or any(_is_in(row, own, opening) for row in rows):
+        # The end of some templates comes after the padding.
+        ids = list(own.ids[opening : len(own.ids) - encoder.tail])
+        if not rows or any(_is_in(row, ids, own.closing, opening > 0) for row in rows):
             continue
         read, meant = (
             encoder.tokenizer.decode(ids, skip_special_tokens=True) for ids in (rows[0], own.ids)
@@ -73,18 +75,18 @@ def check_given(encoders: Sequence[Encoder], prompts: Mapping[str, str], given: 
         )
 
 
-def _is_in(row: list[int], own: Tokens, opening: int) -> bool:
-    """Whether a row of ids is that of tokens, with padding on either side, or its first part.
+def _is_in(row: list[int], ids: list[int], closing: int, anywhere: bool) -> bool:
+    """Whether a row holds a prompt's ids, with padding on either side, or their first part.
 
     Args:
-        row: the ids.
-        own: the tokens.
-        opening: how many of them may stand elsewhere.
+        row: ids that a text encoder got.
+        ids: the prompt's.
+        closing: how many of them close the text; a text that is cut keeps them.
+        anywhere: whether others may stand before them.
     """
-    ids = list(own.ids[opening:])
-    if opening:
+    if anywhere:
         return any(row[i : i + len(ids)] == ids for i in range(len(row)))
     if len(row) < len(ids):
-        kept = len(row) - own.closing
+        kept = len(row) - closing
         return row[:kept] == ids[:kept]
     return ids in (row[: len(ids)], row[len(row) - len(ids) :])
