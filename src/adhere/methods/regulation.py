@@ -78,9 +78,13 @@ def fold(scores: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
     Returns:
         (..., S + 1, N).
     """
-    named = {index for tokens in targets for index in tokens}
-    others = [index for index in range(scores.shape[-1]) if index not in named]
-    return torch.stack([scores[..., list(g)].logsumexp(-1) for g in (*targets, others)], -2)
+    named = torch.tensor([index for tokens in targets for index in tokens], device=scores.device)
+    others = scores.index_fill(-1, named, -math.inf).logsumexp(-1)
+    rows = [
+        scores[..., tokens[0]] if len(tokens) == 1 else scores[..., list(tokens)].logsumexp(-1)
+        for tokens in targets
+    ]
+    return torch.stack([*rows, others], -2)
 
 
 def regulate(
