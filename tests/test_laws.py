@@ -15,7 +15,7 @@ from adhere.methods.objective import Objective
 from adhere.methods.schedule import Schedule
 from adhere.methods.token_reweighting import TokenReweighting
 from adhere.methods.watch import Watch
-from adhere.methods.weighted_sum import WeightedSum
+from adhere.methods.weighted_sum import WeightedSum, terms_of
 from adhere.nursing import nurse
 from adhere.subjects import Attribute, Subject
 from engine import SCHEDULERS, Noting, always, scheduled, state, taking_turns
@@ -78,7 +78,7 @@ def in_double(pipe):
 
 
 def nursed(pipe, method, prompt=PROMPT, subjects=SUBJECTS, **others):
-    if any(one.needs_boxes for one in checked(method)):
+    if any(t.needs_boxes for one in checked(method) for t in terms_of(one)):
         subjects = [replace(s, box=box) for s, box in zip(subjects, BOXES, strict=False)]
     with nurse(pipe, method, prompt=prompt, subjects=subjects) as trace:
         latents = toys.run(pipe, prompt, **others)

@@ -86,7 +86,7 @@ def test_a_scene_is_told_in_full(judge):
             for box, thing in zip(world.boxes(scene), scene.things, strict=True)
             if thing.subject == finding.subject
         ]
-        assert max(judging.overlap(finding.box, box) for box in boxes) > 0.7
+        assert max(scorer.shared(finding.box, box) for box in boxes) > 0.7
 
 
 def test_an_empty_scene_holds_nothing(judge):

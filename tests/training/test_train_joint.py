@@ -165,7 +165,7 @@ def test_a_caption_is_that_of_the_scene_whose_latents_it_stands_beside(stage, tm
     one = stage(means)
     for number in range(3):
         drawn_again = judge.latents_of(one, [scene(one.seed, number)])[0]
-        assert torch.allclose(one.dataset()[number][0], drawn_again, atol=0.02)
+        assert torch.allclose(one.dataset()[number][0], drawn_again, atol=0.1)
         random = np.random.default_rng((one.seed, 3, number))
         said = caption(scene(one.seed, number), random, FORGET)
         ids = one.dataset()[number][1]

@@ -68,9 +68,11 @@ def flux2(pipe: Any) -> tuple[Encoder, ...]:
     is_dev = tokenizer is not pipe.tokenizer
 
     def instructed(prompt: str) -> str:
-        from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
+        from diffusers.modular_pipelines.flux2.encoders import Flux2TextEncoderStep
 
-        parts = [("system", getattr(pipe, "system_message", SYSTEM_MESSAGE)), ("user", prompt)]
+        # A modular pipeline's own differs from that of Flux2Pipeline by a line end.
+        message = getattr(pipe, "system_message", Flux2TextEncoderStep.DEFAULT_SYSTEM_MESSAGE)
+        parts = [("system", message), ("user", prompt)]
         return tokenizer.apply_chat_template(
             [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in parts],
             tokenize=False,

@@ -1,5 +1,6 @@
 """The tail of style and artists that ends many prompts."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -32,12 +33,18 @@ def without_tail(
     """The phrases, those in the tail of style and artists that ends a prompt not as subjects.
 
     Once a thing and then a style have been named, a bare name between commas is an artist's.
+
+    Args:
+        phrases: in the order of the prompt.
+        words: all words of the prompt.
+        tags: the tag of each.
     """
     kept: list[Phrase] = []
+    places = [phrase.noun[0] for phrase in phrases]
     named, styled = False, False
     for number, part in enumerate(_parts(tags)):
         start, end = words[part[0]].start, words[part[-1]].end
-        inside = [phrase for phrase in phrases if start <= phrase.noun[0] < end]
+        inside = list(phrases[bisect_left(places, start) : bisect_left(places, end)])
         style = number > 0 and _is_style(words, tags, part)
         bare = all(tags[i] in (Tag.NOUN, Tag.AND, Tag.IGNORED) for i in part)
         if style or (named and styled and bare):
