@@ -17,6 +17,7 @@ from training.joint import Shape, attend_with_counts, build, columns, initial_wo
 from training.joint_stage import JointStage, noise_levels
 from training.latents import scene
 from training.optimise import Muon, orthogonal
+from training.precision import autocast
 from training.text import build_tokenizer
 from training.unet_stage import UNetStage
 from training.words import RESERVED, kept_tokenizer
@@ -163,9 +164,12 @@ def test_averaged_weights_fill_a_stage(tmp_path):
 def test_a_caption_is_that_of_the_scene_whose_latents_it_stands_beside(stage, tmp_path):
     means = data.load(tmp_path, 3)
     one = stage(means)
+    # As the kept ones are made: how far another precision or batch is depends on the machine.
+    one.vae.to(memory_format=torch.channels_last)
+    with autocast(CPU), torch.no_grad():
+        drawn_again = judge.latents_of(one, [scene(one.seed, number) for number in range(3)])
     for number in range(3):
-        drawn_again = judge.latents_of(one, [scene(one.seed, number)])[0]
-        assert torch.allclose(one.dataset()[number][0], drawn_again, atol=0.1)
+        assert torch.allclose(one.dataset()[number][0], drawn_again[number].float(), atol=0.02)
         random = np.random.default_rng((one.seed, 3, number))
         said = caption(scene(one.seed, number), random, FORGET)
         ids = one.dataset()[number][1]
