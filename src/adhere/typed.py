@@ -46,7 +46,13 @@ PositiveCount = Annotated[int, Ge(1), Le(LARGEST_COUNT)]
 def _as_stored(values: Mapping[str, object]) -> dict[str, object]:
     parts: list[Any] = list(values.values())
     for _ in range(2):
-        parts = [p for part in parts for p in (part if type(part) in (list, tuple) else [part])]
+        parts = [
+            inner
+            for part in parts
+            for inner in (
+                part if isinstance(part, list | tuple) and len(part) <= MOST_ITEMS else [part]
+            )
+        ]
     wrong = [
         part
         for part in parts
@@ -58,10 +64,10 @@ def _as_stored(values: Mapping[str, object]) -> dict[str, object]:
             or (isinstance(part, float) and math.isfinite(part))
         )
     ]
-    if wrong or len(parts) > 10 * MOST_ITEMS:
-        got = reprlib.repr(wrong[0]) if wrong else f"{len(parts)} of them"
+    if wrong:
         raise ValueError(
-            f"A stored value must be a number, a line of text or short lists of them, got {got}."
+            "A stored value must be a number, a line of text or short lists of them, got "
+            f"{reprlib.repr(wrong[0])}."
         )
     return json.loads(json.dumps(dict(values)))
 

@@ -76,7 +76,7 @@ def place(
         UnsupportedPipeline: the columns do not fit the prompt, which the pipeline has changed.
     """
     lead = encoders[0]
-    text = prompts.get(lead.argument) or prompts["prompt"]
+    text = lead.prompt_of(prompts)
     own, found, each = columns_by_encoder(encoders, prompts, total, valid)
     columns = tuple(
         tuple(sorted({c for of_one in each.values() for c in of_one[token]}))
@@ -118,16 +118,13 @@ def columns_by_encoder(
         valid: see `place`.
     """
     lead = encoders[0]
-    text = prompts.get(lead.argument) or prompts["prompt"]
-    found = [
-        _find(encoder, prompts.get(encoder.argument) or prompts["prompt"], total, valid)
-        for encoder in encoders
-    ]
+    text = lead.prompt_of(prompts)
+    found = [_find(encoder, encoder.prompt_of(prompts), total, valid) for encoder in encoders]
     is_plain = lead.render is as_given and not lead.lowers
     own = found[0].tokens if is_plain else tokenize(lead.tokenizer, text)
     each: dict[str, tuple[tuple[int, ...], ...]] = {}
     for encoder, its in zip(encoders, found, strict=True):
-        theirs = prompts.get(encoder.argument) or prompts["prompt"]
+        theirs = encoder.prompt_of(prompts)
         spans = own.spans if theirs == text else _elsewhere(own, theirs)
         each[encoder.name] = tuple(_overlapping(its, span) for span in spans)
     if is_plain:

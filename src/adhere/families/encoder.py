@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,10 @@ class Encoder:
     chunk: int | None = None
     pads: bool = False
     has_images: bool = False
+
+    def prompt_of(self, prompts: Mapping[str, str]) -> str:
+        """The text that it reads among a pipeline's arguments: its own, or else "prompt"."""
+        return prompts.get(self.argument) or prompts["prompt"]
 
 
 def rendered(encoder: Encoder, prompt: str) -> tuple[str, str, int]:

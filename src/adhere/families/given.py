@@ -53,8 +53,10 @@ def check_given(encoders: Sequence[Encoder], prompts: Mapping[str, str], given: 
         UnsupportedPipeline: the pipeline has rewritten the prompt before it was encoded.
     """
     for encoder in encoders:
-        prompt = prompts.get(encoder.argument) or prompts["prompt"]
         rows = [row for ids in given.get(encoder.name, ()) for row in ids.tolist()]
+        if not rows:
+            continue
+        prompt = encoder.prompt_of(prompts)
         text, body, _ = rendered(encoder, prompt)
         own = tokenize(encoder.tokenizer, text)
         # How long the images of an edit are, which stand before its words, is not known here.
@@ -62,7 +64,7 @@ def check_given(encoders: Sequence[Encoder], prompts: Mapping[str, str], given: 
         opening = next(i for i, (_, stop) in enumerate(own.spans) if stop > start) if start else 0
         # The end of some templates comes after the padding.
         ids = list(own.ids[opening : len(own.ids) - encoder.tail])
-        if not rows or any(_is_in(row, ids, own.closing, opening > 0) for row in rows):
+        if any(_is_in(row, ids, own.closing, opening > 0) for row in rows):
             continue
         read, meant = (
             encoder.tokenizer.decode(ids, skip_special_tokens=True) for ids in (rows[0], own.ids)

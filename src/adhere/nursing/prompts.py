@@ -175,7 +175,7 @@ class Prompts:
             ValueError: lists of subjects that do not fit the prompts, or too few subjects.
         """
         lead = self.encoders[0]
-        text = texts.get(lead.argument) or texts["prompt"]
+        text = lead.prompt_of(texts)
         key = text, index, count
         if key not in self._found:
             words = self._words(index, count)
