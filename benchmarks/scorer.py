@@ -17,7 +17,7 @@ from training.scorer import judging, sets
 
 import adhere
 from adhere.drawing.loading import load
-from adhere.evaluation.prompts import attend_and_excite
+from adhere.evaluation.prompts import prompt_set
 from adhere.mini import scorer
 
 # Apart from every seed of the recipe, whose own numbers train and calibrate.
@@ -63,7 +63,8 @@ def figures(weights: Path | None, trained: Path | None, count: int) -> None:
 def to_label() -> list[tuple[str, int, str | None, tuple[str, ...]]]:
     """Prompt, seed, method and subjects of 200 pictures; seeds that no tuning has used."""
     animals, mixed, objects = (
-        attend_and_excite(subset).prompts for subset in ("animals", "animals_objects", "objects")
+        prompt_set(f"attend-and-excite-{subset}").prompts
+        for subset in ("animals", "animals-objects", "objects")
     )
     chosen = [
         *((prompt, 901, None) for prompt in animals),

@@ -40,7 +40,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from adhere.drawing.loading import MINI, load_tokenizer
+from adhere.drawing.outline import load_outline
 from adhere.subjects import find_relations, find_subjects, parse
 from adhere.subjects.language import foreign_words
 from adhere.subjects.markup import without_markup
@@ -117,7 +117,7 @@ def refused(entries: list[dict]) -> tuple[int, int, int]:
 
 def related(entries: list[dict]) -> tuple[int, int, int]:
     """How many relations were found rightly, found at all, and labelled."""
-    tokenizer = load_tokenizer(MINI)
+    tokenizer = load_outline("mini").tokenizer
     right = got = want = 0
     for entry in entries:
         if "relations" in entry:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 import adhere
 from adhere.drawing.drawing import DEFAULT_METHOD
 from adhere.drawing.loading import Loaded, load
-from adhere.evaluation.prompts import attend_and_excite
+from adhere.evaluation.prompts import prompt_set
 from adhere.figures.sheet import make_sheet
 from training import world
 
@@ -44,7 +44,8 @@ def singles(model: Loaded) -> None:
 
 def pairs(model: Loaded, subset: str) -> None:
     """Eleven pairs of a set, baseline and nursed, on two seeds."""
-    prompts = [prompt.text for prompt in attend_and_excite(subset).prompts[::6]]
+    listed = prompt_set(f"attend-and-excite-{subset}").prompts
+    prompts = [prompt.text for prompt in listed[::6]]
     ways = {"baseline": None, "nursed": DEFAULT_METHOD}
     drawn = {
         name: [

@@ -12,7 +12,7 @@ from PIL import Image
 
 from adhere.drawing.recipe import from_json
 from adhere.evaluation.data import FORMATS, export_data
-from adhere.evaluation.export import LAYOUTS, export, tifa_result
+from adhere.evaluation.export import LAYOUTS, export
 from adhere.evaluation.outcomes import drawn, failed
 from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted, prompt_set
@@ -336,8 +336,6 @@ def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
         export(store, "tifa", tmp_path / "view", condition="none", prompts="other")
     with pytest.raises(ValueError, match="Unknown layout 'geneva': did you mean 'geneval'"):
         export(store, "geneva", tmp_path / "view")
-    with pytest.raises(ValueError, match=r"more than one condition \(none, attend\).*name it"):
-        tifa_result(store)
 
 
 def test_a_failed_altered_or_missing_image_is_no_silent_gap(tmp_path):
@@ -356,7 +354,7 @@ def test_a_failed_altered_or_missing_image_is_no_silent_gap(tmp_path):
     assert left(tmp_path) == ["baseline", "run"]
 
 
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "tifa-result"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_unfinished_run_is_refused_as_means_would_be_skewed(tmp_path, layout):
     """Whether a prompt lacks all its images, or some."""
     told = "of 9 images of 'attend' on 'own' yet"
@@ -365,8 +363,6 @@ def test_an_unfinished_run_is_refused_as_means_would_be_skewed(tmp_path, layout)
         with pytest.raises(ValueError, match=f"has {done} {told}"):
             export(store, layout, tmp_path / "view", condition="attend", prompts="own")
     assert not (tmp_path / "view").exists()
-    with pytest.raises(ValueError, match=f"has 7 {told}"):
-        tifa_result(store, condition="attend", prompts="own")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -14,12 +14,12 @@ from adhere.drawing.loading import (
     SCHEDULERS,
     hash_weights,
     load,
-    load_tokenizer,
     scheduler_from_recipe,
     scheduler_named,
     scheduler_recipe,
     variant_of,
 )
+from adhere.drawing.outline import load_outline
 from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
 from doors import PROMPT, copied, saved
 from hub import hub
@@ -48,17 +48,11 @@ def test_the_hash_follows_the_weights_and_nothing_else(tmp_path):
     assert hash_weights(folder) != hash_weights(saved())
 
 
-def test_the_tokenizer_alone_is_the_pipelines():
-    ours, theirs = load_tokenizer(saved()), load(saved()).pipe.tokenizer
-    text = "a green backpack and zebras"
-    assert ours(text).input_ids == theirs(text).input_ids
-
-
 def test_a_missing_tokenizer_is_not_sought_elsewhere(tmp_path, monkeypatch):
     shutil.rmtree(copied(tmp_path) / "tokenizer")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="'model' lacks the folder 'tokenizer'"):
-        load_tokenizer("model")
+    with pytest.raises(ValueError, match="tokenizer in .*model' cannot be read: the folder"):
+        load_outline("model")
 
 
 def empty(folder):

@@ -15,7 +15,7 @@ import adhere
 from adhere import mini
 from adhere.drawing import loading
 from adhere.drawing.stated import method_named
-from adhere.evaluation.prompts import attend_and_excite
+from adhere.evaluation.prompts import prompt_set
 from adhere.methods.watch import Watch
 from adhere.mini import scorer
 
@@ -75,28 +75,28 @@ def test_attention_peaks_where_the_noun_is(pipe):
 
 
 def test_the_model_states_what_suits_it(pipe):
-    assert mini.tuned("attend-and-excite") == adhere.AttendAndExcite(
+    assert method_named("attend-and-excite", model="mini") == adhere.AttendAndExcite(
         temperature=0.1, step_size=37.6, refine_at=((0.0, 0.105), (0.2, 0.0787), (0.4, 0.0553))
     )
-    assert gates.tuned(pipe) == mini.tuned("attend-and-excite")
-    assert mini.tuned("divide-and-bind") == adhere.DivideAndBind(
+    assert gates.tuned(pipe) == method_named("attend-and-excite", model="mini")
+    assert method_named("divide-and-bind", model="mini") == adhere.DivideAndBind(
         temperature=0.1, step_size=271.0, refine_at=((0.0, 0.0122), (0.2, 0.00977), (0.4, 0.0062))
     )
-    assert mini.tuned("attention-regulation") == adhere.AttentionRegulation()
+    assert method_named("attention-regulation", model="mini") == adhere.AttentionRegulation()
     with pytest.raises(ValueError, match="Unknown method 'nursing'"):
-        mini.tuned("nursing")
+        method_named("nursing", model="mini")
 
 
 def test_by_name_the_bundled_model_gets_its_own_numbers():
     drawing = adhere.draw("a cat and a frog", method="attend-and-excite", steps=2)
-    assert drawing.trace.methods == (mini.tuned("attend-and-excite"),)
+    assert drawing.trace.methods == (method_named("attend-and-excite", model="mini"),)
     assert method_named("attend-and-excite", model="other") == adhere.AttendAndExcite()
     assert method_named("attend-and-excite", official=True, model="mini") == (
         adhere.AttendAndExcite.official()
     )
 
 
-PAIRS = attend_and_excite("objects").prompts[1::16][:4]
+PAIRS = prompt_set("attend-and-excite-objects").prompts[1::16][:4]
 SEEDS = (30, 31)
 
 
@@ -104,7 +104,7 @@ def right(pipe, method) -> float:
     """How often both objects are there in their colours, over all pairs and seeds."""
     texts = [prompt.text for prompt in PAIRS]
     images = gates.pictures_of(pipe, texts, SEEDS, method, steps=12)
-    rows = gates.judged(images, scorer.shipped(), PAIRS, SEEDS)
+    rows = gates.judged(images, scorer.load(), PAIRS, SEEDS)
     return np.mean([row["all_right"] for row in rows])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adhere.drawing.loading import load_tokenizer
+from adhere.drawing.outline import load_outline
 from adhere.evaluation.prompts import PROMPT_SETS, Joined, Prompt, Wanted, describe, prompt_set
 from adhere.evaluation.sets import divide_and_bind, own, words
 from adhere.evaluation.sets.rows import COLUMNS
@@ -141,7 +141,7 @@ def test_what_is_found_in_a_text_file_is_what_the_set_says(name, tmp_path):
 
 @pytest.mark.parametrize("name", MADE_FOR_THE_WORLD)
 def test_the_bundled_model_knows_every_word_and_can_be_nursed(name):
-    tokenizer = load_tokenizer()
+    tokenizer = load_outline("mini").tokenizer
     for prompt in prompt_set(name).prompts:
         # A word that it does not know is several tokens.
         assert len(tokenizer(prompt.text).input_ids) == len(prompt.text.split()) + 2, prompt.text
@@ -150,13 +150,10 @@ def test_the_bundled_model_knows_every_word_and_can_be_nursed(name):
         assert {w.subject for w in prompt.wanted} <= {*world.ANIMALS, *world.OBJECTS}
 
 
-def test_the_words_are_those_of_the_world():
-    assert words.ANIMALS == tuple(world.ANIMALS)
-    assert words.OBJECTS == tuple(world.OBJECTS)
-    assert words.COLOURS == tuple(world.COLOURS)
-    from adhere.mini.vocabulary import SCENES
-
-    assert set(words.SCENES) == set(SCENES.values())
+def test_colours_and_scenes_are_those_of_the_world():
+    prompts = [prompt for name in MADE_FOR_THE_WORLD for prompt in prompt_set(name).prompts]
+    assert {w.colour for p in prompts for w in p.wanted} - {None} <= {*world.COLOURS}
+    assert {p.scene for p in prompts} - {None} == {*world.SCENES.values()}
 
 
 def test_the_released_examples_have_the_words_and_seeds_of_the_notebook():

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from training.world.captions import TEMPLATES, phrase
+from training.world.vocabulary import SCENES
 from transformers import CLIPTokenizer, PreTrainedTokenizer
 
 import toys
 from adhere.errors import SubjectNotFound
-from adhere.mini.vocabulary import COLOURS, OBJECTS, SCENES
+from adhere.mini.vocabulary import COLOURS, OBJECTS
 from adhere.mini.vocabulary import SUBJECTS as WORLD
 from adhere.subjects import Attribute, Subject, find_subjects, parse, tokens
 from adhere.subjects.finding import noun_phrases

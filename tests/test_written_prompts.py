@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from adhere.drawing.loading import MINI, load_tokenizer
+from adhere.drawing.outline import load_outline
 from adhere.errors import SubjectNotFound
 from adhere.subjects import find_subjects, parse
 from adhere.subjects.lexicon import english, lexicon
@@ -147,14 +147,14 @@ def test_quotes_are_no_tokens_of_a_subject(tokenizer: CLIPTokenizer) -> None:
     ],
 )
 def test_names_are_found_in_every_script(prompt: str, name: str, number: int) -> None:
-    bundled = load_tokenizer(MINI)
+    bundled = load_outline("mini").tokenizer
     *_, subject = find_subjects(bundled, prompt, [name] * (number + 1))
     assert subject.text == name and subject.attributes == ()
     assert spell(bundled, prompt, subject.token_indices).replace(" ", "") == name
 
 
 def test_a_name_without_spaces_is_found_across_a_mark() -> None:
-    bundled, prompt = load_tokenizer(MINI), "一只(红色的:1.2)猫"
+    bundled, prompt = load_outline("mini").tokenizer, "一只(红色的:1.2)猫"
     (cat,) = find_subjects(bundled, prompt, ["红色的猫"])
     assert cat.text == "红色的 猫"
     assert spell(bundled, prompt, cat.token_indices).replace(" ", "") == "红色的猫"

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adhere.mini.scorer import shipped
+from adhere.mini.scorer import load as scorer
 from training import world
 from training.autoencoder import SIZE, to_model
 from training.gates.localisation import HELD_OUT, two_subject_scenes
@@ -129,7 +129,7 @@ def sheet(
         **arguments,
     ).images
     tiles = (np.asarray(pictures) * 255).round().astype(np.uint8)
-    seen = shipped().look(list(tiles[: len(singles)]))
+    seen = scorer().look(list(tiles[: len(singles)]))
     present = [s.is_present(w) for s, w in zip(seen, world.SUBJECTS, strict=True)]
     rows = [np.concatenate(list(tiles[i : i + 8]), 1) for i in range(0, len(tiles), 8)]
     return {"singles": float(np.mean(present))}, np.concatenate(rows, 0)

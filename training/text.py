@@ -13,9 +13,10 @@ from itertools import pairwise
 from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from adhere.mini.vocabulary import COLOURS, SUBJECTS, plural
+from adhere.mini.vocabulary import COLOURS, SUBJECTS
 from training.dial import TrainingRecipe
 from training.world.captions import WORDS
+from training.world.vocabulary import plural
 
 LENGTH = 77
 

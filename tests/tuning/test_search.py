@@ -5,12 +5,12 @@ import pytest
 
 from adhere import cli
 from adhere.drawing.loading import load
-from adhere.evaluation.prompts import attend_and_excite
+from adhere.evaluation.prompts import prompt_set
 from adhere.evaluation.scorers import scorer
 from adhere.methods import make
 from adhere.tuning import search as searching
 
-PROMPTS = attend_and_excite("animals").prompts
+PROMPTS = prompt_set("attend-and-excite-animals").prompts
 VALIDATION = searching.Split(PROMPTS[:2], (0,))
 SEARCH = searching.Search(
     "attend-and-excite", ("temperature", "refine_at"), VALIDATION, steps=2, trials=2

@@ -14,7 +14,8 @@ from typing import Any
 
 from adhere import METHODS
 from adhere.drawing.loading import load
-from adhere.mini.scorer import Scorer, shipped
+from adhere.mini.scorer import Scorer
+from adhere.mini.scorer import load as scorer
 from training.gates import presence
 from training.gates.localisation import autoencoder_psnr, is_joint, localisation
 from training.gates.verdicts import table
@@ -90,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
         parser.error(str(error))
     figures = measure(
         pipe,
-        shipped(),
+        scorer(),
         options.seeds,
         options.steps,
         options.methods,

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 import adhere
 from adhere.drawing.stated import method_named, stated_numbers
-from adhere.evaluation.prompts import Prompt, attend_and_excite
+from adhere.evaluation.prompts import Prompt, prompt_set
 from adhere.evaluation.statistics import estimate
 from adhere.methods import Method
 from adhere.mini.scorer import Scorer, Sighting
@@ -115,7 +115,7 @@ def compare(
         "<method>/<mark>" to an array (prompts, seeds) of 0 and 1; and "<method>/seconds" a
         picture.
     """
-    prompts = attend_and_excite(subset).prompts
+    prompts = prompt_set(f"attend-and-excite-{subset}").prompts
     texts = [p.text for p in prompts]
     found: dict[str, np.ndarray] = {}
     for name, method in methods.items():
@@ -181,7 +181,7 @@ def speed(pipe: Any, steps: int = 50, rounds: int = 3) -> dict[str, float]:
 def seen_and_unseen(subset: str) -> np.ndarray:
     """For each animal pair of the benchmark, whether training drew the two together."""
     held_out = world.held_out_pairs()
-    prompts = attend_and_excite(subset).prompts
+    prompts = prompt_set(f"attend-and-excite-{subset}").prompts
     return np.array([frozenset(w.subject for w in p.wanted) not in held_out for p in prompts])
 
 

@@ -19,12 +19,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from adhere.mini.vocabulary import ANIMALS, COLOURS, OBJECTS, PAIRINGS, SCENES, SUBJECTS
+from adhere.mini.vocabulary import ANIMALS, COLOURS, OBJECTS, PAIRINGS, SUBJECTS
 from training.scorer import degrade
 from training.world.backgrounds import background
 from training.world.mix import BACKGROUND_KINDS, PAINTED, RELATION_KINDS, place, random_scene
 from training.world.scene import Relation, Thing, below_rim, paste, placed
 from training.world.sprites import STYLES
+from training.world.vocabulary import SCENES
 
 SIZE = 128
 # The most things in a specimen.

@@ -1,16 +1,6 @@
 """The bundled model's world: scenes of emoji animals and objects, drawn and captioned."""
 
-from adhere.mini.vocabulary import (
-    ANIMALS,
-    BACKGROUNDS,
-    COLOURS,
-    OBJECTS,
-    PAIRINGS,
-    RELATIONS,
-    SCENES,
-    SUBJECTS,
-    plural,
-)
+from adhere.mini.vocabulary import ANIMALS, COLOURS, OBJECTS, PAIRINGS, RELATIONS, SUBJECTS
 from training.world.backgrounds import background
 from training.world.captions import caption, groups, phrase
 from training.world.mix import (
@@ -23,6 +13,7 @@ from training.world.mix import (
 from training.world.relations import join
 from training.world.scene import Relation, Scene, Thing, boxes, draw
 from training.world.sprites import STYLES, sprite
+from training.world.vocabulary import BACKGROUNDS, SCENES, plural
 
 __all__ = [
     "ANIMALS", "BACKGROUNDS", "COLOURS", "OBJECTS", "PAIRINGS", "RELATIONS", "SCENES", "STYLES",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from adhere.mini.vocabulary import BACKGROUNDS
+from training.world.vocabulary import BACKGROUNDS
 
 Colour = tuple[int, int, int]
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from adhere.mini.vocabulary import ANIMALS, NUMBERS, SCENES, check, plural
+from adhere.mini.vocabulary import ANIMALS
 from training.world.scene import Scene, Thing
+from training.world.vocabulary import NUMBERS, SCENES, check, plural
 
 Group = tuple[str, str | None, int]
 

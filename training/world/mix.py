@@ -14,11 +14,12 @@ from itertools import combinations
 
 import numpy as np
 
-from adhere.mini.vocabulary import ANIMALS, COLOURS, OBJECTS, PAIRINGS, SCENES, SUBJECTS, check
+from adhere.mini.vocabulary import ANIMALS, COLOURS, OBJECTS, PAIRINGS, SUBJECTS
 from training.world.captions import caption
 from training.world.relations import check_relation, fit, join
 from training.world.scene import Relation, Scene, Thing
 from training.world.sprites import STYLES
+from training.world.vocabulary import SCENES, check
 
 # Chance of 1, 2 and 3 different subjects; of one (or two) of them becoming two (or three) of
 # the same; of each kind of background.

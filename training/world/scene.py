@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from adhere.mini.vocabulary import BACKGROUNDS, RELATIONS, check
+from adhere.mini.vocabulary import RELATIONS
 from training.world.anchors import RIMS
 from training.world.backgrounds import background
 from training.world.sprites import check_style, sprite
+from training.world.vocabulary import BACKGROUNDS, check
 
 CONTAINERS = tuple(dict.fromkeys(subject for subject, _ in RIMS))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adhere.mini.vocabulary import COLOURS, check
+from adhere.mini.vocabulary import COLOURS
+from training.world.vocabulary import check
 
 STYLES = ("noto", "fluent", "twemoji")
 DATA = Path(__file__).parents[1] / "artwork"

@@ -127,10 +127,8 @@ def check_once(names: Sequence[str]) -> None:
         raise ValueError(f"Got the method {twice} twice; name it once.")
 
 
-def hush(debug: bool = False) -> None:
-    """Keeps other libraries from talking, unless debugging."""
-    if debug:
-        return
+def hush() -> None:
+    """Keeps other libraries from talking."""
     import diffusers
     import transformers
 

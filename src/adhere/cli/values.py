@@ -71,29 +71,11 @@ def boxes(text: str) -> dict[str, tuple[float, ...]]:
     return found
 
 
-def count(text: str) -> int:
-    """A whole number from 1 on."""
-    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) or int(text) < 1:
-        raise BadParameter(f"{text!r} is no whole number from 1 on")
-    return int(text)
-
-
 def folder(text: str) -> str:
     """The name of a folder; an empty one would be the folder that we are in."""
     if not text.strip():
         raise BadParameter("the name is empty; name a folder, . for this one")
     return text
-
-
-def scale(text: str) -> float:
-    """A finite number from 0 on."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise BadParameter(f"{text!r} is no number from 0 on")
-    return value
 
 
 def names(text: str) -> list[str]:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from adhere.drawing.model_folder import (
     check_folder,
-    components,
     first_line,
     hash_weights,
     variant_of,
@@ -159,31 +158,6 @@ def device_named(name: str | None) -> torch.device:
     if name is not None and name not in there:
         raise unknown("device", name, there)
     return torch.device(name or there[0])
-
-
-def load_tokenizer(model: str | os.PathLike[str] = MINI) -> Any:  # noqa: ANN401
-    """The tokenizer of a model alone, which takes a moment where the pipeline takes many.
-
-    Raises:
-        ValueError: no such model, or one without a tokenizer in its folder `tokenizer`.
-    """
-    from transformers import AutoTokenizer
-
-    folder, _ = find_folder(os.fspath(model))
-    components(folder)
-    # A relative path that is no folder would be taken for an id on the hub.
-    place = folder.resolve() / "tokenizer"
-    if not place.is_dir():
-        raise ValueError(
-            f"{os.fspath(model)!r} lacks the folder 'tokenizer'; expected a whole pipeline, as "
-            "pipe.save_pretrained(folder) writes it."
-        )
-    try:
-        return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{os.fspath(model)!r} has no tokenizer that can be read: {first_line(error)}"
-        ) from error
 
 
 def scheduler_named(name: str, own: Any) -> Any:  # noqa: ANN401

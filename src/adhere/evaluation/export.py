@@ -113,8 +113,8 @@ def export(
     store.check_whole()
     rows = store.rows()
     view = _View({}, {})
-    for name in own if condition is None else [_chosen("condition", condition, own)]:
-        for chosen in sets if prompts is None else [_chosen("prompt set", prompts, sets)]:
+    for name in _chosen("condition", condition, own):
+        for chosen in _chosen("prompt set", prompts, sets):
             few = [row for row in rows if (row.unit.condition, row.unit.set) == (name, chosen)]
             _check_finished(store, name, chosen, len(few))
             place = "" if condition and prompts else f"{name}/{chosen}/"
@@ -138,50 +138,6 @@ def export(
         shutil.rmtree(made, ignore_errors=True)
         raise
     return home
-
-
-def tifa_result(
-    store: Store, *, condition: str | None = None, prompts: str | None = None
-) -> dict[str, Any]:
-    """What TIFA's own script would write of a run that the scorer "tifa" has scored.
-
-    Args:
-        store: the run.
-        condition: its name; None where the run has only one.
-        prompts: name of the prompt set; None where the run has only one.
-
-    Returns:
-        See `adhere.evaluation.scorers.tifa.result`; ids are `<prompt id>#<seed>`.
-
-    Raises:
-        ValueError: an unknown name; not all of it is drawn, or scored by TIFA, or it is by several
-            models.
-    """
-    condition = _chosen("condition", condition, [c.name for c in store.plan.conditions])
-    prompts = _chosen("prompt set", prompts, [s.name for s in store.plan.sets])
-    rows = [row for row in store.rows() if row.unit[:2] == (condition, prompts)]
-    _check_finished(store, condition, prompts, len(rows))
-    return _tifa_result(store, rows)
-
-
-def _tifa_result(store: Store, rows: Sequence[Row]) -> dict[str, Any]:
-    own = [one for one in scored(store) if one.scorer == "tifa"]
-    if len(own) != 1:
-        raise ValueError(
-            f"The run has TIFA's scores by {len(own)} models or files of questions, and needs "
-            "them by one; move its file scores.sqlite away, and score it once with `adhere "
-            "evaluate score` and tifa."
-        )
-    judgements = own[0].judgements
-    left = [row for row in rows if row.unit not in judgements]
-    if left:
-        raise ValueError(
-            f"TIFA has not scored {len(left)} of {len(rows)} images yet, and a gap would shift "
-            "the mean; `adhere evaluate score` with tifa scores them."
-        )
-    return result(
-        {_identity(row): (row.text, judgements[row.unit].details["questions"]) for row in rows}
-    )
 
 
 def _place(source: Path, target: Path, copy: bool) -> None:
@@ -276,9 +232,26 @@ def tifa_results(store: Store, rows: Sequence[Row]) -> _View:
     An image that failed has every answer wrong.
 
     Raises:
-        ValueError: see `tifa_result`.
+        ValueError: TIFA has not scored all of it, or has by several models.
     """
-    return _View({}, {"result.json": _json(_tifa_result(store, rows))})
+    own = [one for one in scored(store) if one.scorer == "tifa"]
+    if len(own) != 1:
+        raise ValueError(
+            f"The run has TIFA's scores by {len(own)} models or files of questions, and needs "
+            "them by one; move its file scores.sqlite away, and score it once with `adhere "
+            "evaluate score` and tifa."
+        )
+    judgements = own[0].judgements
+    left = [row for row in rows if row.unit not in judgements]
+    if left:
+        raise ValueError(
+            f"TIFA has not scored {len(left)} of {len(rows)} images yet, and a gap would shift "
+            "the mean; `adhere evaluate score` with tifa scores them."
+        )
+    answers = {
+        _identity(row): (row.text, judgements[row.unit].details["questions"]) for row in rows
+    }
+    return _View({}, {"result.json": _json(result(answers))})
 
 
 def t2i_compbench(store: Store, rows: Sequence[Row]) -> _View:
@@ -329,17 +302,13 @@ def _json(data: object) -> str:
     return json.dumps(data, indent=1) + "\n"
 
 
-def _chosen(kind: str, name: str | None, there: Sequence[str]) -> str:
+def _chosen(kind: str, name: str | None, there: Sequence[str]) -> Sequence[str]:
+    """The one of that name, or all."""
     if name is None:
-        if len(there) == 1:
-            return there[0]
-        raise ValueError(
-            f"The run has more than one {kind} ({', '.join(there)}), and TIFA's result is of "
-            "one; name it."
-        )
+        return there
     if name not in there:
         raise unknown(kind, name, there)
-    return name
+    return [name]
 
 
 def _check_finished(store: Store, condition: str, prompts: str, done: int) -> None:

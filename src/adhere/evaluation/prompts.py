@@ -15,10 +15,7 @@ from adhere.errors import unknown
 from adhere.evaluation.sets.own import READERS, own
 from adhere.evaluation.sets.prompt import Joined, Prompt, PromptSet, Wanted, set_of
 
-__all__ = [
-    "PROMPT_SETS", "Joined", "Prompt", "PromptSet", "Wanted", "attend_and_excite", "describe",
-    "prompt_set",
-]  # fmt: skip
+__all__ = ["PROMPT_SETS", "Joined", "Prompt", "PromptSet", "Wanted", "describe", "prompt_set"]
 
 _HOME = files("adhere.evaluation") / "prompt_sets"
 PROMPT_SETS = tuple(
@@ -46,21 +43,6 @@ def prompt_set(name: str) -> PromptSet:
         return own(path)
     mistake = unknown("prompt set", name, PROMPT_SETS)
     raise ValueError(f"{mistake} A file of your own ends in {', '.join(READERS)}.")
-
-
-def attend_and_excite(subset: str) -> PromptSet:
-    """One of the three lists of Attend-and-Excite (arXiv 2301.13826), letter for letter.
-
-    The article is "a" also before vowels: correcting it would change tokens and scores.
-
-    Args:
-        subset: "animals" (66 prompts), "animals_objects" (144) or "objects" (66), the names of
-            the authors' file; in the set's name and ids the underscore is a hyphen.
-
-    Raises:
-        ValueError: an unknown subset.
-    """
-    return prompt_set(f"attend-and-excite-{subset.replace('_', '-')}")
 
 
 def describe(name: str | None = None) -> str:

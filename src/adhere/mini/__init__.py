@@ -6,7 +6,6 @@ siblings do: of two subjects one may be missing, and colours leak.
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
-    from adhere.methods import Method
-
-__all__ = ["bundled", "folder", "load", "tuned"]
+__all__ = ["bundled", "folder", "load"]
 
 
 ROOT = Path(str(files("adhere.mini")))
@@ -53,20 +50,3 @@ def load() -> StableDiffusionPipeline:
     return StableDiffusionPipeline.from_pretrained(
         folder(), dtype=torch.float32, safety_checker=None, use_safetensors=True
     )
-
-
-def tuned(name: str) -> Method:
-    """A method with the numbers that suit this model, which its file `methods.json` states.
-
-    Papers chose theirs for Stable Diffusion, whose attention is spread over more words.
-
-    Args:
-        name: of a method; one that the file does not name has its paper's numbers.
-
-    Raises:
-        ValueError: no such method.
-    """
-    from adhere.methods import make
-
-    stated = json.loads((folder() / "methods.json").read_text(encoding="utf-8"))
-    return make(name, stated.get(name))

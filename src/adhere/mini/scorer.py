@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple, cast, overload
 
@@ -377,9 +376,3 @@ def load(path: Path | str | None = None) -> Scorer:
             f"The scorer in {path} does not fit this version of adhere ({error}); "
             "install adhere again, or train the scorer again."
         ) from error
-
-
-@cache
-def shipped() -> Scorer:
-    """The scorer that ships with the package, loaded once."""
-    return load()

@@ -45,21 +45,20 @@ class Found(NamedTuple):
     box: Box
 
 
-def suppressed(found: Sequence[Found], most_shared: float = SAME_THING) -> list[Found]:
+def suppressed(found: Sequence[Found]) -> list[Found]:
     """One of each group of boxes that hold the same thing: the surest, whatever its subject.
 
     Subjects compete, so that an animal that is half cat and half frog is not both.
 
     Args:
         found: in any order.
-        most_shared: intersection over union above which two boxes hold the same thing.
 
     Returns:
         The surest first.
     """
     kept: list[Found] = []
     for one in sorted(found, key=lambda one: -one.confidence):
-        if all(shared(one.box, other.box) <= most_shared for other in kept):
+        if all(shared(one.box, other.box) <= SAME_THING for other in kept):
             kept.append(one)
     return kept
 
@@ -72,7 +71,6 @@ class Owlv2Scorer(Scorer):
 
     Args:
         model: an OWLv2 as a folder or an id on the hub.
-        threshold: the least confidence of a detection.
 
     Raises:
         ValueError: there is no such model.
@@ -84,14 +82,13 @@ class Owlv2Scorer(Scorer):
     name = "owlv2"
     metrics: tuple[Metric, ...] = (ALL_PRESENT, SHARE_PRESENT, RIGHT_COUNT)
 
-    def __init__(self, model: str | None = None, threshold: float = THRESHOLD) -> None:
+    def __init__(self, model: str | None = None) -> None:
         from transformers import Owlv2ForObjectDetection
 
         self._model = Model.load(Owlv2ForObjectDetection, find(model or MODEL))
-        self._threshold = threshold
         self.identity = self._model.identity | {
             "templates": TEMPLATE,
-            "threshold": repr(threshold),
+            "threshold": repr(THRESHOLD),
             "non-maximum suppression": f"intersection over union {SAME_THING}, over all subjects",
             "scale": "yes or no: 1 or 0",
         }
@@ -117,7 +114,7 @@ class Owlv2Scorer(Scorer):
         )
         results = self._model.processor.post_process_object_detection(
             output,
-            threshold=self._threshold,
+            threshold=THRESHOLD,
             target_sizes=torch.tensor([p.size[::-1] for p in images], device=network.device),
         )
         found = []

@@ -16,14 +16,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from adhere.evaluation.sets.prompt import Prompt, PromptSet, Wanted
-from adhere.evaluation.sets.words import with_article
+from adhere.evaluation.sets.words import COLOURS, with_article
 
 FORM = "adhere templates 1"
 YES_NO = ("yes", "no")
-COLOURS = (
-    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "gray", "black",
-    "white",
-)  # fmt: skip
 NUMBERS = ("1", "2", "3", "4", "5", "6")
 TYPES = (
     "object", "animal/human", "attribute", "activity", "spatial", "location", "counting", "color",
@@ -216,7 +212,7 @@ def _colour(wanted: Wanted, is_shared: bool) -> list[Question]:
     if is_shared:
         there = f"{colour} {name}" if is_plural else with_article(f"{colour} {name}")
         return [Question(f"{verb} there {there}?", YES_NO, "yes", "color", colour)]
-    choices = COLOURS if colour in COLOURS else (*COLOURS, colour)
+    choices = tuple(COLOURS) if colour in COLOURS else (*COLOURS, colour)
     return [
         Question(f"{verb} the {name} {colour}?", YES_NO, "yes", "color", colour),
         Question(f"what color {verb} the {name}?", choices, colour, "color", colour),

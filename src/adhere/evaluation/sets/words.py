@@ -1,25 +1,8 @@
-"""The words of the generated sets.
+"""The words of the generated sets, which are those of the bundled model's world."""
 
-They are the words of Attend-and-Excite's lists (arXiv 2301.13826), which are those of the bundled
-model's world. They are written out here so that a world with more words leaves the sets alone.
-"""
+from adhere.mini.vocabulary import ANIMALS, COLOURS, OBJECTS
 
-ANIMALS = (
-    "cat", "dog", "bird", "bear", "lion", "horse",
-    "elephant", "monkey", "frog", "turtle", "rabbit", "mouse",
-)  # fmt: skip
-OBJECTS = (
-    "backpack", "crown", "suitcase", "chair", "balloon", "bow",
-    "car", "bowl", "bench", "clock", "apple", "glasses",
-)  # fmt: skip
-COLOURS = (
-    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "gray", "black",
-    "white",
-)  # fmt: skip
-SCENES = (
-    "in the kitchen", "in the library", "on the snowy street", "in the river", "in the bedroom",
-    "in the forest", "on the beach", "in the desert", "at night",
-)  # fmt: skip
+__all__ = ["ANIMALS", "COLOURS", "OBJECTS", "with_article"]
 
 
 def with_article(words: str) -> str:
