@@ -40,12 +40,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from adhere.evaluation.sets.prompt import LONGEST_NAME, Prompt, PromptSet, Wanted, check_name
-from adhere.evaluation.sets.rows import LONGEST_PROMPT, READERS, Mistake, Row, word_of
+from adhere.evaluation.sets.rows import READERS, Mistake, Row, Rows
 from adhere.subjects import parse
 from adhere.subjects.lexicon import lexicon, singular
 from adhere.subjects.markup import without_markup
@@ -113,39 +112,37 @@ def _line_of(data: bytes, place: int) -> int:
     return len(re.findall(rb"\r\n|\r|\n", data[:place])) + 1
 
 
-def _prompts(rows: Iterator[Row], shown: str) -> tuple[Prompt, ...]:
+def _prompts(rows: Rows, shown: str) -> tuple[Prompt, ...]:
     """The prompts of the rows, none of them twice."""
     kept = _without_repeats(rows, shown)
     prompts = []
-    for number, row in enumerate(kept):
+    for number, (row, line) in enumerate(kept.items()):
         own_id = f"prompt-{number:03d}" if row.id is None else row.id
         try:
             check_name("the id", own_id)
         except ValueError as error:
-            raise Mistake(row.line, str(error)) from None
-        wanted = _wanted(row, row.prompt)
+            raise Mistake(line, str(error)) from None
+        wanted = _wanted(row)
         prompts.append(Prompt(own_id, row.prompt, wanted, row.scene, row.tag, row.geneval))
-    _refuse([row.line for row in kept], [prompt.id for prompt in prompts], "id")
+    _refuse([*kept.values()], [prompt.id for prompt in prompts], "id")
     return tuple(prompts)
 
 
-def _without_repeats(rows: Iterator[Row], shown: str) -> list[Row]:
-    """The rows without those that say the same as one before, which a warning lists.
+def _without_repeats(rows: Rows, shown: str) -> dict[Row, int]:
+    """Rows with their lines; those that say what one before says are left out, with a warning.
 
     Raises:
         Mistake: lines with one prompt that say different things of it.
     """
     kept: dict[Row, int] = {}
     repeats: list[tuple[int, int]] = []
-    for number, row in enumerate(rows):
+    for number, (line, row) in enumerate(rows):
         if number == MOST_PROMPTS:
-            raise Mistake(row.line, f"more than {MOST_PROMPTS} prompts; split the file.")
-        text = word_of(row.prompt, "prompt", row.line, LONGEST_PROMPT)
-        same = replace(row, line=0, prompt=text)
-        if same in kept:
-            repeats.append((row.line, kept[same]))
+            raise Mistake(line, f"more than {MOST_PROMPTS} prompts; split the file.")
+        if row in kept:
+            repeats.append((line, kept[row]))
         else:
-            kept[same] = row.line
+            kept[row] = line
     if repeats:
         listed = ", ".join(f"{line} (as {first})" for line, first in repeats)
         warnings.warn(
@@ -154,7 +151,7 @@ def _without_repeats(rows: Iterator[Row], shown: str) -> list[Row]:
             stacklevel=2,
         )
     _refuse([*kept.values()], [row.prompt for row in kept], "prompt")
-    return [replace(row, line=line) for row, line in kept.items()]
+    return kept
 
 
 def _refuse(lines: Sequence[int], values: Sequence[str], what: str) -> None:
@@ -177,18 +174,18 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:60] + "…")
 
 
-def _wanted(row: Row, text: str) -> tuple[Wanted, ...]:
+def _wanted(row: Row) -> tuple[Wanted, ...]:
     """What the row states, or what its prompt asks for."""
     if row.subjects is None:
-        return found(text)
+        return found(row.prompt)
     number = len(row.subjects)
     return tuple(
-        Wanted(subject, colour, count or 1, attributes)
+        Wanted(subject, colour, count or 1, attributes or ())
         for subject, colour, count, attributes in zip(
             row.subjects,
             row.colours or (None,) * number,
             row.counts or (None,) * number,
-            row.attributes or ((),) * number,
+            row.attributes or (None,) * number,
             strict=True,
         )
     )

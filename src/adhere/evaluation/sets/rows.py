@@ -8,41 +8,84 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, MaxLen
+from pydantic import AfterValidator, StringConstraints
 
 from adhere.errors import unknown
 from adhere.evaluation.sets import official as geneval
+from adhere.typed import typed
 
-LONGEST_PROMPT = 2_000
-MOST_SUBJECTS = 20
-LARGEST_COUNT = 100
-LONGEST_WORD = 100
 COLUMNS = ("prompt", "id", "subjects", "colours", "counts", "attributes", "scene", "tag")
-_OF_SUBJECTS = ("colours", "counts", "attributes")
+_LONGEST_NAME = 100
 
 
-@dataclass(frozen=True)
+def _printed(text: str) -> str:
+    """The text, unless it is empty or holds a control character."""
+    if not text:
+        raise ValueError("a text is empty; expected at least a letter.")
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+            raise ValueError(
+                f"a text has the control character U+{ord(character):04X}; take it out."
+            )
+    return text
+
+
+Prompt = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=2_000), AfterValidator(_printed)
+]
+Word = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(_printed)
+]
+
+
+@typed
 class Row:
-    """What a line of a file states; lists of None where it states nothing for a subject.
+    """What a line of a file states; None where it states nothing for a subject.
 
     Attributes:
-        line: its number in the file, from 1.
+        prompt: the prompt.
+        id: its name in the run's folders.
         subjects: None where they are to be found.
+        colours: of each subject, as are the two that follow.
+        counts: how many.
+        attributes: its other modifiers.
+        scene: the words for place or time.
+        tag: a kind, to sort results by.
         geneval: the row as GenEval's own file has it, as JSON.
+
+    Raises:
+        ValueError: an entry of another type or beyond its limits, or lists of several lengths.
     """
 
-    line: int
-    prompt: str
-    id: str | None = None
-    subjects: tuple[str, ...] | None = None
-    colours: tuple[str | None, ...] = ()
-    counts: tuple[int | None, ...] = ()
-    attributes: tuple[tuple[str, ...], ...] = ()
-    scene: str | None = None
-    tag: str | None = None
+    prompt: Prompt
+    id: Prompt | None = None
+    subjects: Annotated[tuple[Word, ...], MaxLen(20)] | None = None
+    colours: tuple[Word | None, ...] | None = None
+    counts: tuple[Annotated[int, Ge(1), Le(100)] | None, ...] | None = None
+    attributes: tuple[tuple[Word, ...] | None, ...] | None = None
+    scene: Word | None = None
+    tag: Word | None = None
     geneval: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("colours", "counts", "attributes"):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            if self.subjects is None:
+                raise ValueError(f"{name} without subjects; say the subjects that they belong to.")
+            if len(values) != len(self.subjects):
+                raise ValueError(
+                    f"{name} has {len(values)} entries for {len(self.subjects)} subjects; "
+                    "expected one for each, empty where there is nothing to say."
+                )
+
+
+Rows = Iterator[tuple[int, Row]]
+"""Numbers of lines, from 1, and what they state."""
 
 
 class Mistake(ValueError):
@@ -53,12 +96,12 @@ class Mistake(ValueError):
         self.line = line
 
 
-def _of_txt(text: str) -> Iterator[Row]:
+def _of_txt(text: str) -> Rows:
     for line, prompt in _lines(text):
-        yield Row(line, prompt)
+        yield line, _row(line, {"prompt": prompt})
 
 
-def _of_jsonl(text: str) -> Iterator[Row]:
+def _of_jsonl(text: str) -> Rows:
     for line, content in _lines(text):
         try:
             row = json.loads(content, object_pairs_hook=_object, parse_constant=_no_number)
@@ -67,33 +110,11 @@ def _of_jsonl(text: str) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:
             raise Mistake(line, f"no JSON that is read here: {error}.") from None
         if not isinstance(row, dict):
-            raise Mistake(line, f'got {_kind(row)}, expected an object: {{"prompt": "a cat"}}.')
-        if geneval.is_official(row):
-            yield _of_geneval(line, row, content)
-            continue
-        for name in row:
-            _known(name, line)
-        yield _row(line, row, _as_list)
+            raise Mistake(line, f'no object, got {row!r:.60}; expected {{"prompt": "a cat"}}.')
+        yield line, _row(line, row, content)
 
 
-def _of_geneval(line: int, row: Mapping[str, Any], content: str) -> Row:
-    """A row of GenEval's own file, kept as it is."""
-    try:
-        wanted = geneval.wanted(row)
-    except ValueError as error:
-        raise Mistake(line, str(error)) from None
-    return Row(
-        line,
-        word_of(row["prompt"], "prompt", line, LONGEST_PROMPT),
-        subjects=tuple(word_of(one.subject, "class", line) for one in wanted),
-        colours=tuple(one.colour for one in wanted),
-        counts=tuple(_count(one.count, line) for one in wanted),
-        tag=word_of(row["tag"], "tag", line),
-        geneval=content,
-    )
-
-
-def _of_csv(text: str) -> Iterator[Row]:
+def _of_csv(text: str) -> Rows:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     names: list[str] | None = None
     line = 1
@@ -110,13 +131,13 @@ def _of_csv(text: str) -> Iterator[Row]:
                     )
                 else:
                     filled = {n: c for n, c in zip(names, cells, strict=True) if c.strip()}
-                    yield _row(line, filled, _as_cells)
+                    yield line, _row(line, {n: _entries(n, c) for n, c in filled.items()})
             line = reader.line_num + 1
     except csv.Error as error:
         raise Mistake(line, f"no CSV: {error}; double quotes open and close a cell.") from None
 
 
-READERS: Mapping[str, Callable[[str], Iterator[Row]]] = {
+READERS: Mapping[str, Callable[[str], Rows]] = {
     ".txt": _of_txt,
     ".csv": _of_csv,
     ".jsonl": _of_jsonl,
@@ -151,7 +172,7 @@ def _header(cells: Sequence[str], line: int) -> list[str]:
 
 def _known(name: str, line: int) -> None:
     if name not in COLUMNS:
-        raise Mistake(line, str(unknown("column", name[:LONGEST_WORD], COLUMNS)))
+        raise Mistake(line, str(unknown("column", name[:_LONGEST_NAME], COLUMNS)))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -165,16 +186,11 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def _as_list(value: Any, name: str, line: int) -> list[Any]:
-    """A value of .jsonl that must be a list."""
-    if not isinstance(value, list):
-        raise Mistake(line, f"{name} is {_kind(value)}; expected a list.")
-    return value
-
-
-def _as_cells(value: str, name: str, line: int) -> list[Any]:
+def _entries(name: str, cell: str) -> Any:
     """A cell of .csv as what .jsonl would have: one entry a subject, None where it is empty."""
-    entries: list[Any] = [entry.strip() for entry in value.split(";")]
+    if name not in ("subjects", "colours", "counts", "attributes"):
+        return cell
+    entries = [entry.strip() for entry in cell.split(";")]
     if name == "subjects":
         return entries
     if name == "attributes":
@@ -188,83 +204,24 @@ def _as_cells(value: str, name: str, line: int) -> list[Any]:
     return [entry or None for entry in entries]
 
 
-def _row(line: int, row: Mapping[str, Any], entries: Callable[[Any, str, int], list[Any]]) -> Row:
-    """A row whose every entry has the right type."""
-    said = {name: value for name, value in row.items() if value is not None}
-    if "prompt" not in said:
-        raise Mistake(line, "there is no prompt.")
-    row_of = partial(
-        Row,
-        line,
-        word_of(said["prompt"], "prompt", line, LONGEST_PROMPT),
-        id=word_of(said["id"], "id", line, LONGEST_PROMPT) if "id" in said else None,
-        scene=word_of(said["scene"], "scene", line) if "scene" in said else None,
-        tag=word_of(said["tag"], "tag", line) if "tag" in said else None,
-    )
-    if "subjects" not in said:
-        stated = [name for name in _OF_SUBJECTS if name in said]
-        if stated:
-            raise Mistake(
-                line, f"{stated[0]} without subjects; say the subjects that they belong to."
+def _row(line: int, said: Mapping[str, Any], content: str = "") -> Row:
+    """What a line states; GenEval's own row, whose text is `content`, is kept as it is."""
+    try:
+        if geneval.is_official(said):
+            wanted = geneval.wanted(said)
+            return Row(
+                said["prompt"],
+                subjects=tuple(one.subject for one in wanted),
+                colours=tuple(one.colour for one in wanted),
+                counts=tuple(one.count for one in wanted),
+                tag=said["tag"],
+                geneval=content,
             )
-        return row_of()
-    subjects = [word_of(x, "subjects", line) for x in entries(said["subjects"], "subjects", line)]
-    if len(subjects) > MOST_SUBJECTS:
-        raise Mistake(line, f"{len(subjects)} subjects; expected up to {MOST_SUBJECTS}.")
-    lists = {name: entries(said[name], name, line) for name in _OF_SUBJECTS if name in said}
-    for name, values in lists.items():
-        if len(values) != len(subjects):
-            raise Mistake(
-                line,
-                f"{name} has {len(values)} entries for {len(subjects)} subjects; expected one for "
-                "each, empty where there is nothing to say.",
-            )
-    return row_of(
-        subjects=tuple(subjects),
-        colours=tuple(
-            None if x is None else word_of(x, "colours", line) for x in lists.get("colours", ())
-        ),
-        counts=tuple(_count(x, line) for x in lists.get("counts", ())),
-        attributes=tuple(_modifiers(x, line) for x in lists.get("attributes", ())),
-    )
-
-
-def word_of(value: Any, name: str, line: int, longest: int = LONGEST_WORD) -> str:
-    """Text that is not empty, not endless and holds no control characters."""
-    if not isinstance(value, str):
-        raise Mistake(line, f"{name} has {_kind(value)}; expected text.")
-    text = value.strip()
-    if not text:
-        raise Mistake(line, f"{name} has an empty text; expected at least a letter.")
-    if len(text) > longest:
-        raise Mistake(line, f"{name} has {len(text)} characters; expected up to {longest}.")
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-            raise Mistake(
-                line, f"{name} has the control character U+{ord(character):04X}; take it out."
-            )
-    return text
-
-
-def _modifiers(value: Any, line: int) -> tuple[str, ...]:
-    """The modifiers of one subject."""
-    if value is None:
-        return ()
-    return tuple(word_of(x, "attributes", line) for x in _as_list(value, "attributes", line))
-
-
-def _count(value: Any, line: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_COUNT:
-        shown = repr(value) if isinstance(value, int | float | str) else _kind(value)
-        raise Mistake(
-            line, f"counts has {shown[:40]}; expected a whole number from 1 to {LARGEST_COUNT}."
-        )
-    return value
-
-
-def _kind(value: Any) -> str:
-    """What a value of JSON is, in words."""
-    kinds = {type(None): "null", bool: "true or false", str: "text", list: "a list"}
-    return kinds.get(type(value), "an object" if isinstance(value, dict) else "a number")
+        for name in said:
+            _known(name, line)
+        stated = {name: value for name, value in said.items() if value is not None}
+        if "prompt" not in stated:
+            raise ValueError("there is no prompt.")
+        return Row(**stated)
+    except ValueError as error:
+        raise Mistake(line, str(error)) from None
