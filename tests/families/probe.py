@@ -1,12 +1,13 @@
 """Records what a pipeline's denoiser and its attention get, and changes one thing of it."""
 
-import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
+
+from adhere.families.call import DenoiserCall
 
 
 class Enough(Exception):
@@ -45,18 +46,6 @@ def denoiser(pipe):
     return getattr(pipe, "transformer", None) or pipe.unet
 
 
-def joined(positional, named):
-    """A call as one dictionary: positions are numbers."""
-    return dict(enumerate(positional)) | named
-
-
-def parted(call):
-    """The reverse of `joined`."""
-    positions = sorted(key for key in call if isinstance(key, int))
-    named = {key: value for key, value in call.items() if isinstance(key, str)}
-    return tuple(call[key] for key in positions), named
-
-
 @contextmanager
 def watching(model):
     """Gives the list of attention calls inside a model, which fills in the block."""
@@ -78,7 +67,7 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
     """The first call of the denoiser, and every attention inside it.
 
     Args:
-        change: The denoiser, call -> another call.
+        change: Call -> another call.
         mute: Modules whose output becomes zero.
         states: Name of a text encoder, (tensor of states -> other states).
     """
@@ -86,9 +75,11 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
     calls = []
 
     def begin(module, positional, named):
-        call = joined(positional, named)
-        calls.append(call)
-        return parted(change(module, call)) if change else None
+        calls.append(DenoiserCall.of(module, positional, named))
+        if change is None:
+            return None
+        changed = change(calls[-1])
+        return changed.args, dict(changed.keywords)
 
     def end(module, positional, output):
         raise Enough
@@ -144,10 +135,10 @@ def first_ids(pipe, arguments, encoder):
     return found[0]
 
 
-def within(seen, pattern):
-    """Those in a module whose whole name fits; a module inside it counts as it."""
-    fits = re.compile(f"({pattern})(\\..*)?")
-    return [each for each in seen if fits.fullmatch(each.module)]
+def within(seen, family):
+    """Those in a layer of a family; a module inside one counts as it."""
+    names = {layer.name for layer in family.layers()}
+    return [one for one in seen if names & {one.module, one.module.rpartition(".")[0]}]
 
 
 def moved(one, other):
@@ -158,10 +149,8 @@ def moved(one, other):
 
 
 def poked_sample(sample, grid, cell):
-    """The latents with one image row changed, whatever their shape."""
+    """The latents with one cell changed, whatever their shape."""
     (height, width), (row, column) = grid, cell
-    if isinstance(sample, list):
-        return [poked_sample(each[None], grid, cell)[0] for each in sample]
     sample = sample.clone()
     if sample.ndim == 3:
         sample[:, row * width + column] += 1

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 import adhere
+from adhere.attention.call import AttentionCall
+from adhere.families import family_of
 
 from . import FAMILIES
-from .layout import starts, text_length
-from .layouts import LAYOUTS
 from .nursing import PROMPT, always, nursed, plain
 from .outcomes import CLASSES
-from .probe import joined, parted, watching, within
+from .probe import watching, within
 
 STEP_SIZE = 5.0
 # One of each transformer class, and those whose latents come with something beside them.
@@ -37,16 +37,16 @@ def probabilities(call, row):
     return scores.softmax(-1).mean(0)
 
 
-def loss_of(seen, layout, model, call, row, words):
+def loss_of(seen, family, opened, words):
     """One minus the weaker peak of two words, by their columns, of all layers together."""
-    grid, columns = layout.grid(model, call), text_length(call, layout, row)
-    rows = call[layout.sample].shape[1] if layout.references else math.prod(grid)
-    image, text = starts(layout, rows, columns)
-    maps = [probabilities(each, row) for each in within(seen, layout.modules)]
-    maps = torch.stack(maps).mean(0)[image : image + math.prod(grid)].unflatten(0, grid)
+    own = within(seen, family)
+    region = family.region(opened, AttentionCall(own[0].query, own[0].key, own[0].key))
+    maps = torch.stack([probabilities(each, opened.first) for each in own]).mean(0)
+    maps = maps[region.queries[0]].unflatten(0, opened.size)
+    text = region.keys[0].start
     side = torch.tensor([math.exp(-1), 1, math.exp(-1)], dtype=maps.dtype)
     kernel = torch.outer(side, side) / side.sum() ** 2
-    total = call[layout.text][row].shape[0]
+    total = family.columns_of(opened.call)
     peaks = []
     for own in words:
         one = maps[..., [text + column % total for column in own]].mean(-1)
@@ -75,39 +75,32 @@ def steps_of(pipe, run, monkeypatch):
     return shapes
 
 
-def move_by_hand(pipe, layout, shapes, monkeypatch):
+def move_by_hand(pipe, shapes, monkeypatch):
     """Have a pipeline's own loop move its latents before each step."""
-    model = pipe.transformer
+    model, family = pipe.transformer, family_of(pipe)
     words = [columns(pipe, word) for word in ("car", "bowl")]
     denoise, step, shifts, calls = model.forward, pipe.scheduler.step, [], []
-    # The rows of a call: those with the prompt are the last, or the first.
-    conditional = -1 if "negative, positive" in layout.guidance else 0
-    is_list = layout.shapes[layout.sample].startswith("list ")
+    is_list = family.sample in family.listed
     place = (...,) if is_list else tuple(slice(size) for size in shapes[0][1:])
 
-    def put(call, rows):
-        return call | {layout.sample: list(rows) if is_list else rows}
-
     def forward(*positional, **named):
-        call = joined(positional, named)
-        rows = torch.stack(list(call[layout.sample])) if is_list else call[layout.sample]
+        opened = family.open(positional, named, 1, 1)
+        rows, row = family.samples_of(opened.call), opened.first
         if len(shifts) == len(calls):
-            row = range(len(rows))[conditional]
             latents = rows[row][place].detach().requires_grad_()
             with torch.enable_grad(), watching(model) as seen:
                 moving = rows.clone()
                 moving[row][place] = latents
-                given = put(call, moving)
-                args, names = parted(given)
-                denoise(*args, **names)
-                loss = loss_of(seen, layout, model, given, row, words)
+                given = family.with_samples(opened.call, moving)
+                denoise(*given.args, **given.keywords)
+                loss = loss_of(seen, family, opened, words)
                 (slope,) = torch.autograd.grad(loss, latents)
             decay = math.sqrt(1 - 0.5 * len(calls) / (len(shapes) - 1))
             shifts.append(-STEP_SIZE * decay * slope)
         rows = rows.clone()
         rows[(slice(None), *place)] += shifts[-1]
-        args, names = parted(put(call, rows))
-        return denoise(*args, **names)
+        given = family.with_samples(opened.call, rows)
+        return denoise(*given.args, **given.keywords)
 
     def stepped(output, timestep, sample, *positional, **named):
         calls.append(timestep)
@@ -121,14 +114,14 @@ def move_by_hand(pipe, layout, shapes, monkeypatch):
 @pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_nursed_equals_the_pipelines_own_loop_moved_by_hand(kind, monkeypatch):
-    toy, layout = FAMILIES[kind], LAYOUTS[kind]
+    toy = FAMILIES[kind]
     pipe = toy.build()
     pipe.to(torch.float64)
     run = functools.partial(plain, toy, pipe, guided=True, wide=True)
     before, shapes = run(), steps_of(pipe, run, monkeypatch)
     method = always(step_size=STEP_SIZE, layers="all")
     latents, _ = nursed(toy, pipe, method, guided=True, wide=True)
-    move_by_hand(pipe, layout, shapes, monkeypatch)
+    move_by_hand(pipe, shapes, monkeypatch)
     expected = run()
     assert not torch.allclose(before.double(), expected.double(), atol=1e-4)
     torch.testing.assert_close(latents.double(), expected.double(), atol=1e-5, rtol=1e-5)

@@ -1,10 +1,12 @@
-"""What the notes in the table of facts say, seen in runs."""
+"""What else nursing builds on in diffusers, seen in runs."""
 
 import torch
 
+from adhere.families import family_of
+from adhere.families.call import DenoiserCall
+
 from . import FAMILIES
-from .layouts import LAYOUTS
-from .probe import denoiser, first_call, first_ids, joined, within
+from .probe import denoiser, first_call, first_ids, within
 
 PROMPT, LONGER = "a cat and a frog", "a red car and a blue bowl and a dog"
 
@@ -14,7 +16,7 @@ def every_call(name, pipe=None, prompt=PROMPT, **others):
     toy, calls = FAMILIES[name], []
     pipe = pipe or toy.build()
     hook = denoiser(pipe).register_forward_pre_hook(
-        lambda model, positional, named: calls.append(joined(positional, named)), with_kwargs=True
+        lambda *call: calls.append(DenoiserCall.of(*call)), with_kwargs=True
     )
     toy.run(pipe, prompt, **others)
     hook.remove()
@@ -77,7 +79,7 @@ def test_qwen_image_masks_only_what_is_padded():
 
 def test_guidance_may_end_in_mid_run():
     calls = every_call("z-image", guided=True, cfg_truncation=0.2)
-    assert [len(call[0]) for call in calls] == [2, 2, 1]
+    assert [len(call["x"]) for call in calls] == [2, 2, 1]
     calls = every_call("lumina-2", guided=True, cfg_trunc_ratio=0.4)
     assert len(calls) == 2 + 1 + 1
 
@@ -107,19 +109,19 @@ def test_krea_pads_in_the_middle():
 
 
 def test_hunyuan_puts_glyphs_before_the_prompt():
-    toy, layout = FAMILIES["hunyuan-image"], LAYOUTS["hunyuan-image"]
+    toy = FAMILIES["hunyuan-image"]
     pipe = toy.build()
     call, plain = first_call(pipe, toy.call('a cat "hi"'))
     glyphs = int(call["encoder_attention_mask_2"].sum())
     assert glyphs > 2
 
-    def change(model, call):
+    def change(call):
         text = call["encoder_hidden_states_2"].clone()
         text[:, 2] += torch.linspace(-1, 2, text.shape[-1])
-        return call | {"encoder_hidden_states_2": text}
+        return call.replace("encoder_hidden_states_2", text)
 
     _, other = first_call(pipe, toy.call('a cat "hi"'), change)
-    one, two = (within(each, layout.modules)[0].key for each in (plain, other))
+    one, two = (within(each, family_of(pipe))[0].key for each in (plain, other))
     assert (one - two).abs().amax((0, 1, 3)).nonzero().flatten().tolist() == [64 + 2]
 
 

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from adhere.families import family_of
+from adhere.families.call import DenoiserCall
+
 from . import FAMILIES
-from .layouts import LAYOUTS
-from .probe import denoiser, first_call, joined
+from .probe import denoiser, first_call
 from .refused import REFUSED
 
 ONE, OTHER = "a cat and a frog", "a red car and a blue bowl"
@@ -13,14 +15,14 @@ ONE, OTHER = "a cat and a frog", "a red car and a blue bowl"
 
 @pytest.fixture(params=FAMILIES, scope="module")
 def case(request):
-    """A toy's name, the toy, its pipeline, and the latents of one prompt."""
+    """A toy, its pipeline, and the latents of one prompt."""
     toy = FAMILIES[request.param]
     pipe = toy.build()
-    return request.param, toy, pipe, toy.run(pipe, ONE)
+    return toy, pipe, toy.run(pipe, ONE)
 
 
 def test_a_run_is_finite_repeatable_and_follows_the_prompt(case):
-    _, toy, pipe, first = case
+    toy, pipe, first = case
     assert torch.isfinite(first).all()
     assert torch.equal(first, toy.run(toy.build(), ONE))
     assert not torch.equal(first, toy.run(pipe, OTHER))
@@ -28,7 +30,7 @@ def test_a_run_is_finite_repeatable_and_follows_the_prompt(case):
 
 
 def test_a_run_need_not_be_square(case):
-    _, toy, pipe, first = case
+    toy, pipe, first = case
     wide = toy.run(pipe, ONE, wide=True)
     assert torch.isfinite(wide).all()
     (height, width), (high, long) = toy.square, toy.wide
@@ -36,11 +38,10 @@ def test_a_run_need_not_be_square(case):
 
 
 def test_guidance_costs_a_second_branch(case):
-    name, toy, pipe, _ = case
-    sample, rows = LAYOUTS[name].sample if name in LAYOUTS else 0, []
+    toy, pipe, _ = case
+    family, rows = family_of(pipe), []
     hook = denoiser(pipe).register_forward_pre_hook(
-        lambda model, positional, named: rows.append(len(joined(positional, named)[sample])),
-        with_kwargs=True,
+        lambda *call: rows.append(len(DenoiserCall.of(*call)[family.sample])), with_kwargs=True
     )
     plain = toy.run(pipe, ONE)
     before, rows[:] = list(rows), []
@@ -60,7 +61,7 @@ def test_guidance_costs_a_second_branch(case):
 
 
 def test_prompts_in_a_list_are_drawn_alike(case):
-    _, toy, pipe, _ = case
+    toy, pipe, _ = case
     if not toy.lists:
         pytest.skip("the pipeline takes one prompt")
     both = toy.run(pipe, [ONE, OTHER], guided=True, seeds=(0, 1))
@@ -69,12 +70,6 @@ def test_prompts_in_a_list_are_drawn_alike(case):
     assert both.shape[0] == 2
     same = toy.run(pipe, [ONE, ONE], guided=True, seeds=(0, 1))
     assert not torch.equal(both[1], same[1])
-
-
-@pytest.mark.parametrize("name", ["glm-image", "fibo", "ideogram-4", "omnigen"])
-def test_a_denoiser_to_refuse_is_of_no_family_here(name):
-    kind = type(REFUSED[name]().transformer).__name__
-    assert kind not in {layout.denoiser for layout in LAYOUTS.values()}
 
 
 def test_klein_kv_has_two_attentions_in_a_module():

@@ -1,6 +1,6 @@
 """The table of transformers: what each class gets and where its attention has words and image.
 
-Every fact is checked against a run of the class at toy size (`tests/families`).
+Every fact is checked against a run of the class at toy size (`tests/families/test_layouts.py`).
 """
 
 from __future__ import annotations
