@@ -18,7 +18,7 @@ from adhere.evaluation.plan import Condition, Plan, Unit
 from adhere.evaluation.planfile import to_toml
 from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.report import images_of, plots, report, write
-from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts, evidence
+from adhere.evaluation.report.evidence import UNIT, Evidence, evidence
 from adhere.evaluation.report.page import html, markdown
 from adhere.evaluation.report.plots import draw_plots, plot_cost
 from adhere.evaluation.report.ratios import MEASURES
@@ -26,7 +26,7 @@ from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail
 from adhere.evaluation.report.tables import MACRO, Tables
 from adhere.evaluation.report.why import auc
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Thing
-from adhere.evaluation.scorers.cache import score
+from adhere.evaluation.scorers.cache import Scored, score
 from adhere.evaluation.statistics import estimate, pareto
 from adhere.evaluation.store import Store
 from adhere.methods.watch import Watch
@@ -72,7 +72,7 @@ def evidence_of(plan, errors=(), rng=0, gain=0.3):
         pd.DataFrame(rows, columns=[*UNIT, "text", "error"]),
         pd.DataFrame(scores, columns=[*UNIT, "scorer", "metric", "value"]),
         pd.DataFrame(costs, columns=[*UNIT, "seconds", "flops", "peak_bytes", "worker"]),
-        (ScorerFacts("toy", {"model": "none", "scale": "0 to 1"}, (PRESENT, MIXED, FAR)),),
+        (Scored("toy", "toy", {"model": "none", "scale": "0 to 1"}, (PRESENT, MIXED, FAR), {}),),
     )
 
 
@@ -425,7 +425,8 @@ def hostile():
     metrics = (replace(PRESENT, name=f"$x_{EVIL}", description=EVIL), MIXED, FAR)
     found = evidence_of(plan, [(plan.units[1], EVIL)])
     scores = found.scores.replace({"metric": {"all-present": metrics[0].name}})
-    return replace(found, scores=scores, scorers=(ScorerFacts("toy", {EVIL: EVIL}, metrics),))
+    scorers = (Scored("toy", "toy", {EVIL: EVIL}, metrics, {}),)
+    return replace(found, scores=scores, scorers=scorers)
 
 
 def test_what_strangers_wrote_is_text_on_the_page():

@@ -71,7 +71,7 @@ def test_a_scene_is_told_in_full(judge):
         "gradient",
         3,
     )
-    seen = judge.look(world.draw(scene))
+    seen = judge.look([world.draw(scene)])[0]
     assert seen.subjects == {"cat", "car"}
     assert seen.count("cat") == 2
     assert seen.counts == {"cat": 2, "car": 1}
@@ -101,9 +101,9 @@ def test_an_average_of_two_animals_is_neither(judge, first, second):
         for s in (first, second)
     )
     mean = ((one.astype(float) + two) / 2).round().astype(np.uint8)
-    assert judge.look(one).subjects == {first}
-    assert judge.look(two).subjects == {second}
-    seen = judge.look(mean)
+    assert judge.look([one])[0].subjects == {first}
+    assert judge.look([two])[0].subjects == {second}
+    seen = judge.look([mean])[0]
     assert not seen.subjects & {first, second}
     assert len(seen.mixtures) == 1
     assert seen.mixtures[0].is_mixture
@@ -116,14 +116,14 @@ def test_one_subject_in_two_styles_is_no_mixture(judge):
         for style in ("noto", "fluent")
     )
     mean = ((one.astype(float) + two) / 2).round().astype(np.uint8)
-    assert judge.look(mean).subjects == {"dog"}
+    assert judge.look([mean])[0].subjects == {"dog"}
 
 
 def test_a_faint_ghost_is_nothing(judge):
     thing = world.Scene((world.Thing("bear", None, "noto", 0.5, 0.5, 0.6),), "plain", 4)
     picture, empty = world.draw(thing).astype(float), world.draw(world.Scene((), "plain", 4))
     ghost = (empty + 0.06 * (picture - empty)).round().astype(np.uint8)
-    assert judge.look(ghost).subjects == frozenset()
+    assert judge.look([ghost])[0].subjects == frozenset()
 
 
 # Ways to give pictures.
@@ -132,7 +132,7 @@ def test_a_faint_ghost_is_nothing(judge):
 def test_a_batch_equals_its_pictures_one_by_one(judge):
     pictures, _ = sets.hard(SEED, 20)
     together = judge.look(pictures)
-    alone = [judge.look(picture) for picture in pictures]
+    alone = [judge.look([picture])[0] for picture in pictures]
     for a, b in zip(together, alone, strict=True):
         assert [(f.subject, f.colour, f.mixed_with) for f in a.findings] == [
             (f.subject, f.colour, f.mixed_with) for f in b.findings
@@ -144,22 +144,20 @@ def test_a_batch_equals_its_pictures_one_by_one(judge):
 
 def test_pictures_come_as_arrays_images_and_floats(judge):
     picture = world.draw(world.random_scene(np.random.default_rng(3)))
-    expected = judge.look(picture)
-    assert judge.look(Image.fromarray(picture)) == expected
-    assert judge.look(picture / 255) == expected
-    assert judge.look([Image.fromarray(picture)]) == [expected]
-    assert judge.look(picture[None]) == [expected]
+    expected = judge.look([picture])
+    assert judge.look([Image.fromarray(picture)]) == expected
+    assert judge.look([picture / 255]) == expected
     assert judge.look([]) == []
 
 
 def test_boxes_are_in_pixels_of_the_picture_that_was_given(judge):
     scene = world.Scene((world.Thing("apple", "red", "noto", 0.5, 0.4, 0.6),), "plain", 1)
-    small = judge.look(world.draw(scene, 128)).findings[0]
-    large = judge.look(world.draw(scene, 256)).findings[0]
+    small = judge.look([world.draw(scene, 128)])[0].findings[0]
+    large = judge.look([world.draw(scene, 256)])[0].findings[0]
     assert large.subject == small.subject == "apple"
     assert np.array(large.box) / 2 == pytest.approx(np.array(small.box), abs=4)
     wide = Image.fromarray(world.draw(scene, 128)).resize((256, 128))
-    found = judge.look(wide).findings[0]
+    found = judge.look([wide])[0].findings[0]
     assert found.box[2] - found.box[0] > 1.5 * (small.box[2] - small.box[0])
 
 
@@ -174,15 +172,13 @@ def test_boxes_are_in_pixels_of_the_picture_that_was_given(judge):
         (np.zeros((8, 8, 3), np.int64), "int64"),
         ("a.png", "got a str.*Image.open"),
         (Path("a.png"), "Image.open"),
-        (["a.png"], "got a str"),
         (torch.zeros(3, 128, 128), "got a Tensor.*numpy"),
-        ([torch.zeros(3, 128, 128)], "got a Tensor"),
         (None, "got a NoneType"),
     ],
 )
 def test_what_is_no_picture_is_refused(judge, picture, said):
     with pytest.raises(ValueError, match=said):
-        judge.look(picture)
+        judge.look([picture])
 
 
 def test_an_unknown_subject_is_refused():

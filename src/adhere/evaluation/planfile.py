@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ from adhere.drawing.loading import MINI, SCHEDULERS
 from adhere.drawing.stated import stated_numbers
 from adhere.evaluation.plan import BASELINE, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
-from adhere.evaluation.sets.prompt import set_of
+from adhere.evaluation.sets.prompt import plain_set, set_of
 from adhere.methods import METHODS, LatentMethod, Method, make, with_parameters
 from adhere.methods.registry import WEIGHT
 from adhere.methods.schedule import Schedule
@@ -284,7 +284,7 @@ def to_toml(plan: Plan) -> str:
         for one in plan.conditions
         if one.name != BASELINE
     ]
-    data["prompts"] = [_written_out(s) for s in plan.sets if not _is_built_in(s)]
+    data["prompts"] = [plain_set(s) for s in plan.sets if not _is_built_in(s)]
     return tomli_w.dumps({key: value for key, value in data.items() if value not in ([], "")})
 
 
@@ -307,17 +307,6 @@ def _entry(name: str, parameters: Mapping[str, object]) -> dict[str, Any]:
     own = {k: "none" if v is None else v for k, v in parameters.items() if k != WEIGHT}
     weight = {"weight": parameters[WEIGHT]} if WEIGHT in parameters else {}
     return {"name": name, **weight, "parameters": own}
-
-
-def _written_out(prompts: PromptSet) -> dict[str, Any]:
-    return _without_nothing(json.loads(json.dumps(asdict(prompts))))
-
-
-def _without_nothing(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, dict):
-        kept = {key: _without_nothing(part) for key, part in value.items() if part is not None}
-        return {k: v for k, v in kept.items() if v != [] or k == "wanted"}
-    return [_without_nothing(part) for part in value] if isinstance(value, list) else value
 
 
 def _short_name(plan: Plan) -> str | None:

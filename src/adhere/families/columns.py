@@ -109,14 +109,7 @@ def columns_by_encoder(
     total: int,
     valid: int | None = None,
 ) -> tuple[Tokens, list[_Found], dict[str, tuple[tuple[int, ...], ...]]]:
-    """The tokens of the first encoder, those of each, and their columns in each.
-
-    Args:
-        encoders: see `place`.
-        prompts: see `place`.
-        total: see `place`.
-        valid: see `place`.
-    """
+    """The tokens of the first encoder, those of each, and their columns in each; see `place`."""
     lead = encoders[0]
     text = lead.prompt_of(prompts)
     found = [_find(encoder, encoder.prompt_of(prompts), total, valid) for encoder in encoders]

@@ -8,10 +8,10 @@ asked for a cat and a frog and got a frog-coloured cat got neither. What cannot 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast, overload
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -236,8 +236,8 @@ def _as_image(image: AnyImage) -> Image.Image:
     array = image
     if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
         raise ValueError(
-            f"The scorer got an array of shape {array.shape}; give images as PIL images or "
-            "RGB arrays of shape (height, width, 3) or (batch, height, width, 3)."
+            f"The scorer got an array of shape {array.shape}; give a list of PIL images or of "
+            "RGB arrays of shape (height, width, 3)."
         )
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
@@ -275,36 +275,18 @@ class Scorer:
         self.detector = detector.float().eval().requires_grad_(False)
         self.threshold, self.mixture_threshold = threshold, mixture_threshold
 
-    @overload
-    def look(self, images: Image.Image) -> Sighting: ...
-    @overload
-    def look(self, images: Sequence[AnyImage]) -> list[Sighting]: ...
-    @overload
-    def look(self, images: NDArray) -> Sighting | list[Sighting]: ...
-    def look(self, images: AnyImage | Sequence[AnyImage]) -> Sighting | list[Sighting]:
-        """What stands in an image, or in each of several.
+    def look(self, images: Sequence[AnyImage]) -> list[Sighting]:
+        """What stands in each of several images.
 
         Args:
-            images: a PIL image or an RGB array (height, width, 3), uint8 or floats in 0…1;
-                or a batch (batch, height, width, 3); or a sequence of images of any sizes.
-                Images of other sizes are resized to 128×128, without keeping their aspect.
-
-        Returns:
-            A sighting, or a list of one for each image of a batch or a sequence.
+            images: PIL images or RGB arrays (height, width, 3), uint8 or floats in 0…1, of any
+                sizes. Those of other sizes are resized to 128×128, without keeping their aspect.
 
         Raises:
             ValueError: no image, or an array of another shape, type or range.
         """
-        several = isinstance(images, Iterable) and not isinstance(images, str | bytes | Tensor)
-        if isinstance(images, np.ndarray):
-            several = images.ndim == 4
-        if not several:
-            return self._look([cast(AnyImage, images)])[0]
-        return self._look(list(cast(Sequence[AnyImage], images)))
-
-    def _look(self, given: Sequence[AnyImage]) -> list[Sighting]:
-        images = [_as_image(one) for one in given]
-        resized = [_resized(image) for image in images]
+        given = [_as_image(one) for one in images]
+        resized = [_resized(image) for image in given]
         found = [
             one
             for start in range(0, len(resized), self.batch_size)
@@ -317,7 +299,7 @@ class Scorer:
                 self.mixture_threshold,
                 (image.width / SIZE, image.height / SIZE),
             )
-            for one, image in zip(found, images, strict=True)
+            for one, image in zip(found, given, strict=True)
         ]
 
     @torch.no_grad()

@@ -86,14 +86,8 @@ def nursed(
 ) -> Iterator[Trace]:
     """What `nurse` opens.
 
-    Args:
-        pipe: see `nurse`, as are those that follow.
-        method: what nurses.
-        prompt: what is drawn.
-        subjects: of the prompt.
-        boxes: of subjects.
-        has_timesteps: whether this thread has set the scheduler's timesteps already, so that the
-            loop begins with the denoiser's next call.
+    With `has_timesteps` this thread has set the scheduler's timesteps already, so that the loop
+    begins with the denoiser's next call.
     """
     family = family_of(pipe)
     methods = checked(method)

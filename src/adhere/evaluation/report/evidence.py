@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from adhere.evaluation.measures import Seen
 from adhere.evaluation.outcomes import Attention
 from adhere.evaluation.plan import Plan, Unit
-from adhere.evaluation.scorers.base import Metric, things_in
+from adhere.evaluation.scorers.base import things_in
+from adhere.evaluation.scorers.cache import Scored, scored
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,21 +18,6 @@ if TYPE_CHECKING:
     from adhere.evaluation.store import Store
 
 UNIT = ["condition", "set", "prompt", "seed"]
-
-
-@dataclass(frozen=True)
-class ScorerFacts:
-    """A scorer that has scored the run.
-
-    Attributes:
-        name: as in the scores.
-        identity: model, revision, precision and so on.
-        metrics: what it measures, the most telling one of each group first.
-    """
-
-    name: str
-    identity: Mapping[str, str]
-    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +29,7 @@ class Evidence:
         rows: a row for each image that is done; text, and error where there is no image.
         scores: a row for each image, scorer and metric; value is NaN where it does not apply.
         costs: a row for each image; seconds, flops, peak_bytes, worker.
-        scorers: in the order of their columns.
+        scorers: those that have scored the run, in the order of their columns.
         seen: what each scorer that finds things found in each image, the scorer by its name.
         attention: of each image of which it was read.
     """
@@ -52,7 +38,7 @@ class Evidence:
     rows: DataFrame
     scores: DataFrame
     costs: DataFrame
-    scorers: tuple[ScorerFacts, ...]
+    scorers: tuple[Scored, ...]
     seen: Mapping[str, Mapping[Unit, Seen]] = field(default_factory=dict)
     attention: Mapping[Unit, Attention] = field(default_factory=dict)
 
@@ -64,8 +50,6 @@ def evidence(store: Store) -> Evidence:
         ValueError: nothing is drawn or nothing is scored yet, or a file was changed.
     """
     from pandas import DataFrame
-
-    from adhere.evaluation.scorers.cache import scored
 
     done = store.rows()
     if not done:
@@ -103,7 +87,7 @@ def evidence(store: Store) -> Evidence:
             {"seed": "int64", "value": "float64"}
         ),
         DataFrame(costs, columns=[*UNIT, *list(numbers)[1:], "worker"]).astype(numbers),
-        tuple(ScorerFacts(one.name, one.identity, one.metrics) for one in found),
+        tuple(found),
         {name: units for name, units in seen.items() if units},
         store.attentions(),
     )

@@ -15,7 +15,7 @@ import pandas as pd
 
 from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.report.columns import Column, Values
-from adhere.evaluation.report.evidence import UNIT, Evidence, ScorerFacts
+from adhere.evaluation.report.evidence import UNIT, Evidence
 from adhere.evaluation.report.paired import (
     NOTHING,
     against_baseline,
@@ -24,6 +24,7 @@ from adhere.evaluation.report.paired import (
 )
 from adhere.evaluation.report.ratios import Ratios
 from adhere.evaluation.report.why import Why
+from adhere.evaluation.scorers.cache import Scored
 from adhere.evaluation.statistics import differences, macro
 
 # Stands for all sets together; no set can be called this.
@@ -231,7 +232,7 @@ class Tables:
         return Why(self.evidence)
 
     @cached_property
-    def _facts(self) -> dict[str, ScorerFacts]:
+    def _facts(self) -> dict[str, Scored]:
         return {scorer.name: scorer for scorer in self.evidence.scorers}
 
     def _head(self, name: str, condition: str) -> dict[str, Any]:

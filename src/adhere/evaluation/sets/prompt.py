@@ -138,7 +138,7 @@ class PromptSet:
 
         Two runs with the same hash used the same set. The source is prose and does not count.
         """
-        content = json.dumps([self.name, _plain(self.prompts)], sort_keys=True)
+        content = json.dumps([self.name, plain_set(self.prompts)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -174,11 +174,14 @@ def check_name(what: str, name: str) -> None:
         )
 
 
-def _plain(value: Any) -> Any:
-    """As JSON has it, without what is at its default: a new field leaves old hashes alone."""
+def plain_set(value: Any) -> Any:
+    """A set, or a part of it, as JSON has it, without what is at its default.
+
+    So a new field leaves old hashes alone.
+    """
     if is_dataclass(value):
         pairs = ((f.name, getattr(value, f.name), f.default) for f in fields(value))
-        return {name: _plain(own) for name, own, default in pairs if own != default}
+        return {name: plain_set(own) for name, own, default in pairs if own != default}
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain_set(one) for one in value]
     return value
