@@ -41,11 +41,6 @@ class _Watch(TorchFunctionMode):
         return function(*positional, **named)
 
 
-def denoiser(pipe):
-    """The model that is called at each step."""
-    return getattr(pipe, "transformer", None) or pipe.unet
-
-
 @contextmanager
 def watching(model):
     """Gives the list of attention calls inside a model, which fills in the block."""

@@ -103,6 +103,21 @@ def test_a_column_of_the_text_is_its_key(case, wide):
         assert places(family, one, two) == [keys.start + column]
 
 
+def test_quoted_text_has_keys_before_the_prompts():
+    toy = FAMILIES["hunyuan-image"]
+    pipe = toy.build()
+    family, prompt = family_of(pipe), 'a cat "hi"'
+    call, plain = first_call(pipe, toy.call(prompt))
+    keys = region_of(family, family.open(call.args, call.keywords, None, 1), plain).keys[0]
+
+    def change(call):
+        return call.replace(family.text, poked_text(call[family.text], 1))
+
+    _, other = first_call(pipe, toy.call(prompt), change)
+    one, two = (within(each, family)[0].key for each in (plain, other))
+    assert keys.start > 64 + 2 and places(family, one, two) == [keys.start + 1]
+
+
 def test_places_are_those_of_each_sample(case, wide):
     toy, pipe, family = case
     if not toy.lists:
