@@ -251,7 +251,7 @@ def test_a_picture_decides_on_no_model_by_itself(model):
 def test_subjects_beyond_the_prompt_are_refused(model):
     recipe = draw(PROMPT, model=model, method=SHORT, **QUICK).recipes[0]
     for index in (0, 6, 76, 500):
-        with pytest.raises(ValueError, match="tokens 1 to 5"):
+        with pytest.raises(SubjectNotFound, match="no words of .* 1 to 5"):
             redraw(replace(recipe, subjects=(Subject("cat", (index,)),)), model=model)
 
 

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from adhere.drawing.drawing import Drawing, Model, OnStep, draw, loaded_model
 from adhere.drawing.environment import environment
@@ -15,10 +14,6 @@ from adhere.drawing.loading import Loaded, scheduler_from_recipe
 from adhere.drawing.recipe import ModelRecipe, Recipe
 from adhere.methods.registry import methods_of
 from adhere.mini import bundled
-from adhere.subjects import tokens
-
-if TYPE_CHECKING:
-    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 
 def redraw(
@@ -51,7 +46,6 @@ def redraw(
     pipe = loaded.pipe
     for difference in _differences(recipe, loaded.source, pipe.device.type):
         warnings.warn(f"{difference}: the image may differ.", stacklevel=2)
-    _check_indices(recipe, pipe)
     batch = draw(
         recipe.prompt,
         model=loaded,
@@ -85,19 +79,6 @@ def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loa
         )
     place = device or ("cpu" if recipe.device == "cpu" else None)
     return loaded_model(name if model is None else model, recipe.dtype, place)
-
-
-def _check_indices(recipe: Recipe, pipe: DiffusionPipeline) -> None:
-    """Refuses subjects that lie outside the prompt."""
-    last = len(tokens(pipe, recipe.prompt)) - 2
-    for subject in recipe.subjects:
-        for part in subject.words:
-            if not all(1 <= index <= last for index in part.token_indices):
-                raise ValueError(
-                    f"The recipe has {part.text!r} at tokens {list(part.token_indices)}, but "
-                    f"this model's prompt has tokens 1 to {last}; it is of another model, or "
-                    "was not written by adhere."
-                )
 
 
 def _differences(recipe: Recipe, source: ModelRecipe, device: str) -> list[str]:
