@@ -50,6 +50,10 @@ class Region:
             return self.columns
         return max(_length(keys, count) for keys in self.keys)
 
+    def turned(self) -> Region:
+        """The text's queries by the image's keys, where text attends to the image."""
+        return Region(self.first, self.keys, self.queries)
+
     def groups(self) -> list[tuple[list[int], slice, slice]]:
         """Samples that share their queries and keys: (samples, queries, keys)."""
         found: dict[tuple, list[int]] = {}
@@ -160,14 +164,15 @@ class AttentionCall:
 
         Args:
             region: which queries and keys.
-            bias: (B, A or 1, N, T or more), for the region's samples.
+            bias: (B, A or 1, N or more or 1, T or more or 1), for the region's samples.
         """
         rows, _, queries, _ = self.query.shape
         length = self.key.shape[2]
         added = bias.new_zeros((rows, bias.shape[1], queries, length), device=self.query.device)
         for samples, own, keys in region.groups():
             places = [region.first + sample for sample in samples]
-            added[places, :, own, keys] = bias[samples][..., : _length(keys, length)].to(added)
+            their = bias[samples][:, :, : _length(own, queries), : _length(keys, length)]
+            added[places, :, own, keys] = their.to(added)
         mask = self.mask(slice(None))
         added = (added if mask is None else added + mask).to(self.query.dtype)
         return AttentionCall(

@@ -24,6 +24,7 @@ class LayerEdit:
 
     Attributes:
         bias: (B, A or 1, N or 1, T), added to scores. The fused attention kernel stays in use.
+        is_mutual: whether the bias holds for the text's attention to the image as well.
         weights: from the scaled scores (B, A, N, K), float32, to the weights of the values, of the
             same shape. The column of all other keys is the logarithm of the sum of their
             exponentials, so that a softmax over the columns gives the true probabilities.
@@ -31,6 +32,7 @@ class LayerEdit:
 
     bias: Tensor | None = None
     weights: Callable[[Tensor], Tensor] | None = None
+    is_mutual: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,52 +52,56 @@ def attend(call: AttentionCall, region: Region, edits: Sequence[LayerEdit]) -> E
     """Attend as the model does, with the region's scores and weights edited.
 
     Biases come first, all together. Edits of weights follow in their order, each on the scores
-    that the one before it leaves. Queries outside the region attend as ever.
+    that the one before it leaves. A mutual bias is then added to the scores of text queries for
+    image keys. All other queries attend as ever.
 
     Args:
         call: the model's own call.
         region: the conditional samples' image queries and text columns.
         edits: at least one.
     """
-    biases = [edit.bias for edit in edits if edit.bias is not None]
-    total = sum(biases[1:], biases[0]) if biases else None
+    total = _total([edit.bias for edit in edits])
+    mutual = _total([edit.bias for edit in edits if edit.is_mutual])
     functions = [edit.weights for edit in edits if edit.weights is not None]
+    if total is None and not functions:
+        return Edited(call.proceed(), lambda: call.mean_probabilities(region))
+    words = None if mutual is None else _biased(call, region.turned(), mutual.transpose(2, 3))
     if not functions:
-        if total is None:
-            return Edited(call.proceed(), lambda: call.mean_probabilities(region))
-        mixed = [_biased(call, region, total, *group) for group in region.groups()]
-        result = _put(call, region, mixed)
+        assert total is not None
+        result = _put(call, region, _biased(call, region, total), words)
         return Edited(result, lambda: call.mean_probabilities(region, total))
     # Tensors made under inference mode cannot take part in an edit that takes gradients.
     with torch.inference_mode(False), torch.no_grad(), uncast(call.query.device):
         parts = [_weighted(call, region, total, functions, *group) for group in region.groups()]
-    result = _put(call, region, [mixed for mixed, _ in parts])
+    result = _put(call, region, [mixed for mixed, _ in parts], words)
     return Edited(result, lambda: _in_order(region, [kept for _, kept in parts]))
 
 
-def _biased(
-    call: AttentionCall,
-    region: Region,
-    bias: Tensor,
-    samples: Sequence[int],
-    queries: slice,
-    keys: slice,
-) -> Tensor:
-    """Attention of some samples' image queries with biased scores, (samples, A, N, C)."""
-    rows = [region.first + sample for sample in samples]
-    query, key = call.query[rows][:, :, queries], call.keys(rows)
-    pixels, length = query.shape[2], key.shape[2]
-    columns = len(range(length)[keys])
-    their = bias[list(samples)][..., :columns].to(query.device)
-    mask = their.new_zeros((*their.shape[:-1], length))
-    mask[..., keys] = their
-    own = call.mask(rows, queries)
-    mask = mask if own is None else mask + own
-    mask = mask.to(query.dtype)
-    mask = mask.expand(-1, -1, pixels, -1) if mask.shape[2] == 1 else mask
-    return F.scaled_dot_product_attention(
-        query, key, call.values(rows), attn_mask=mask, scale=call.scale
-    )
+def _total(biases: Sequence[Tensor | None]) -> Tensor | None:
+    given = [bias for bias in biases if bias is not None]
+    return sum(given[1:], given[0]) if given else None
+
+
+def _biased(call: AttentionCall, region: Region, bias: Tensor) -> list[Tensor]:
+    """Attention of each group's queries with biased scores, (samples, A, N, C)."""
+    found = []
+    for samples, queries, keys in region.groups():
+        rows = [region.first + sample for sample in samples]
+        query, key = call.query[rows][:, :, queries], call.keys(rows)
+        count, length = query.shape[2], key.shape[2]
+        their = bias[samples][:, :, :count, : len(range(length)[keys])].to(query.device)
+        mask = their.new_zeros((*their.shape[:-1], length))
+        mask[..., keys] = their
+        own = call.mask(rows, queries)
+        mask = mask if own is None else mask + own
+        mask = mask.to(query.dtype)
+        mask = mask.expand(-1, -1, count, -1) if mask.shape[2] == 1 else mask
+        found.append(
+            F.scaled_dot_product_attention(
+                query, key, call.values(rows), attn_mask=mask, scale=call.scale
+            )
+        )
+    return found
 
 
 def _weighted(
@@ -152,8 +158,20 @@ def _rest(
     return result, torch.cat(sums, 2)
 
 
-def _put(call: AttentionCall, region: Region, mixed: Sequence[Tensor]) -> Tensor:
-    """The call's result with the region's image queries replaced, (R, A, queries, C)."""
+def _put(
+    call: AttentionCall,
+    region: Region,
+    mixed: Sequence[Tensor],
+    words: Sequence[Tensor] | None,
+) -> Tensor:
+    """The call's result with some queries replaced, (R, A, queries, C).
+
+    Args:
+        call: the model's own call.
+        region: whose image queries are replaced.
+        mixed: for each group of the region what replaces them.
+        words: the same for the text's queries, where these are edited too.
+    """
     rows, heads, length, _ = call.query.shape
     result = mixed[0].new_empty(
         (rows, heads, length, call.value.shape[-1]), dtype=call.value.dtype
@@ -162,13 +180,19 @@ def _put(call: AttentionCall, region: Region, mixed: Sequence[Tensor]) -> Tensor
     for other in (slice(0, own.start), slice(own.stop, rows)):
         if other.stop > other.start:
             result[other] = call.attend(list(range(rows))[other])
-    for (samples, queries, _), part in zip(region.groups(), mixed, strict=True):
+    for group, (samples, queries, keys) in enumerate(region.groups()):
         places = [region.first + sample for sample in samples]
-        start, stop, _ = queries.indices(length)
-        result[places, :, start:stop] = part.to(result.dtype)
-        for other in (slice(0, start), slice(stop, length)):
-            if other.stop > other.start:
-                result[places, :, other] = call.attend(places, other)
+        parts = [(range(length)[queries], mixed[group])]
+        if words is not None:
+            parts.append((range(length)[keys], words[group]))
+        done = 0
+        for span, part in sorted(parts, key=lambda part: part[0].start):
+            if span.start > done:
+                result[places, :, done : span.start] = call.attend(places, slice(done, span.start))
+            result[places, :, span.start : span.stop] = part.to(result.dtype)
+            done = span.stop
+        if length > done:
+            result[places, :, done:] = call.attend(places, slice(done, length))
     return result
 
 

@@ -256,6 +256,11 @@ class AttentionMethod(Method):
         return None
 
     @property
+    def is_mutual(self) -> bool:
+        """Whether `bias` holds for the words' attention to the image too, in joint attention."""
+        return False
+
+    @property
     def edits_self_attention(self) -> bool:
         """Whether `self_bias` is to be asked."""
         return False

@@ -59,11 +59,11 @@ class Editing:
             self._edit(self.editors[index], self._context(at, call, layer, index)) for index in own
         ]
 
-    @staticmethod
-    def _edit(method: AttentionMethod, given: LayerContext) -> LayerEdit:
+    def _edit(self, method: AttentionMethod, given: LayerContext) -> LayerEdit:
         bias = method.bias(given)
         if bias is not None:
-            return LayerEdit(bias=bias.to(given.device))
+            is_mutual = method.is_mutual and self.family.is_joint
+            return LayerEdit(bias=bias.to(given.device), is_mutual=is_mutual)
         return LayerEdit(weights=lambda scores: method.probabilities(scores, given))
 
     def with_self(
@@ -84,9 +84,12 @@ class Editing:
         """The call with what the active edits add to its attention to text, by biases alone."""
         for index in active:
             if self._acts_on(index, layer):
-                bias = self.editors[index].bias(self._context(at, call, layer, index))
+                method, region = self.editors[index], self.family.region(at.opened, call)
+                bias = method.bias(self._context(at, call, layer, index))
                 if bias is not None:
-                    call = call.biased(self.family.region(at.opened, call), bias)
+                    call = call.biased(region, bias)
+                    if method.is_mutual and self.family.is_joint:
+                        call = call.biased(region.turned(), bias.transpose(2, 3))
         return call
 
     def _context(self, at: Place, call: AttentionCall, layer: Layer, index: int) -> LayerContext:
