@@ -2,9 +2,10 @@
 
 Ours. The first attention maps already show where a model will draw things, and only mix up which
 subject goes where. Each phrase (a noun with its attributes) is given one of these places, and its
-columns are attended inside a disc around it alone. No pass of the denoiser is added. Nearest
-published work: Bounded Attention (arXiv 2403.16990), where boxes are given, and Be Decisive
-(arXiv 2505.21488), where a trained network reads a layout from the noise.
+columns are attended inside a disc around it alone. In joint attention its words, too, read the
+image inside that disc alone. No pass of the denoiser is added. Nearest published work: Bounded
+Attention (arXiv 2403.16990), where boxes are given, and Be Decisive (arXiv 2505.21488), where a
+trained network reads a layout from the noise.
 
 Shapes: K phrases of a sample, H x W the grid on which places are chosen, C candidate places.
 """
@@ -86,6 +87,11 @@ class EmergentLayout(AttentionMethod):
     def official(cls) -> EmergentLayout:
         """The same: the method is ours."""
         return cls()
+
+    @property
+    def is_mutual(self) -> bool:
+        """A phrase's words read nothing outside its place either."""
+        return True
 
     def is_active(self, step: Step) -> bool:
         """From the second step on: the first one shows where things will stand."""
@@ -187,7 +193,7 @@ def phrase_maps(reading: Reading, sample: int, phrases: Sequence[Phrase]) -> Ten
     counts alike.
     """
     height, width = reading.size
-    shrink = max(min(height, width) / _CELLS, 1.0)
+    shrink = min(height, width) / _CELLS
     size = max(round(height / shrink), 1), max(round(width / shrink), 1)
     total = torch.zeros(())
     for layer in reading.layers.values():
