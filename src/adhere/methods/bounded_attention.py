@@ -17,7 +17,6 @@ from adhere.methods.base import AttentionMethod, LayerContext, ScheduledMethod
 from adhere.methods.boxes import boxed, masks
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Pairs, Step, last_before, step_index
-from adhere.subjects.subject import Subject
 from adhere.typed import Count, Fraction, NonNegative, typed
 
 # Added to scores that are to have no attention; finite, so that no row is without any.
@@ -110,7 +109,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
         total = words.new_zeros(())
         for (subject, _), own in zip(boxed(subjects), inside, strict=True):
             for weight, maps, context in (
-                (self.cross_weight, words, list(self._columns(subject))),
+                (self.cross_weight, words, list(subject.columns(self.with_attributes))),
                 (self.self_weight, image, own),
             ):
                 theirs = maps[:, context].sum(1)
@@ -138,7 +137,7 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
             inside = masks(subjects, context.size)
             for (subject, _), own in zip(boxed(subjects), inside, strict=True):
                 hidden = ~own & inside.any(0) if context.is_nursing else ~own
-                for column in self._columns(subject):
+                for column in subject.columns(self.with_attributes):
                     bound[sample, hidden, column] = _NEVER
         return bound.unsqueeze(1)
 
@@ -151,8 +150,3 @@ class BoundedAttention(ScheduledMethod, AttentionMethod):
             among, any_box = (boxes.mT @ boxes) > 0, inside.any(0)
             bounds.append(any_box[:, None] & any_box[None] & ~among)
         return torch.stack(bounds).unsqueeze(1) * _NEVER
-
-    def _columns(self, subject: Subject) -> set[int]:
-        """The columns of a subject, and of its attributes where they count."""
-        words = subject.words if self.with_attributes else (subject,)
-        return {column for one in words for column in one.token_indices}

@@ -74,8 +74,7 @@ class Regions(AttentionMethod):
         near: dict[int, Tensor] = {}
         for subject, box in boxed(context.subjects[sample]):
             own = closeness(box, context.size, self.softness)
-            words = subject.words if self.with_attributes else (subject,)
-            for column in (column for word in words for column in word.token_indices):
+            for column in subject.columns(self.with_attributes):
                 near[column] = torch.maximum(near[column], own) if column in near else own
         found = torch.ones((len(context.columns), *context.size))
         for column, own in near.items():

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.schedule import Step, check_window
-from adhere.subjects.subject import Subject
 from adhere.typed import Fraction, NonNegative, Positive, typed
 
 Mode = Literal["row", "words", "hard", "none"]
@@ -111,10 +110,6 @@ class TokenReweighting(AttentionMethod):
         other = 0.0 if self.mode == "hard" else self.beta
         weights = torch.where(context.columns.words.cpu(), other, self.specials)
         for sample, subjects in enumerate(context.subjects):
-            chosen = [index for subject in subjects for index in self._indices(subject)]
-            weights[sample, chosen] = self.alpha
+            for subject in subjects:
+                weights[sample, list(subject.columns(self.with_attributes))] = self.alpha
         return weights
-
-    def _indices(self, subject: Subject) -> tuple[int, ...]:
-        weighted = subject.words if self.with_attributes else (subject,)
-        return tuple(index for one in weighted for index in one.token_indices)

@@ -41,3 +41,8 @@ class Subject:
     def words(self) -> tuple[Subject | Attribute, ...]:
         """The noun, then its attributes."""
         return self, *self.attributes
+
+    def columns(self, with_attributes: bool) -> tuple[int, ...]:
+        """The positions of the noun's tokens, and of its attributes' where they are wanted."""
+        words = self.words if with_attributes else (self,)
+        return tuple(index for word in words for index in word.token_indices)
