@@ -6,7 +6,7 @@ import torch
 from adhere.methods import METHODS
 from adhere.methods.attention_regulation import AttentionRegulation
 from adhere.methods.base import LayerContext
-from adhere.methods.regulation import Goal, fold, make_bumps, regulate
+from adhere.methods.regulation import Goal, fold, make_bumps, random_weights, regulate
 from adhere.methods.schedule import Step
 from adhere.subjects.subject import Subject
 from method_maps import clip_columns, subject
@@ -77,7 +77,7 @@ def test_a_step_remembers_the_one_before():
     (first,) = (edit.clone() for edit in memory.values())
     after = method.probabilities(raw, context(1, subjects=own, ends=ENDS[:1], memory=memory))
     (second,) = memory.values()
-    weights = method._first_weights(1, 2, 2, bumps, context(1))
+    weights = random_weights((1, 2, 2), bumps, f"{method.seed} {context(1).layer} 1")
     torch.testing.assert_close(regulate(folded, weights, bumps, Goal())[0], second)
     expected = raw.clone()
     expected[..., [2, 5]] += 0.99 * (0.25 * first + 0.75 * second).mT

@@ -13,7 +13,7 @@ from torch import Tensor
 from adhere.methods import losses
 from adhere.methods.base import SubjectMethod
 from adhere.methods.reading import Reading
-from adhere.methods.schedule import Pairs
+from adhere.methods.schedule import AUTHORS_LOOP, Pairs
 from adhere.typed import typed
 
 
@@ -47,13 +47,7 @@ class AttendAndExcite(SubjectMethod):
     @classmethod
     def official(cls) -> AttendAndExcite:
         """The authors' behaviour, step for step."""
-        return cls(
-            stop=25,
-            refine_at=((0, 0.05), (10, 0.5), (20, 0.8)),
-            in_steps=True,
-            updates_on_exit=True,
-            nurses_repeats=True,
-        )
+        return cls(**AUTHORS_LOOP, refine_at=((0, 0.05), (10, 0.5), (20, 0.8)))
 
     def loss(self, reading: Reading) -> Tensor:
         """(B,), one minus the peak of the most neglected subject."""

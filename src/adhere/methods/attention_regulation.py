@@ -9,14 +9,19 @@ Shapes: B samples, A heads, S targets, C bumps, N pixels, T tokens.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from adhere.methods.base import AttentionMethod, LayerContext
-from adhere.methods.regulation import Goal, fold, keep_specials, make_bumps, regulate
+from adhere.methods.regulation import (
+    Goal,
+    fold,
+    keep_specials,
+    make_bumps,
+    random_weights,
+    regulate,
+)
 from adhere.methods.schedule import Step, check_window
 from adhere.subjects.subject import Subject
 from adhere.typed import Count, Fraction, NonNegative, PositiveCount, typed
@@ -141,7 +146,9 @@ class AttentionRegulation(AttentionMethod, Goal):
         """Returns what to add to the targets' scores, (B, A, S, N)."""
         folded = fold(scores, targets)
         samples, heads = folded.shape[:2]
-        first = self._first_weights(samples, heads, len(targets), bumps, context)
+        seed = f"{self.seed} {context.layer} {context.step.index}"
+        shape = samples, heads, len(targets)
+        first = random_weights(shape, bumps, None if self.seed is None else seed)
         best, _ = regulate(folded, first, bumps, self, iterations=self.iterations, rate=self.rate)
         key = f"edit of {targets}"
         previous = context.memory.get(key, first @ bumps if self.remembers_start else None)
@@ -149,19 +156,3 @@ class AttentionRegulation(AttentionMethod, Goal):
         if previous is not None:
             best = self.memory * previous + (1 - self.memory) * best
         return self.decay**context.step.index * best
-
-    def _first_weights(
-        self, samples: int, heads: int, targets: int, bumps: Tensor, context: LayerContext
-    ) -> Tensor:
-        """Returns uniform random numbers where the descent begins, (B, A, S, C)."""
-        if self.seed is None:
-            # The order of the authors' draw, so that one seed gives their numbers.
-            shape = (samples * heads, len(bumps), targets)
-            drawn = torch.rand(shape, device=bumps.device)
-            drawn = drawn.view(samples, heads, len(bumps), targets).mT
-        else:
-            text = f"{self.seed} {context.layer} {context.step.index}"
-            generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
-            drawn = torch.rand((heads, targets, len(bumps)), generator=generator)
-            drawn = drawn.expand(samples, -1, -1, -1)
-        return drawn.to(bumps)

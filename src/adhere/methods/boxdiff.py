@@ -18,7 +18,7 @@ from torch import Tensor
 from adhere.methods.base import SubjectMethod
 from adhere.methods.boxes import Box, cells, edges
 from adhere.methods.reading import Reading
-from adhere.methods.schedule import Pairs
+from adhere.methods.schedule import AUTHORS_LOOP, Pairs
 from adhere.typed import Count, typed
 
 
@@ -57,13 +57,7 @@ class BoxDiff(SubjectMethod):
     @classmethod
     def official(cls) -> BoxDiff:
         """The authors' behaviour, step for step."""
-        return cls(
-            stop=25,
-            refine_at=((0, 0.05), (10, 0.5), (20, 0.8)),
-            in_steps=True,
-            updates_on_exit=True,
-            nurses_repeats=True,
-        )
+        return cls(**AUTHORS_LOOP, refine_at=((0, 0.05), (10, 0.5), (20, 0.8)))
 
     def loss(self, reading: Reading) -> Tensor:
         """(B,), the sum over subjects of the terms inside, outside and at the corners."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from adhere.methods import losses
 from adhere.methods.base import SubjectMethod
 from adhere.methods.reading import Reading, Subjects
-from adhere.methods.schedule import Pairs, check_positions, last_before
+from adhere.methods.schedule import AUTHORS_LOOP, Pairs, check_positions, last_before
 from adhere.subjects.subject import Subject
 from adhere.typed import Count, typed
 
@@ -86,14 +86,11 @@ class DivideAndBind(SubjectMethod):
             binding: True for the code's mode "tv_bind", False for "tv".
         """
         return cls(
-            stop=25,
+            **AUTHORS_LOOP,
             refine_at=((0, 0.05), (10, 0.2), (20, 0.3)),
             binding_weights=((0, 1.0), (10, 5.0), (20, 10.0)),
-            in_steps=True,
             binding=binding,
             variation="last-row",
-            updates_on_exit=True,
-            nurses_repeats=True,
         )
 
     @classmethod

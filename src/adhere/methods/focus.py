@@ -3,47 +3,24 @@
 Eric Tillmann Bill, Enis Simsar, Thomas Hofmann, "Optimal Control Meets Flow Matching: A Principled
 Route to Multi-Subject Fidelity", 2025, https://arxiv.org/abs/2510.02315
 
-Shapes: B samples, K distributions, N cells of a map.
+Shapes: B samples, H x W the grid of the maps, T text columns.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from adhere.methods import losses
 from adhere.methods.base import LatentMethod
 from adhere.methods.reading import Reading
-from adhere.methods.schedule import Schedule, Step, check_window
+from adhere.methods.schedule import FlowSchedule, Schedule, check_window
 from adhere.typed import Fraction, NonNegative, typed
 
-# Of timesteps, from noise to image.
-_LARGEST_TIME = 1000.0
-_NEAR_ZERO = 1e-3
 # Of the Gaussian that maps are smoothed by, in cells squared.
 _VARIANCE = 1.0
 # Maps are raised to this power, which brings out their peaks.
 _POWER = 3
-
-
-@typed
-class FlowSchedule(Schedule):
-    """The step size of a control that is added to a flow's velocity.
-
-    With time t from 0 (noise) to 1 (image) it is `step_size * s(t) * (1 - t) * |dt|`, where
-    `s(t) = 2 (1 - t) / t`, both parts of the fraction with a thousandth added.
-    """
-
-    def step_size_at(self, step: Step) -> float:
-        """The factor of the gradient at a step; 0 outside the window."""
-        if not step.within(self.start, self.stop):
-            return 0.0
-        # A U-Net's last timestep is 0, where a flow's is above.
-        noise = max(step.timestep, 1.0) / _LARGEST_TIME
-        strength = 2 * (noise + _NEAR_ZERO) / (1 - noise + _NEAR_ZERO)
-        span = max(step.timestep - step.after, 1.0) / _LARGEST_TIME
-        return self.step_size * strength * noise * span
 
 
 @typed
@@ -106,15 +83,6 @@ class Focus(LatentMethod):
             own = torch.stack([maps[list(one.token_indices)].mean(0) for one in subject.words])
             own = own / own.amax(-1, keepdim=True).clamp_min(torch.finfo(own.dtype).tiny)
             shares = own.pow(_POWER) / own.pow(_POWER).sum(-1, keepdim=True)
-            within.append(divergence(shares))
+            within.append(losses.divergence(shares))
             middles.append(shares.mean(0))
-        return (torch.stack(within).mean() + 1 - divergence(torch.stack(middles))) / 2
-
-
-def divergence(shares: Tensor) -> Tensor:
-    """The Jensen-Shannon divergence of K distributions (K, N) over ln K, (), in [0, 1]."""
-    if len(shares) < 2:
-        return shares.new_zeros(())
-    tiny = torch.finfo(shares.dtype).tiny
-    ratio = shares.clamp_min(tiny).log() - shares.mean(0).clamp_min(tiny).log()
-    return (shares * ratio).sum(-1).mean() / math.log(len(shares))
+        return (torch.stack(within).mean() + 1 - losses.divergence(torch.stack(middles))) / 2

@@ -19,7 +19,7 @@ from adhere.methods import losses
 from adhere.methods.base import Read, SubjectMethod
 from adhere.methods.noise_search import NoiseSearch
 from adhere.methods.reading import Reading
-from adhere.methods.schedule import Pairs, Step
+from adhere.methods.schedule import AUTHORS_LOOP, Pairs, Step
 from adhere.typed import Count, Fraction, NonNegative, PositiveCount, typed
 
 
@@ -78,11 +78,8 @@ class InitNO(SubjectMethod):
     def official(cls) -> InitNO:
         """The authors' schedule and their weights for maps outside a blob."""
         return cls(
-            stop=25,
+            **AUTHORS_LOOP,
             refine_at=((10, 0.8), (20, 0.8)),
-            in_steps=True,
-            updates_on_exit=True,
-            nurses_repeats=True,
             clean_search=1.0,
             clean_refining=0.1,
             levels=255,

@@ -6,6 +6,7 @@ so that the samples of a batch never mix. Gradients flow through everything.
 Shapes: ... any leading dimensions (usually B samples, or none), H x W the grid of the map.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -114,6 +115,24 @@ def clipped_jensen_shannon(subject: Tensor, attribute: Tensor) -> Tensor:
     share = torch.where(total_variation_to_last_row(subject.detach()) < 0.1, 0.3, 0.2).to(p)
     threshold = (share * p.amax(-1)).unsqueeze(-1)
     return _divergence((p - threshold).relu() + FLOOR, (q - threshold).relu() + FLOOR)
+
+
+def divergence(shares: Tensor) -> Tensor:
+    """Returns the Jensen-Shannon divergence of K distributions over ln K.
+
+    Args:
+        shares: (K, N), each a distribution over N cells.
+
+    Returns:
+        (), in [0, 1]; 0 for one distribution.
+
+    Source: arXiv 2510.02315.
+    """
+    if len(shares) < 2:
+        return shares.new_zeros(())
+    tiny = _smallest(shares)
+    ratio = shares.clamp_min(tiny).log() - shares.mean(0).clamp_min(tiny).log()
+    return (shares * ratio).sum(-1).mean() / math.log(len(shares))
 
 
 def overlap(first: Tensor, second: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ Shapes: B samples, A heads, S targets, C bumps, N = H x W cells, T tokens.
 """
 
 import math
+import zlib
 from collections.abc import Sequence
 
 import torch
@@ -63,6 +64,27 @@ def make_bumps(height: int, width: int, device: torch.device | str | None = None
     spread = max(1, min(height, width) // 16)
     rows, columns = _profiles(height, spread, device), _profiles(width, spread, device)
     return torch.einsum("xw,yh->xyhw", columns, rows).reshape(-1, height * width)
+
+
+def random_weights(shape: tuple[int, int, int], bumps: Tensor, seed: str | None) -> Tensor:
+    """Returns uniform random numbers in [0, 1) where the descent begins.
+
+    Args:
+        shape: B, A and S.
+        bumps: (C, N), from `make_bumps`.
+        seed: the same numbers for every sample; None takes them from torch's global generator, in
+            the order of the authors' code.
+
+    Returns:
+        (B, A, S, C).
+    """
+    samples, heads, targets = shape
+    if seed is None:
+        drawn = torch.rand((samples * heads, len(bumps), targets), device=bumps.device)
+        return drawn.view(samples, heads, len(bumps), targets).mT.to(bumps)
+    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
+    drawn = torch.rand((heads, targets, len(bumps)), generator=generator)
+    return drawn.expand(samples, -1, -1, -1).to(bumps)
 
 
 def fold(scores: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,6 +13,18 @@ from adhere.typed import Count, NonNegative, typed
 
 Pairs = Annotated[tuple[tuple[float, float], ...], Field(examples=[((0.0, 0.05), (0.2, 0.5))])]
 """(where in the loop, value) of each pair."""
+
+AUTHORS_LOOP: dict[str, Any] = {
+    "stop": 25,
+    "in_steps": True,
+    "updates_on_exit": True,
+    "nurses_repeats": True,
+}
+"""The numbers of a `Schedule` in the code of arXiv 2301.13826, on which other authors built."""
+
+# Of timesteps, from noise to image.
+_LARGEST_TIME = 1000.0
+_NEAR_ZERO = 1e-3
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,27 @@ class Schedule:
         if step.index == 0 and self.max_refinements_first is not None:
             return self.max_refinements_first
         return self.max_refinements
+
+
+@typed
+class FlowSchedule(Schedule):
+    """The step size of a control that is added to a flow's velocity.
+
+    With time t from 0 (noise) to 1 (image) it is `step_size * s(t) * (1 - t) * |dt|`, where
+    `s(t) = 2 (1 - t) / t`, both parts of the fraction with a thousandth added.
+
+    Source: arXiv 2510.02315, the control of FOCUS.
+    """
+
+    def step_size_at(self, step: Step) -> float:
+        """The factor of the gradient at a step; 0 outside the window."""
+        if not step.within(self.start, self.stop):
+            return 0.0
+        # A U-Net's last timestep is 0, where a flow's is above.
+        noise = max(step.timestep, 1.0) / _LARGEST_TIME
+        strength = 2 * (noise + _NEAR_ZERO) / (1 - noise + _NEAR_ZERO)
+        span = max(step.timestep - step.after, 1.0) / _LARGEST_TIME
+        return self.step_size * strength * noise * span
 
 
 def last_before(pairs: Sequence[tuple[float, float]], step: Step, in_steps: bool) -> float | None:

@@ -15,11 +15,12 @@ from adhere.attention.maps import smooth
 from adhere.methods import losses
 from adhere.methods.base import SubjectMethod
 from adhere.methods.reading import Reading
-from adhere.methods.schedule import Pairs
+from adhere.methods.schedule import AUTHORS_LOOP, Pairs
 from adhere.typed import NonNegative, typed
 
-# Of the authors' code: levels of Otsu's threshold, and the finest grid with raw maps.
-_LEVELS, _FINEST_RAW = 255, 16
+# Of the authors' code: levels of Otsu's threshold, the finest grid with raw maps, and what is
+# added to a map's sum.
+_LEVELS, _FINEST_RAW, _ADDED = 255, 16, 1e-4
 
 
 @typed
@@ -63,11 +64,8 @@ class SelfCross(SubjectMethod):
     def official(cls) -> SelfCross:
         """The authors' loop on InitNO for Stable Diffusion 1, without its search."""
         return cls(
-            stop=25,
+            **AUTHORS_LOOP,
             refine_at=((10, 0.8), (20, 0.8)),
-            in_steps=True,
-            updates_on_exit=True,
-            nurses_repeats=True,
             clean=0.1,
             as_published=True,
         )
@@ -92,9 +90,8 @@ class SelfCross(SubjectMethod):
             1, maps.shape[1:]
         )
         if self.as_published:
-            looks, attended = _published_shares(smooth(looks)), maps
-            if maps.shape[-2] > _FINEST_RAW:
-                attended = _published_shares(maps)
+            looks = _shares(smooth(looks), _ADDED)
+            attended = _shares(maps, _ADDED) if maps.shape[-2] > _FINEST_RAW else maps
         else:
             looks, attended = _shares(looks), _shares(maps)
         shared = torch.minimum(looks[:, None], attended).sum((-2, -1))
@@ -106,12 +103,7 @@ class SelfCross(SubjectMethod):
         return _LEVELS if self.as_published else None
 
 
-def _shares(maps: Tensor) -> Tensor:
-    """Maps (S, H, W) as distributions over the cells."""
-    total = maps.sum((-2, -1), keepdim=True)
+def _shares(maps: Tensor, added: float = 0.0) -> Tensor:
+    """Maps (S, H, W) over their sums, to which something may be added."""
+    total = maps.sum((-2, -1), keepdim=True) + added
     return maps / total.clamp_min(torch.finfo(maps.dtype).tiny)
-
-
-def _published_shares(maps: Tensor) -> Tensor:
-    """The same as the authors' code has them."""
-    return maps / (maps.sum((-2, -1), keepdim=True) + 1e-4)
