@@ -20,7 +20,7 @@ from torch import Tensor
 import adhere
 from adhere.drawing.loading import load
 from adhere.figures.sheet import make_sheet
-from adhere.methods.emergent_layout import Phrase, phrase_maps
+from adhere.methods.phrases import Phrase, phrase_maps
 
 PROMPTS = ("a red backpack and a blue chair", "a lion with a crown", "two cats and a dog")
 COLUMNS = ("baseline", "first maps", "places", "emergent layout")

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adhere.methods.base import LayerContext
-from adhere.methods.emergent_layout import EmergentLayout, Phrase, phrases_of
+from adhere.methods.emergent_layout import EmergentLayout
+from adhere.methods.phrases import Phrase, phrases_of
 from adhere.methods.schedule import Step
 from adhere.subjects import Relation
 from method_maps import clip_columns, made, subject

@@ -7,14 +7,13 @@ image inside that disc alone. No pass of the denoiser is added. Nearest publishe
 Attention (arXiv 2403.16990), where boxes are given, and Be Decisive (arXiv 2505.21488), where a
 trained network reads a layout from the noise.
 
-Shapes: K phrases of a sample, H x W the grid on which places are chosen, C candidate places.
+Shapes: K phrases of a sample, H x W the grid on which places are chosen.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -23,31 +22,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adhere.methods.base import AttentionMethod, LayerContext
+from adhere.methods.phrases import Phrase, phrase_maps, phrases_of
+from adhere.methods.places import arrange, blur, cells
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Step, check_window
-from adhere.subjects.relations import Relation
-from adhere.subjects.subject import Subject
 from adhere.typed import Fraction, Positive, typed
-
-# Places are chosen on a grid of about so many cells a side, whatever the model's.
-_CELLS = 16
-# Of the sides, how far from the edges a place is.
-_MARGIN = 0.2
-# Arrangements of the first phrases that are followed up.
-_MOST_ARRANGEMENTS = 512
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """What is given a place: a subject, or one of several of a kind.
-
-    Attributes:
-        words: columns of the noun, and of each attribute.
-        host: index of the phrase that it is joined with ("a cat with a hat"), or None.
-    """
-
-    words: tuple[tuple[int, ...], ...]
-    host: int | None = None
 
 
 @typed
@@ -150,15 +129,15 @@ class EmergentLayout(AttentionMethod):
         maps = phrase_maps(reading, sample, phrases)
         height, width = maps.shape[-2:]
         unit = math.sqrt(height * width)
-        blurred = _blur(maps, self.blur * unit)
+        blurred = blur(maps, self.blur * unit)
         apart = self.distance / math.sqrt(len(phrases))
         near = torch.full((len(phrases),) * 2, apart)
         for index, phrase in enumerate(phrases):
             if phrase.host is not None:
                 near[index, phrase.host] = near[phrase.host, index] = self.joined * apart
-        points = _points(height, width).to(maps)
-        centres, scale = _arrange(blurred, points, near.to(maps))
-        distances = torch.cdist(points, centres)
+        grid = cells(height, width).to(maps)
+        centres, scale = arrange(blurred, grid, near.to(maps))
+        distances = torch.cdist(grid, centres)
         places = []
         for index, phrase in enumerate(phrases):
             inside = distances[:, index] < self.radius * apart * scale
@@ -170,85 +149,3 @@ class EmergentLayout(AttentionMethod):
             if phrase.host is not None:
                 places[phrase.host] = torch.maximum(places[phrase.host], places[index])
         return list(zip(phrases, places, strict=True))
-
-
-def phrases_of(subjects: Sequence[Subject], relations: Sequence[Relation]) -> list[Phrase]:
-    """A phrase for each thing that a prompt asks for: a subject of two is two phrases."""
-    hosts = {r.other: r.subject for r in relations if r.is_joined and r.subject < r.other}
-    hosts |= {r.subject: r.other for r in relations if r.is_joined and r.subject > r.other}
-    first: list[int] = []
-    phrases: list[Phrase] = []
-    for index, subject in enumerate(subjects):
-        words = tuple(one.token_indices for one in subject.words)
-        first.append(len(phrases))
-        host = first[hosts[index]] if index in hosts else None
-        phrases += [Phrase(words, host)] * subject.count
-    return phrases
-
-
-def phrase_maps(reading: Reading, sample: int, phrases: Sequence[Phrase]) -> Tensor:
-    """Where each phrase is attended, on one grid, (K, H, W).
-
-    A word's map is divided by its own mean, a phrase's is the mean over its words, and every layer
-    counts alike.
-    """
-    height, width = reading.size
-    shrink = min(height, width) / _CELLS
-    size = max(round(height / shrink), 1), max(round(width / shrink), 1)
-    total = torch.zeros(())
-    for layer in reading.layers.values():
-        columns = layer[sample].movedim(-1, 0)[None]
-        total = F.interpolate(columns, size, mode="bilinear")[0] + total.to(layer)
-    maps = []
-    for phrase in phrases:
-        words = torch.stack([total[list(word)].mean(0) for word in phrase.words])
-        maps.append((words / words.mean((-2, -1), keepdim=True).clamp_min(1e-12)).mean(0))
-    return torch.stack(maps)
-
-
-def _points(height: int, width: int) -> Tensor:
-    """Centres of the cells, (H * W, 2), in sides of a square of the same area."""
-    unit = math.sqrt(height * width)
-    rows, columns = torch.meshgrid(
-        (torch.arange(height) + 0.5) / unit, (torch.arange(width) + 0.5) / unit, indexing="ij"
-    )
-    return torch.stack([columns.flatten(), rows.flatten()], -1)
-
-
-def _blur(maps: Tensor, sigma: float) -> Tensor:
-    """Maps (K, H, W) after a Gaussian, edges repeated."""
-    reach = max(int(3 * sigma + 0.5), 1)
-    steps = torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype)
-    kernel = torch.exp(-steps.square() / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    wide = F.pad(maps[:, None], (reach,) * 4, mode="replicate")
-    wide = F.conv2d(wide, kernel.view(1, 1, 1, -1))
-    return F.conv2d(wide, kernel.view(1, 1, -1, 1))[:, 0]
-
-
-def _arrange(maps: Tensor, points: Tensor, near: Tensor) -> tuple[Tensor, float]:
-    """The places, (K, 2), that maximise the maps' sum with the distances that `near` asks for.
-
-    Found by beam search; where there is no room, all distances shrink together by the factor that
-    is returned.
-    """
-    count, height, width = maps.shape
-    grid = torch.stack(
-        [torch.arange(height * width) % width, torch.arange(height * width) // width], -1
-    )
-    share = (grid + 0.5) / torch.tensor([width, height])
-    is_inner = ((share >= _MARGIN) & (share <= 1 - _MARGIN)).all(-1).to(maps.device)
-    places, values = points[is_inner], maps.flatten(1)[:, is_inner]
-    distances = torch.cdist(places, places)
-    scale = 1.0
-    while True:
-        totals, chosen = values[0], torch.arange(len(places), device=maps.device)[:, None]
-        for index in range(1, count):
-            wanted = near[index, :index, None] * scale - 1e-6
-            is_free = (distances[chosen] >= wanted).all(1)
-            sums = (totals[:, None] + values[index]).masked_fill(~is_free, -torch.inf).flatten()
-            totals, best = sums.topk(min(_MOST_ARRANGEMENTS, len(sums)))
-            chosen = torch.cat([chosen[best // len(places)], (best % len(places))[:, None]], 1)
-        if totals[0] > -torch.inf:
-            return places[chosen[0]], scale
-        scale *= 0.95
