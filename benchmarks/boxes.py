@@ -1,7 +1,8 @@
-"""Whether methods put subjects where boxes say, on the bundled model.
+"""Whether methods put subjects where boxes say, on a bundled model.
 
 Usage:
-    python benchmarks/boxes.py [--methods baseline regions boxdiff] [--one-way] [--sheet FILE]
+    python benchmarks/boxes.py [--model mini-joint] [--methods baseline regions boxdiff] [--one-way]
+        [--sheet FILE]
 
 Each prompt is drawn with its boxes and with the two boxes swapped. Of all wanted subjects are
 printed the share that the bundled scorer sees, the share whose centre lies in its box, the mean
@@ -68,10 +69,10 @@ def note(tally: Tally, seen: scorer.Sighting, side: int, wanted: list[tuple]) ->
             tally.colour.append(float(any(f.colour == colour for f in own)))
 
 
-def methods_of(name: str) -> list:
+def methods_of(name: str, model: str) -> list:
     """The methods of a name such as "boxdiff+regions", with the bundled model's numbers."""
     return (
-        [] if name == "baseline" else [method_named(one, model="mini") for one in name.split("+")]
+        [] if name == "baseline" else [method_named(one, model=model) for one in name.split("+")]
     )
 
 
@@ -96,6 +97,7 @@ def outlined(image: Image.Image, boxes: dict) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure whether subjects stand in their boxes.")
+    parser.add_argument("--model", choices=["mini", "mini-joint"], default="mini")
     parser.add_argument("--methods", nargs="+", default=["baseline", "regions", "boxdiff"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--steps", type=int, default=25)
@@ -115,10 +117,11 @@ def main() -> None:
     ]
     for prompt, subjects, colours, places, name in tqdm(jobs, disable=None):
         boxes = dict(zip(subjects, places, strict=True))
-        methods = methods_of(name)
+        methods = methods_of(name, given.model)
         began = time.perf_counter()
         drawing = adhere.draw(
             prompt,
+            model=given.model,
             method=methods or None,
             boxes=boxes if methods else None,
             seeds=given.seeds,
