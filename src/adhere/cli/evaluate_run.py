@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from adhere.cli.choosing import hush
@@ -123,46 +123,25 @@ def run(run: str, *, settings: Settings, how: How) -> None:
         settings: what is drawn.
         how: on what machine, for how long, and what scores it.
     """
-    _begin(Words(folder(run), settings, how))
-
-
-@dataclass
-class Words:
-    """The words of the command; a plan's own settings take their place.
-
-    Attributes:
-        run: folder of the run.
-        settings: see there.
-        how: see there.
-    """
-
-    run: str
-    settings: Settings
-    how: How
-
-    @property
-    def scorers(self) -> list[str] | None:
-        """Their names."""
-        return names(self.how.scorers) if self.how.scorers else None
-
-
-def _begin(arguments: Words) -> None:
-    """Draws what is missing, scores it where a scorer is at hand, and writes the report."""
-    file, home = _file(arguments)
-    check_writable(arguments.run)
+    home, file, beside = _file(folder(run), settings, how)
+    if file is not None:
+        how = replace(how, device=how.device or file.device)
+    check_writable(home)
     hush()
-    scorers = _scorers(arguments, file)
-    _check_later(arguments, scorers)
-    store, model = _opened(arguments, file, home)
-    check_questions(store.plan, arguments.how.questions)
-    go_on = _go_on(arguments)
+    chosen = names(how.scorers) if how.scorers else None
+    if chosen is None:
+        chosen = default_scorers(file.model if file else Store.open(home).plan.model)
+    _check_later(how, chosen)
+    store, model = _opened(home, file, beside, how)
+    check_questions(store.plan, how.questions)
+    go_on = _go_on(home, how)
     try:
-        progress = _draw(arguments, store, model)
+        progress = _draw(store, model, how)
         say(_told(progress, go_on))
-        if not scorers:
+        if not chosen:
             say(f"not scored; say which scorers, as in: {go_on} --scorers clip,owlv2")
-        elif progress.done and (progress.is_finished or not arguments.how.repair):
-            score_with(store, scorers, arguments.how.questions)
+        elif progress.done and (progress.is_finished or not how.repair):
+            score_with(store, chosen, how.questions)
             report_on(store)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -170,30 +149,26 @@ def _begin(arguments: Words) -> None:
         ) from None
 
 
-def _file(arguments: Words) -> tuple[PlanFile | None, Path]:
-    """The plan that the words give or are, and the folder of its files; None to go on.
+def _file(run: str, settings: Settings, how: How) -> tuple[str, PlanFile | None, Path]:
+    """The folder of the run, the plan that the words give or name, and the folder of its files.
 
-    Of words that name a plan, `run` becomes the folder of its run.
+    There is no plan where a run goes on.
     """
-    given = {n: v for n, v in vars(arguments.settings).items() if v is not None and n[0] != "_"}
-    out = arguments.how.out
-    if arguments.run.endswith(".toml"):
-        path = Path(arguments.run)
+    given = {n: v for n, v in vars(settings).items() if v is not None and n[0] != "_"}
+    if run.endswith(".toml"):
+        path = Path(run)
         if given:
             raise ValueError(
                 f"Got a plan and --{next(iter(given)).replace('_', '-')}; write it into the plan, "
                 "or leave it out."
             )
-        if out is None and (path.parent / PLAN).exists():
+        if how.out is None and (path.parent / PLAN).exists():
             raise ValueError(f"{str(path)!r} is of a run; give a folder for the new one by --out.")
-        file = read_plan(path)
-        arguments.run = out or str(path.with_suffix(""))
-        arguments.how = replace(arguments.how, device=arguments.how.device or file.device)
-        return file, path.parent
-    if out is not None:
+        return how.out or str(path.with_suffix("")), read_plan(path), path.parent
+    if how.out is not None:
         raise ValueError("Got --out without a plan; RUN is the folder, as in evaluate run RUN.")
-    if (Path(arguments.run) / PLAN).exists() and not given:
-        return None, Path()
+    if (Path(run) / PLAN).exists() and not given:
+        return run, None, Path()
     if "sets" not in given:
         raise ValueError(
             "Got no prompts for a run with settings of its own "
@@ -202,7 +177,7 @@ def _file(arguments: Words) -> tuple[PlanFile | None, Path]:
         )
     conditions = _conditions(given.pop("methods", None))
     sets = tuple(names(given.pop("sets")))
-    return PlanFile(**given, sets=sets, conditions=conditions), Path()
+    return run, PlanFile(**given, sets=sets, conditions=conditions), Path()
 
 
 def _conditions(text: str | None) -> tuple[ConditionEntry, ...] | None:
@@ -219,43 +194,36 @@ def _conditions(text: str | None) -> tuple[ConditionEntry, ...] | None:
     return tuple(ConditionEntry(name, (MethodEntry(name),)) for name in names if name != BASELINE)
 
 
-def _scorers(arguments: Words, file: PlanFile | None) -> list[str]:
-    """Which scorers follow the drawing; none for a model that nothing at hand knows."""
-    if arguments.scorers is not None:
-        return arguments.scorers
-    return default_scorers(file.model if file else Store.open(arguments.run).plan.model)
-
-
-def _check_later(arguments: Words, scorers: list[str]) -> None:
+def _check_later(how: How, scorers: list[str]) -> None:
     """Refuses before hours of drawing what would fail only during or after them.
 
     Each scorer is loaded for that, and let go.
     """
-    check(scorers, arguments.how.questions)
-    if arguments.how.ray is not None:
+    check(scorers, how.questions)
+    if how.ray is not None:
         needed_ray()
     if scorers:
         check_packages()
     for one in scorers:
-        loaded(one, arguments.how.questions)
+        loaded(one, how.questions)
 
 
-def _draw(arguments: Words, store: Store, model: Loaded | None) -> Progress:
+def _draw(store: Store, model: Loaded | None, how: How) -> Progress:
     with _drawing_bar() as on_progress:
-        if arguments.how.ray is None:
+        if how.ray is None:
             return draw_run(
                 store,
-                model or loaded_for(store.plan, arguments.how.device),
-                minutes=arguments.how.minutes,
-                repair=arguments.how.repair,
+                model or loaded_for(store.plan, how.device),
+                minutes=how.minutes,
+                repair=how.repair,
                 on_progress=on_progress,
             )
         return draw_on_cluster(
             store,
-            arguments.how.ray,
-            workers=arguments.how.workers,
-            minutes=arguments.how.minutes,
-            repair=arguments.how.repair,
+            how.ray,
+            workers=how.workers,
+            minutes=how.minutes,
+            repair=how.repair,
             on_progress=on_progress,
         )
 
@@ -289,52 +257,54 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _opened(arguments: Words, file: PlanFile | None, home: Path) -> tuple[Store, Loaded | None]:
+def _opened(
+    run: str, file: PlanFile | None, beside: Path, how: How
+) -> tuple[Store, Loaded | None]:
     """The run that is there, or a new one; and its model where it had to be loaded to know."""
     import torch
 
     if file is None:
-        store = Store.open(arguments.run)
-        if arguments.how.ray is None:
-            _set_threads(arguments.how.threads or _threads(store.plan))
+        store = Store.open(run)
+        if how.ray is None:
+            _set_threads(how.threads or _threads(store.plan))
         return store, None
     _check_names(file)
-    sets, chosen = file.prompt_sets(home), file.built()
-    threads = arguments.how.threads or file.threads
-    if threads is None and (Path(arguments.run) / PLAN).exists():
+    sets, chosen = file.prompt_sets(beside), file.built()
+    threads = how.threads or file.threads
+    if threads is None and (Path(run) / PLAN).exists():
         # A run goes on with its own number of threads, whatever this machine would take.
-        threads = _threads(Store.open(arguments.run).plan)
-    model = load(file.model, dtype=file.dtype, device=arguments.how.device)
+        threads = _threads(Store.open(run).plan)
+    model = load(file.model, dtype=file.dtype, device=how.device)
     before = torch.get_num_threads()
     # On a cluster, the more workers have room, the more is drawn.
-    _set_threads(threads or (None if arguments.how.ray is None else 1))
+    _set_threads(threads or (None if how.ray is None else 1))
     plan = plan_run(model, chosen, sets, **file.settings)
     for line in told_apart(file, plan):
         say(f"not as in the run that the plan repeats: {line}")
-    store = Store.create(arguments.run, plan)
+    store = Store.create(run, plan)
     if file.conditions is None:
         for name in METHODS:
             if needed := needs(name):
                 say(f"{name} is left out: it needs {needed}; name it in a plan to try it")
-    if arguments.how.ray is None:
+    if how.ray is None:
         return store, model
     # Workers load it themselves, and this one would only take their room; scorers follow here.
     _set_threads(before)
     return store, None
 
 
-def _go_on(arguments: Words) -> str:
+def _go_on(run: str, how: How) -> str:
     """The command that continues."""
-    words = ["adhere", "evaluate", "run", arguments.run]
+    words = ["adhere", "evaluate", "run", run]
     for name in ("ray", "workers", "device"):
-        if (value := getattr(arguments.how, name)) is not None:
+        if (value := getattr(how, name)) is not None:
             words += [f"--{name}", str(value)]
-    if arguments.how.repair:
+    if how.repair:
         words.append("--repair")
-    if arguments.scorers is not None:
-        words += ["--scorers", ",".join(arguments.scorers)]
-    if arguments.how.questions is not None:
-        words += ["--questions", arguments.how.questions]
+    if how.scorers:
+        words += ["--scorers", ",".join(names(how.scorers))]
+    if how.questions is not None:
+        words += ["--questions", how.questions]
     return shlex.join(words)
 
 
