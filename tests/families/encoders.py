@@ -18,9 +18,7 @@ from transformers import (
     Qwen3Model,
     Qwen3VLConfig,
     Qwen3VLModel,
-    T5Config,
     T5EncoderModel,
-    UMT5Config,
     UMT5EncoderModel,
 )
 
@@ -54,19 +52,33 @@ def clip_projected():
     return clip(CLIPTextModelWithProjection)
 
 
+def _t5(kind, vocabulary, width=WIDTH, layers=2):
+    """The encoder of a T5."""
+    torch.manual_seed(1)
+    config = kind.config_class(
+        vocab_size=vocabulary,
+        d_model=width,
+        d_kv=8,
+        d_ff=2 * WIDTH,
+        num_layers=layers,
+        num_heads=4,
+    )
+    return kind(config).eval()
+
+
 def t5(width=WIDTH):
     """T5's encoder."""
-    torch.manual_seed(1)
-    return T5EncoderModel(
-        T5Config(
-            vocab_size=len(words.t5()),
-            d_model=width,
-            d_kv=8,
-            d_ff=2 * WIDTH,
-            num_layers=2,
-            num_heads=4,
-        )
-    ).eval()
+    return _t5(T5EncoderModel, len(words.t5()), width)
+
+
+def umt5():
+    """UMT5's encoder."""
+    return _t5(UMT5EncoderModel, len(words.t5()))
+
+
+def byt5():
+    """ByT5's encoder."""
+    return _t5(T5EncoderModel, 384, layers=1)
 
 
 def vae(channels, levels=2, **changes):
@@ -104,36 +116,36 @@ def qwen_vae(channels, levels=2):
     ).eval()
 
 
+# Of the towers of Qwen's models that see.
+VISION = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2}
+
+
+def small(layers, width, tokenizer, **others):
+    """The numbers of a small language model."""
+    return {
+        "hidden_size": width,
+        "intermediate_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 2048,
+    } | others
+
+
 def qwen25vl(width=WIDTH):
     """Qwen2.5-VL, text and vision."""
     tokenizer = words.qwen()
     special = tokenizer.convert_tokens_to_ids
+    rope = {"mrope_section": [2, 3, 3], "rope_type": "default", "type": "default"}
+    text = small(2, width, tokenizer, rope_scaling=rope, rope_theta=1e6)
+    text |= {"bos_token_id": special("<|endoftext|>"), "eos_token_id": special("<|im_end|>")}
+    del text["head_dim"], text["max_position_embeddings"]
     torch.manual_seed(1)
     config = Qwen2_5_VLConfig(
-        text_config={
-            "hidden_size": width,
-            "intermediate_size": width,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "rope_scaling": {
-                "mrope_section": [2, 3, 3],
-                "rope_type": "default",
-                "type": "default",
-            },
-            "rope_theta": 1e6,
-            "vocab_size": len(tokenizer),
-            "bos_token_id": special("<|endoftext|>"),
-            "eos_token_id": special("<|im_end|>"),
-        },
-        vision_config={
-            "depth": 1,
-            "hidden_size": 16,
-            "intermediate_size": 16,
-            "num_heads": 2,
-            "out_hidden_size": width,
-            "fullatt_block_indexes": [0],
-        },
+        text_config=text,
+        vision_config=VISION | {"out_hidden_size": width, "fullatt_block_indexes": [0]},
         hidden_size=width,
         vocab_size=len(tokenizer),
         image_token_id=special("<|image_pad|>"),
@@ -144,38 +156,18 @@ def qwen25vl(width=WIDTH):
     return Qwen2_5_VLForConditionalGeneration(config).eval()
 
 
-def qwen3(kind=Qwen3Model, layers=3, width=16):
+def qwen3(kind=Qwen3Model, layers=3):
     """Qwen3, the model or the causal language model."""
     torch.manual_seed(1)
-    return kind(
-        Qwen3Config(
-            hidden_size=width,
-            intermediate_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            head_dim=8,
-            vocab_size=len(words.qwen()),
-            max_position_embeddings=2048,
-        )
-    ).eval()
+    return kind(Qwen3Config(**small(layers, 16, words.qwen()))).eval()
 
 
-def mistral3(layers=30, width=16):
+def mistral3(layers=30):
     """Mistral 3, text and vision."""
+    tokenizer = words.mistral()
     torch.manual_seed(1)
     config = Mistral3Config(
-        text_config={
-            "model_type": "mistral",
-            "hidden_size": width,
-            "intermediate_size": width,
-            "num_hidden_layers": layers,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "head_dim": 8,
-            "vocab_size": len(words.mistral()),
-            "max_position_embeddings": 2048,
-        },
+        text_config=small(layers, 16, tokenizer, model_type="mistral"),
         vision_config={
             "model_type": "pixtral",
             "hidden_size": 16,
@@ -186,101 +178,43 @@ def mistral3(layers=30, width=16):
             "image_size": 56,
             "patch_size": 14,
         },
-        image_token_index=words.mistral().convert_tokens_to_ids("[IMG]"),
+        image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
     )
     return Mistral3ForConditionalGeneration(config).eval()
 
 
-def gemma2(layers=3, width=WIDTH):
+def _ends(tokenizer, *names):
+    return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in names}
+
+
+def gemma2():
     """Gemma 2."""
     tokenizer = words.gemma()
     torch.manual_seed(1)
-    return Gemma2Model(
-        Gemma2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            head_dim=8,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    ).eval()
+    ends = _ends(tokenizer, "bos", "eos", "pad")
+    return Gemma2Model(Gemma2Config(**small(3, WIDTH, tokenizer, **ends))).eval()
 
 
-def glm(layers=3, width=WIDTH):
+def glm():
     """GLM."""
     tokenizer = words.glm()
     torch.manual_seed(1)
-    return GlmModel(
-        GlmConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            head_dim=8,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    ).eval()
+    ends = _ends(tokenizer, "pad", "eos")
+    return GlmModel(GlmConfig(**small(3, WIDTH, tokenizer, **ends))).eval()
 
 
-def umt5(width=WIDTH):
-    """UMT5's encoder."""
-    torch.manual_seed(1)
-    return UMT5EncoderModel(
-        UMT5Config(
-            vocab_size=len(words.t5()),
-            d_model=width,
-            d_kv=8,
-            d_ff=2 * WIDTH,
-            num_layers=2,
-            num_heads=4,
-        )
-    ).eval()
-
-
-def byt5(width=WIDTH):
-    """ByT5's encoder."""
-    torch.manual_seed(1)
-    return T5EncoderModel(
-        T5Config(vocab_size=384, d_model=width, d_kv=8, d_ff=2 * WIDTH, num_layers=1, num_heads=4)
-    ).eval()
-
-
-def qwen3vl(kind=Qwen3VLModel, layers=3, width=16):
+def qwen3vl(kind=Qwen3VLModel, layers=3):
     """Qwen3-VL, text and vision: the model or the causal language model."""
+    tokenizer = words.qwen()
+    rope = {"mrope_section": [2, 1, 1], "rope_type": "default"}
     torch.manual_seed(1)
-    return kind(
-        Qwen3VLConfig(
-            text_config={
-                "hidden_size": width,
-                "intermediate_size": width,
-                "num_hidden_layers": layers,
-                "num_attention_heads": 2,
-                "num_key_value_heads": 2,
-                "head_dim": 8,
-                "rope_scaling": {"mrope_section": [2, 1, 1], "rope_type": "default"},
-                "vocab_size": len(words.qwen()),
-                "max_position_embeddings": 2048,
-                "bos_token_id": 0,
-                "eos_token_id": 0,
-            },
-            vision_config={
-                "depth": 1,
-                "hidden_size": 16,
-                "intermediate_size": 16,
-                "num_heads": 2,
-                "out_hidden_size": width,
-                "num_position_embeddings": 16,
-                "deepstack_visual_indexes": [0],
-            },
-            image_token_id=words.qwen().convert_tokens_to_ids("<|image_pad|>"),
-            video_token_id=words.qwen().convert_tokens_to_ids("<|video_pad|>"),
-        )
-    ).eval()
+    config = Qwen3VLConfig(
+        text_config=small(
+            layers, 16, tokenizer, rope_scaling=rope, bos_token_id=0, eos_token_id=0
+        ),
+        vision_config=VISION
+        | {"out_hidden_size": 16, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+    )
+    return kind(config).eval()
