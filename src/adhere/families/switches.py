@@ -9,20 +9,7 @@ from torch import nn
 from adhere.errors import UnsupportedPipeline
 
 _HARMLESS_HOOKS = frozenset({"layerwise_casting", "peft_input_autocast"})
-_HOOKS = {
-    "group_offloading": (
-        "group offloading moves weights away after each layer",
-        "load the pipeline without enable_group_offload",
-    ),
-    "lazy_prefetch_group_offloading": (
-        "group offloading moves weights away after each layer",
-        "load the pipeline without enable_group_offload",
-    ),
-    "layer_execution_tracker": (
-        "group offloading moves weights away after each layer",
-        "load the pipeline without enable_group_offload",
-    ),
-}
+_OFFLOADING = {"group_offloading", "lazy_prefetch_group_offloading", "layer_execution_tracker"}
 
 
 def refuse_switches(pipe: Any, denoiser: nn.Module) -> None:
@@ -56,10 +43,11 @@ def refuse_switches(pipe: Any, denoiser: nn.Module) -> None:
         for hook_name in getattr(registry, "hooks", {}):
             if hook_name in _HARMLESS_HOOKS:
                 continue
-            what, cure = _HOOKS.get(
-                hook_name,
-                ("a cache that keeps state between passes", "the denoiser's disable_cache()"),
-            )
+            what = "a cache that keeps state between passes"
+            cure = "the denoiser's disable_cache()"
+            if hook_name in _OFFLOADING:
+                what = "group offloading moves weights away after each layer"
+                cure = "load the pipeline without enable_group_offload"
             raise UnsupportedPipeline(
                 f"The denoiser has the hook {hook_name!r} ({what}), which nursing passes "
                 f"would disturb. Turn it off first: {cure}."

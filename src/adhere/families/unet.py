@@ -14,6 +14,7 @@ from adhere.errors import UnsupportedPipeline
 from adhere.families.base import Family, Layer, Opened
 from adhere.families.call import DenoiserCall
 from adhere.families.encoder import Encoder
+from adhere.families.encoders import tokenizer_of
 from adhere.families.switches import refuse_switches
 
 _BLOCK = re.compile(r"(down_blocks|mid_block|up_blocks)(?:\.(\d+))?\.")
@@ -101,18 +102,6 @@ class UNetFamily(Family):
         """The first channels; an inpainting denoiser takes more."""
         return slice(None), slice(0, self._config.out_channels)
 
-    @property
-    def tokenizer(self) -> tuple[str, Any]:
-        """Name and value of the first tokenizer; SDXL's refiner has the second alone."""
-        for name in ("tokenizer", "tokenizer_2"):
-            found = getattr(self.pipe, name, None)
-            if found is not None:
-                return name, found
-        raise UnsupportedPipeline(
-            f"{type(self.pipe).__name__} has no tokenizer, by which the words of the prompt are "
-            "found. Load it with one, also where prompt_embeds are given."
-        )
-
     def encoders(self) -> tuple[Encoder, ...]:
         """CLIP's; SDXL's two share their columns.
 
@@ -124,8 +113,12 @@ class UNetFamily(Family):
         """
         width = self._config.cross_attention_dim
         width = max(width) if isinstance(width, Sequence) else width
-        is_first_generation = getattr(self.pipe, "tokenizer_2", None) is None and width < 1024
-        name, tokenizer = self.tokenizer
+        # SDXL's refiner has the second one alone.
+        has_first = getattr(self.pipe, "tokenizer", None) is not None
+        has_second = getattr(self.pipe, "tokenizer_2", None) is not None
+        name = "tokenizer" if has_first or not has_second else "tokenizer_2"
+        tokenizer = tokenizer_of(self.pipe, name)
+        is_first_generation = not has_second and width < 1024
         return (Encoder(name, tokenizer, chunk=_CLIP_COLUMNS, pads=is_first_generation),)
 
     def check(self) -> None:
