@@ -82,7 +82,7 @@ def operations() -> dict[str, Operations]:
     from adhere.families.encoder import Encoder
     from adhere.families.unet import UNetFamily
     from adhere.methods.attend_and_excite import AttendAndExcite
-    from adhere.nursing.context import Context, look
+    from adhere.nursing.context import Context
     from adhere.nursing.hooks import frozen
     from adhere.subjects import Subject
 
@@ -97,6 +97,7 @@ def operations() -> dict[str, Operations]:
     method = AttendAndExcite()
     family = UNetFamily(Pipe())
     subjects = (Subject("cat", (2,)), Subject("frog", (5,)))
+    from training.gates.localisation import look
     from training.text import build_tokenizer
 
     words = build_tokenizer()

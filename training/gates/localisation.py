@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from adhere import find_subjects
-from adhere.families import batched, family_of, place
+from adhere.attention.call import AttentionCall
+from adhere.attention.tap import recording
+from adhere.families import Opened, batched, family_of, place
 from adhere.methods.reading import Reading
+from adhere.methods.schedule import Step
 from adhere.methods.watch import Watch
-from adhere.nursing.context import Context, look
+from adhere.nursing.context import Context, Reader
 from training import world
 
 # Scenes of the gates are numbered far from those of the training.
@@ -126,6 +131,26 @@ def _call(
         "encoder_hidden_states": text,
         "pooled_projections": pooled,
     }
+
+
+def look(context: Context, reader: Reader, opened: Opened, run: Callable[[], object]) -> Reading:
+    """The attention of a pass that somebody else runs, cut short after the last layer read.
+
+    Args:
+        context: what is drawn.
+        reader: which layers.
+        opened: the call that `run` makes.
+        run: calls the denoiser.
+    """
+    heads: dict[str, int] = {}
+
+    def read(name: str, call: AttentionCall) -> Tensor:
+        heads[name] = call.heads
+        return call.mean_probabilities(context.family.region(opened, call))
+
+    with recording({layer.name: layer.module for layer in reader.layers}, read) as record:
+        rows = record(run)
+    return context.reading(reader, rows, heads, opened.size, Step(0, 1, 0.0))
 
 
 def autoencoder_psnr(pipe: Any, count: int = 256) -> float:

@@ -5,16 +5,14 @@ Shapes: B samples, N image queries, T text columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from adhere.attention.call import AttentionCall
 from adhere.attention.columns import Columns
-from adhere.attention.tap import recording
 from adhere.errors import UnsupportedPipeline
-from adhere.families import Family, Layer, Opened, Placed
+from adhere.families import Family, Layer, Placed
 from adhere.methods.base import LatentMethod
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Step
@@ -127,23 +125,3 @@ def reader_of(family: Family, method: LatentMethod, subjects: Subjects) -> Reade
             "that can be read. Use another method."
         )
     return Reader(layers, factor, own)
-
-
-def look(context: Context, reader: Reader, opened: Opened, run: Callable[[], object]) -> Reading:
-    """The attention of a pass that somebody else runs, cut short after the last layer read.
-
-    Args:
-        context: what is drawn.
-        reader: which layers.
-        opened: the call that `run` makes.
-        run: calls the denoiser.
-    """
-    heads: dict[str, int] = {}
-
-    def read(name: str, call: AttentionCall) -> Tensor:
-        heads[name] = call.heads
-        return call.mean_probabilities(context.family.region(opened, call))
-
-    with recording({layer.name: layer.module for layer in reader.layers}, read) as record:
-        rows = record(run)
-    return context.reading(reader, rows, heads, opened.size, Step(0, 1, 0.0))
