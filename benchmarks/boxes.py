@@ -1,8 +1,8 @@
 """Whether methods put subjects where boxes say, on a bundled model.
 
 Usage:
-    python benchmarks/boxes.py [--model mini-joint] [--methods baseline regions boxdiff] [--one-way]
-        [--sheet FILE]
+    python benchmarks/boxes.py [--model mini-joint] [--methods baseline regions boxdiff]
+        [--one-way] [--sheet FILE]
 
 Each prompt is drawn with its boxes and with the two boxes swapped. Of all wanted subjects are
 printed the share that the bundled scorer sees, the share whose centre lies in its box, the mean
