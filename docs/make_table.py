@@ -31,6 +31,7 @@ SETS = (
 # Name of the report; for each column its head, its prompt set and its metric.
 TABLES = {
     "mini-methods": PAIRS,
+    "mini-tuned": PAIRS,
     "mini": SETS,
     "mini-joint": SETS,
     "mini-joint-methods": PAIRS,
