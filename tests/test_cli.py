@@ -425,7 +425,11 @@ MISTAKES = {
     "a box of nothing": (["draw", PROMPT, "--boxes", "dog=0,0,1,1"], "dog"),
     "no boxes": (
         ["draw", PROMPT, "--method", "boxdiff"],
-        "boxdiff needs boxes, and .* none has one. Give",
+        'boxdiff needs boxes, and .* none has one. Give .* --boxes "cat=0,0,.5,1"',
+    ),
+    "compare without boxes": (
+        ["compare", PROMPT, "--methods", "regions"],
+        'regions needs boxes, and .* --boxes "cat=0,0,.5,1"',
     ),
     "a box of nothing that is needed": (
         ["draw", PROMPT, "--method", "regions", "--boxes", "dog=0,0,1,1"],

@@ -80,8 +80,7 @@ class Prompts:
                 self.compare(texts)
                 for index, one in enumerate(texts):
                     self.subjects(one, index, len(texts))
-            for rows in self.encoded.values():
-                rows.clear()
+            self._forget_encoded()
             result = own(*args, **kwargs)
             self._check_encoded(texts)
             embeddings = result[0] if isinstance(result, tuple) else result
@@ -127,6 +126,9 @@ class Prompts:
     def _check_encoded(self, texts: Sequence[Mapping[str, str]]) -> None:
         for one in texts:
             check_given(self.encoders, one, self.encoded)
+        self._forget_encoded()
+
+    def _forget_encoded(self) -> None:
         for rows in self.encoded.values():
             rows.clear()
 
@@ -208,11 +210,11 @@ class Prompts:
                     "another method."
                 )
             if method.needs_boxes and not any(subject.box for subject in subjects):
-                names = ", ".join(repr(subject.text) for subject in subjects)
+                names, word = ", ".join(repr(one.text) for one in subjects), subjects[0].text
                 raise ValueError(
                     f"{method.name} needs boxes, and of the subjects of {text[:60]!r} ({names}) "
-                    f"none has one. Give boxes={{{subjects[0].text!r}: (left, top, right, "
-                    "bottom)} in fractions of the image."
+                    f"none has one. Give boxes={{{word!r}: (left, top, right, bottom)}} in "
+                    f'fractions of the image; on the command line --boxes "{word}=0,0,.5,1".'
                 )
         for method in self.methods:
             if method.needs_attributes and not any(one.attributes for one in subjects):
