@@ -67,10 +67,13 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
         states: Name of a text encoder, (tensor of states -> other states).
     """
     model = pipe.transformer
-    calls = []
+    calls, seen = [], []
+    stack = ExitStack()
 
     def begin(module, positional, named):
         calls.append(DenoiserCall.of(module, positional, named))
+        # Watching makes every operation slower: those of the text encoders need none.
+        seen.append(stack.enter_context(watching(module)))
         if change is None:
             return None
         changed = change(calls[-1])
@@ -79,7 +82,7 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
     def end(module, positional, output):
         raise Enough
 
-    with ExitStack() as stack:
+    with stack:
         for name in mute:
             hook = model.get_submodule(name).register_forward_hook(
                 lambda module, positional, output: torch.zeros_like(output)
@@ -89,12 +92,11 @@ def first_call(pipe, arguments, change=None, states=None, mute=()):
         stack.callback(model.register_forward_hook(end).remove)
         if states:
             stack.callback(_changed_states(pipe, *states).remove)
-        seen = stack.enter_context(watching(model))
         try:
             pipe(**arguments)
         except Enough:
             pass
-    return calls[0], seen
+    return calls[0], seen[0]
 
 
 def _changed_states(pipe, encoder, change):
