@@ -27,6 +27,7 @@ from adhere.evaluation.prompts import Prompt, PromptSet, Wanted
 from adhere.evaluation.run import draw_run, plan_run
 from adhere.evaluation.store import Store
 from adhere.methods import (
+    SAGA,
     AttendAndExcite,
     AttentionRegulation,
     DivideAndBind,
@@ -396,6 +397,7 @@ def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):
         "still": AttendAndExcite(start=0, stop=1, refine_at=()),
         "refined": AttendAndExcite(stop=0.5, refine_at=((0.0, 0.99),), max_refinements=3),
         "finer": DivideAndBind(stop=0.5, refine_at=(), max_refinements=0),
+        "searching": SAGA(start=0.0, stop=0.0, rounds=2, draws=3),
         "edited": AttentionRegulation(),
     }
     plan = plan_run(
@@ -413,6 +415,9 @@ def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):
     assert taken["still"].truncated_forwards == taken["still"].backwards == 2
     assert taken["refined"].truncated_forwards == 4
     assert taken["refined"].flops == baseline + 4 * nursing
+    # Two rounds of three draws, and the pass that looks at what was found.
+    assert taken["searching"].truncated_forwards == 7
+    assert taken["searching"].flops == baseline + 7 * nursing
     assert taken["edited"].flops == baseline and taken["edited"].full_forwards == 2
     # What is counted here while it happens has the smoothing of maps on top, which is little.
     added = all_operations(model, chosen["still"]) - all_operations(model, None)

@@ -325,7 +325,7 @@ def _passes(drawing: Drawing, number: int, steps: int) -> Passes:
         return Passes(steps)
     trace = drawing.trace
     nursed = [record for record in trace.steps if record.truncated_forwards]
-    nursing = sum(1 + int(record.refinements[number]) for record in nursed)
+    nursing = sum(1 + int(r.refinements[number]) + r.searches[number] for r in nursed)
     return Passes(trace.full_forwards, nursing)
 
 

@@ -6,6 +6,7 @@ Shapes: B samples, K of them chosen, T text columns.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -112,6 +113,7 @@ def nurse_latents(
             truncated_forwards=passes.forwards,
             backwards=outcome.backwards + passes.search_backwards,
             seconds=time.perf_counter() - started,
+            searches=tuple(passes.searches[sample] for sample in range(opened.samples)),
         )
         return outcome.latents - latents, seen, final
 
@@ -139,6 +141,7 @@ class _Passes:
         cast: precision of the caller's autocast, in which the denoiser runs, or None.
         forwards: passes so far.
         search_backwards: gradients that the method's search took.
+        searches: the passes of the method's search by sample.
         first: each sample's peaks and means in its first evaluation.
         last: each sample's last reading, and its place there.
     """
@@ -153,6 +156,7 @@ class _Passes:
     cast: torch.dtype | None
     forwards: int = 0
     search_backwards: int = 0
+    searches: Counter[int] = field(default_factory=Counter)
     first: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)
     last: dict[int, tuple[Reading, int]] = field(default_factory=dict)
 
@@ -178,6 +182,7 @@ class _Passes:
 
     def search(self, moving: Tensor, samples: Sequence[int]) -> Reading:
         """What a pass over some samples' latents (K, ...) sees, for the method's search."""
+        self.searches.update(samples)
         if moving.requires_grad:
             moving.register_hook(self._count)
         return self._see(moving, list(samples))

@@ -28,6 +28,7 @@ class StepRecord:
         truncated_forwards: passes of the denoiser up to the last layer read.
         backwards: gradients taken.
         seconds: of all this, without the pipeline's own pass.
+        searches: for each sample the passes of the method's search; empty where nothing moved.
     """
 
     step: Step
@@ -39,6 +40,7 @@ class StepRecord:
     truncated_forwards: int
     backwards: int
     seconds: float
+    searches: tuple[int, ...] = ()
 
     @classmethod
     def watched(
