@@ -44,6 +44,7 @@ def compare(
     from adhere.drawing.png import check_writable
     from adhere.drawing.stated import method_named, stated_numbers
     from adhere.methods import METHODS
+    from adhere.nursing.checks import check_needs, with_boxes
     from adhere.subjects import find_subjects
 
     check_writable(out)
@@ -57,7 +58,9 @@ def compare(
     model = chosen_model(source, sampling.scheduler)
     options = options_of(sampling)
     if any(rows_of.values()):
-        find_subjects(model.pipe, prompt, sampling.subjects)
+        found = find_subjects(model.pipe, prompt, sampling.subjects)
+        placed = with_boxes(found, sampling.boxes or {}, prompt)
+        check_needs([m for m in rows_of.values() if m and chosen], placed, prompt)
     # The first run in a process also pays for choosing kernels, which is no method's cost.
     draw(prompt, model=model, method=None, **{**options, "steps": 2, "seeds": (0,)})
     rows: dict[str, Drawing] = {}

@@ -249,10 +249,7 @@ class AttentionMethod(Method):
         return True
 
     def bias(self, context: LayerContext) -> Tensor | None:
-        """What is added to scores, (B, A or 1, N or 1, T), or None.
-
-        The fused attention kernel stays in use, and `probabilities` is not called.
-        """
+        """What is added to scores, (B, A or 1, N or 1, T); None asks `probabilities` instead."""
         return None
 
     @property

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from adhere.errors import SubjectNotFound
+from adhere.methods.base import Method
 from adhere.methods.boxes import Box
+from adhere.methods.weighted_sum import terms_of
 from adhere.subjects import Subject
 from adhere.subjects.text import check_prompt
 
@@ -78,6 +80,27 @@ def with_boxes(
             f"Its subjects are {names}."
         )
     return found
+
+
+def check_needs(methods: Sequence[Method], subjects: Sequence[Subject], prompt: str) -> None:
+    """Refuse methods that need more subjects than there are, or boxes where none is given.
+
+    Raises:
+        ValueError: which method needs what, and how to give it.
+    """
+    for method in (term for one in methods for term in terms_of(one)):
+        if len(subjects) < method.least_subjects:
+            raise ValueError(
+                f"{method.name} needs at least {method.least_subjects} subjects; {prompt[:60]!r} "
+                f"has {len(subjects)}. Name them with subjects=, or use another method."
+            )
+        if method.needs_boxes and not any(subject.box for subject in subjects):
+            names, word = ", ".join(repr(one.text) for one in subjects), subjects[0].text
+            raise ValueError(
+                f"{method.name} needs boxes, and of the subjects of {prompt[:60]!r} ({names}) "
+                f"none has one. Give boxes={{{word!r}: (left, top, right, bottom)}} in "
+                f'fractions of the image; on the command line --boxes "{word}=0,0,.5,1".'
+            )
 
 
 def warn_of_late_thresholds(methods: Sequence[Any]) -> None:

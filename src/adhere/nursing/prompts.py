@@ -15,8 +15,7 @@ from adhere.families.encoder import Encoder
 from adhere.families.given import Given, check_given
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
-from adhere.methods.weighted_sum import terms_of
-from adhere.nursing.checks import with_boxes
+from adhere.nursing.checks import check_needs, with_boxes
 from adhere.subjects import Subject, find_subjects
 from adhere.subjects.tokenizing import tokenize
 
@@ -185,7 +184,8 @@ class Prompts:
             if words is not None:
                 _check_indices(found, lead.tokenizer, text)
             self._found[key] = with_boxes(found, self.boxes, text)
-            self._check_needs(self._found[key], text)
+            check_needs(self.methods, self._found[key], text)
+            self._warn_of_attributes(self._found[key], text)
         return self._found[key]
 
     def _words(self, index: int, count: int) -> Any:
@@ -201,21 +201,7 @@ class Prompts:
             )
         return self.words[index]
 
-    def _check_needs(self, subjects: Sequence[Subject], text: str) -> None:
-        for method in (term for one in self.methods for term in terms_of(one)):
-            if len(subjects) < method.least_subjects:
-                raise ValueError(
-                    f"{method.name} needs at least {method.least_subjects} subjects; "
-                    f"{text[:60]!r} has {len(subjects)}. Name them with subjects=, or use "
-                    "another method."
-                )
-            if method.needs_boxes and not any(subject.box for subject in subjects):
-                names, word = ", ".join(repr(one.text) for one in subjects), subjects[0].text
-                raise ValueError(
-                    f"{method.name} needs boxes, and of the subjects of {text[:60]!r} ({names}) "
-                    f"none has one. Give boxes={{{word!r}: (left, top, right, bottom)}} in "
-                    f'fractions of the image; on the command line --boxes "{word}=0,0,.5,1".'
-                )
+    def _warn_of_attributes(self, subjects: Sequence[Subject], text: str) -> None:
         for method in self.methods:
             if method.needs_attributes and not any(one.attributes for one in subjects):
                 warnings.warn(
