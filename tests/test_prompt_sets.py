@@ -420,6 +420,13 @@ def test_a_text_file_is_a_prompt_a_line(write):
     assert read.prompts[1].wanted == (Wanted("bench", "dark red", attributes=("wooden",)),)
 
 
+def test_comments_of_a_text_file_are_no_prompts(write):
+    path = write("notes.txt", "# animals\na cat and a dog\n  # objects\n#1 bird\n")
+    with pytest.warns(UserWarning, match="comments, no prompts: 1, 3"):
+        read = prompt_set(path)
+    assert [p.text for p in read.prompts] == ["a cat and a dog", "#1 bird"]
+
+
 @pytest.mark.parametrize(
     ("plural", "singular"),
     [

@@ -1,6 +1,6 @@
 """A user's own prompts, from a .txt, .csv or .jsonl file.
 
-**.txt**: a prompt a line. Blank lines are passed over.
+**.txt**: a prompt a line. Blank lines are passed over, and lines that begin with "# ".
 
 **.csv**: a first line with the names of the columns, separated by commas; then a prompt a line.
 

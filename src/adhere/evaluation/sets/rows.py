@@ -7,6 +7,7 @@ import io
 import json
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -97,8 +98,17 @@ class Mistake(ValueError):
 
 
 def _of_txt(text: str) -> Rows:
+    comments = []
     for line, prompt in _lines(text):
-        yield line, _row(line, {"prompt": prompt})
+        if prompt.startswith("# "):
+            comments.append(str(line))
+        else:
+            yield line, _row(line, {"prompt": prompt})
+    if comments:
+        warnings.warn(
+            f"Lines that begin with # are comments, no prompts: {', '.join(comments)}.",
+            stacklevel=2,
+        )
 
 
 def _of_jsonl(text: str) -> Rows:
