@@ -2,7 +2,7 @@
 
 python -m training mini             # the U-Net, autoencoder and scorer from nothing
 python -m training gates            # what the bundled models can do, measured
-python -m training joint            # goes on from its checkpoint, without an end
+python -m training joint --teacher  # goes on from the bundled weights, without an end
 python -m training unet
 python -m training joint --decay 800    # a finished model from a copy of the checkpoint
 python -m training joint --assemble     # the pipeline of the averaged weights so far
@@ -16,13 +16,17 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
+from diffusers import StableDiffusion3Pipeline
 from PIL import Image
 
+from adhere import mini
 from training import checkpoint, data, loop
 from training.assemble import assemble
 from training.joint_stage import JointStage
 from training.stable import Stable, decay
+from training.starting import begin_from
 from training.state import begin, export
+from training.teacher import Teacher
 from training.unet_stage import UNetStage
 
 SAVE_SECONDS = 240
@@ -69,6 +73,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--report", action="store_true", help="print figures and end")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write weights, and end")
     parser.add_argument("--compile", action="store_true", help="of the joint model")
+    parser.add_argument("--teacher", action="store_true", help="the U-Net teaches the joint model")
+    parser.add_argument("--from-nothing", action="store_true", help="begin the joint model anew")
     parser.add_argument(
         "--scenes", type=int, default=data.SCENES, help="distinct ones (default %(default)s)"
     )
@@ -87,7 +93,11 @@ def main(argv: Sequence[str]) -> None:
             means,
             compiled=options.compile,
             folder=folder,
+            teacher=Teacher() if options.teacher else None,
         )
+        if not options.from_nothing:
+            path = mini.bundled()["mini-joint"]
+            begin_from(stage, StableDiffusion3Pipeline.from_pretrained(path, dtype=torch.float32))
     else:
         stage = UNetStage(means, folder=folder)
     if options.assemble:

@@ -26,6 +26,7 @@ class Shape:
         heads: of attention.
         text_width: channels of a text column, half of them from each CLIP encoder.
         length: text columns, padding included.
+        patch: latents a side that make one token of the image, 1 or 2.
     """
 
     width: int = 192
@@ -33,6 +34,7 @@ class Shape:
     heads: int = 6
     text_width: int = 128
     length: int = 24
+    patch: int = 1
 
 
 class Words(nn.Module):
@@ -95,10 +97,10 @@ class CountedColumn:
 
 
 def build(shape: Shape) -> SD3Transformer2DModel:
-    """The untrained transformer: 64 tokens of 2×2 latents, modulations that say nothing yet."""
+    """The untrained transformer, with modulations that say nothing yet."""
     model = SD3Transformer2DModel(
         sample_size=16,
-        patch_size=2,
+        patch_size=shape.patch,
         in_channels=4,
         out_channels=4,
         num_layers=shape.layers,
@@ -107,7 +109,7 @@ def build(shape: Shape) -> SD3Transformer2DModel:
         joint_attention_dim=shape.text_width,
         caption_projection_dim=shape.width,
         pooled_projection_dim=shape.text_width,
-        pos_embed_max_size=8,
+        pos_embed_max_size=16 // shape.patch,
         qk_norm="rms_norm",
     )
     with torch.no_grad():

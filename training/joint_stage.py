@@ -23,6 +23,7 @@ from training.joint import (
 from training.joint_pipeline import autoencoder, pipeline
 from training.precision import autocast
 from training.stable import Stable
+from training.teacher import Teacher
 from training.words import kept_tokenizer
 
 
@@ -37,7 +38,7 @@ class JointStage(Stable):
     """Mean squared error of the velocity at logit-normal noise levels."""
 
     name = "joint"
-    report_every = 500
+    report_every = 1500
 
     def __init__(
         self,
@@ -46,11 +47,15 @@ class JointStage(Stable):
         seed: int = 0,
         compiled: bool = False,
         folder: Path | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
-        """`folder` keeps the tokenizer, and the pipeline of each report; None writes none."""
+        """`folder` keeps the tokenizer, and the pipeline of each report; None writes none.
+
+        With a teacher, its velocity is learned instead of the data's.
+        """
         torch.manual_seed(seed + 1)
         self.shape, self.seed, self.folder = shape or Shape(), seed, folder
-        self.means = means
+        self.means, self.teacher = means, teacher
         self.vae = autoencoder()
         self.scale = self.vae.config.scaling_factor
         self.tokenizer = kept_tokenizer(folder, self.shape.length)
@@ -65,6 +70,7 @@ class JointStage(Stable):
             "seed": seed,
             "vocabulary": len(self.tokenizer),
             "autoencoder_sha256": checkpoint.digest(self.vae),
+            "teacher_sha256": teacher and checkpoint.digest(teacher.unet),
         } | vars(self.shape)
 
     def dataset(self) -> Dataset:
@@ -98,13 +104,21 @@ class JointStage(Stable):
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         noise = torch.randn(latents.shape, generator=random).to(device)
         levels = noise_levels(len(latents), random).to(device)
+        if self.teacher is not None:
+            # Beyond its noisiest level the data teach.
+            known = levels <= self.teacher.levels[-1]
+            steps = self.teacher.timesteps(levels)
+            levels = torch.where(known, self.teacher.levels[steps], levels)
         shares = torch.tensor(ZEROS_SHARES, dtype=torch.float)
         chosen = torch.multinomial(shares, len(latents), replacement=True, generator=random)
         zeros = torch.tensor(ZEROS)[chosen].to(device)
         blend = levels.view(-1, 1, 1, 1)
+        noisy, wanted = latents.lerp(noise, blend), noise - latents
         with autocast(device):
-            found = self.velocity(latents.lerp(noise, blend), levels, ids, zeros)
-        return (found.float() - (noise - latents)).square().mean()
+            found = self.velocity(noisy, levels, ids, zeros)
+            if self.teacher is not None:
+                wanted[known] = self.teacher.velocity(noisy, steps, ids)[known]
+        return (found.float() - wanted).square().mean()
 
     def pipeline(self) -> StableDiffusion3Pipeline:
         """The pipeline of the present weights, a copy."""

@@ -1,6 +1,7 @@
 """The joint miniature's training at toy size: exact, resumable, a stock pipeline at the end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from safetensors.torch import load_file
+from torch.nn import functional
 from training.__main__ import fill_with_averages
 from training.joint import Shape, attend_with_counts, build, columns, initial_words
 from training.joint_stage import JointStage, noise_levels
 from training.latents import scene
 from training.optimise import Muon, orthogonal
 from training.precision import autocast
+from training.starting import begin_from, finer
+from training.teacher import Teacher
 from training.text import build_tokenizer
 from training.unet_stage import UNetStage
 from training.words import RESERVED, kept_tokenizer
@@ -28,7 +32,7 @@ from adhere import mini
 from training import checkpoint, data, judge, loop, stable, state
 
 CPU = torch.device("cpu")
-TOY = Shape(width=16, layers=2, heads=2, text_width=32, length=24)
+TOY = Shape(width=16, layers=2, heads=2, text_width=32, length=24, patch=2)
 
 
 def toy_stage(folder=None, steps=4):
@@ -149,6 +153,85 @@ def test_known_words_start_from_the_bundled_embeddings():
     table = bundled.text_encoder.get_input_embeddings().weight
     new, old = (t.get_vocab()["cat</w>"] for t in (tokenizer, bundled.tokenizer))
     assert torch.allclose(words[new], table[old] / table.std())
+
+
+def test_a_stage_begun_from_a_pipeline_computes_what_it_does():
+    pipe = awakened(toy_stage()).pipeline()
+    stage = toy_stage()
+    begin_from(stage, pipe)
+    for name, module in (("transformer", pipe.transformer), ("words", None)):
+        own = stage.modules[name].state_dict()
+        wanted = module.state_dict() if module else awakened(toy_stage()).words.state_dict()
+        assert all(torch.equal(own[key], wanted[key]) for key in own)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        begin_from(JointStage(stage.means, replace(TOY, width=32)), pipe)
+
+
+def test_finer_patches_read_and_write_even_patches_as_coarse_ones_do():
+    coarse = awakened(toy_stage()).transformer
+    shape = replace(TOY, patch=1)
+    fine = build(shape)
+    fine.load_state_dict(finer(coarse.state_dict(), shape))
+    latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    even = latents.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.allclose(
+        fine.pos_embed.proj(latents), coarse.pos_embed.proj(even), rtol=1e-4, atol=1e-5
+    )
+    # The positions of every second latent are those of the coarse patches.
+    table = fine.pos_embed.pos_embed.view(16, 16, -1)[::2, ::2]
+    wanted = coarse.pos_embed.pos_embed.view(8, 8, -1)
+    assert torch.allclose(table, wanted, atol=1e-3)
+    tokens = torch.randn(3, TOY.width, generator=torch.Generator().manual_seed(2))
+    found = coarse.proj_out(tokens).view(3, 2, 2, 4).mean((1, 2))
+    assert torch.allclose(fine.proj_out(tokens), found, atol=1e-5)
+
+
+def test_the_teacher_says_in_velocities_what_the_unet_says():
+    teacher = Teacher()
+    scenes = [scene(1, number) for number in range(8)]
+    texts = [caption(one, np.random.default_rng(0), FORGET) for one in scenes]
+    stage = JointStage(torch.zeros(1, 4, 16, 16), TOY, teacher=teacher)
+    latents, ids = judge.latents_of(stage, scenes), judge._ids(stage, texts)
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
+    timesteps = teacher.timesteps(torch.full((8,), 0.6))
+    level = teacher.levels[timesteps].view(-1, 1, 1, 1)
+    assert torch.allclose(level, torch.tensor(0.6), atol=2e-3)
+    noisy = latents.lerp(noise, level)
+    velocity = teacher.velocity(noisy, timesteps, ids)
+    others = teacher.velocity(noisy, timesteps, ids.flip(0))
+    right, wrong, blind = (
+        (x - (noise - latents)).square().mean() for x in (velocity, others, 0 * velocity)
+    )
+    assert right < min(wrong, 0.25 * blind)
+    # From the velocity follow the image and the noise, and from them the U-Net's own v.
+    image, of_noise = noisy - level * velocity, noisy + (1 - level) * velocity
+    a, s = (x[timesteps].view(-1, 1, 1, 1) for x in (teacher.of_image, teacher.of_noise))
+    whole = functional.pad(ids, (0, 77 - ids.shape[1]), value=teacher.padding)
+    with torch.no_grad():
+        hidden = teacher.text_encoder(whole).last_hidden_state
+        v = teacher.unet(noisy * (a + s), timesteps, hidden).sample
+    assert torch.allclose(a * of_noise - s * image, v, atol=1e-4)
+
+
+def test_a_stage_learns_from_its_teacher(tmp_path):
+    stage = JointStage(
+        torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(3)).half(),
+        TOY,
+        teacher=Teacher(),
+    )
+    batch = [torch.stack(x) for x in zip(*(stage.dataset()[i] for i in range(4)), strict=True)]
+    taught = stage.loss(batch, 0, CPU)
+    asked = []
+    velocity = stage.teacher.velocity
+    stage.teacher.velocity = lambda *given: asked.append(given) or velocity(*given)
+    assert torch.equal(stage.loss(batch, 0, CPU), taught)
+    (noisy, timesteps, ids), *_ = asked
+    levels = stage.teacher.levels[timesteps]
+    noise = (noisy - (1 - levels.view(-1, 1, 1, 1)) * batch[0]) / levels.view(-1, 1, 1, 1)
+    assert noise.std() == pytest.approx(1, abs=0.1)
+    assert torch.equal(ids, batch[1])
+    # An untrained stage says 0, so its loss is the square of what it is to learn.
+    assert taught.item() == pytest.approx(velocity(*asked[0]).square().mean().item(), rel=0.2)
 
 
 def test_averaged_weights_fill_a_stage(tmp_path):
