@@ -89,12 +89,14 @@ def localisation(
         for layer in layers:
             layer.record, layer.rows = False, None
         image = rows.shape[1]
+        side = int(image**0.5)
+        cell = SIZE // side
         hits = np.zeros((2, 2))
         for (scene, _, names), maps in zip(examples, rows, strict=True):
             boxes = {t.subject: b for t, b in zip(scene.things, world.boxes(scene), strict=True)}
             for place, column in enumerate((2, 5)):
-                row, left = divmod(int(maps[:, image + column].argmax()), int(image**0.5))
-                x, y = 16 * left + 8, 16 * row + 8
+                row, left = divmod(int(maps[:, image + column].argmax()), side)
+                x, y = cell * left + cell // 2, cell * row + cell // 2
                 own, other = (boxes[names[i]] for i in (place, 1 - place))
                 inside = [x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in (own, other)]
                 hits[place] += [inside[0], inside[1] and not inside[0]]
