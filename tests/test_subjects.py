@@ -363,10 +363,13 @@ def test_long_prompts_take_time_in_proportion(part: str) -> None:
     seconds = []
     for number in (250, 2000):
         prompt = "a " + part * number + "dog"
-        start = time.process_time()
-        for ends in range(2000 // number):
-            parse(prompt + " " * ends)  # No prompt is read twice.
-        seconds.append(time.process_time() - start)
+        tries = []
+        for again in range(3):  # The fastest: other work disturbs the rest.
+            start = time.process_time()
+            for ends in range(2000 // number):
+                parse(prompt + " " * (10 * again + ends))  # No prompt is read twice.
+            tries.append(time.process_time() - start)
+        seconds.append(min(tries))
     # With the square of the length the second would take 8 times as long as the first.
     assert seconds[1] < 4 * seconds[0]
 
