@@ -4,8 +4,8 @@ python -m training mini             # the U-Net, autoencoder and scorer from not
 python -m training gates            # what the bundled models can do, measured
 python -m training joint --teacher  # goes on from the bundled weights, without an end
 python -m training unet
-python -m training joint --decay 800    # a finished model from a copy of the checkpoint
-python -m training joint --assemble     # the pipeline of the averaged weights so far
+python -m training joint --teacher --decay 800    # a finished model from a copy of the checkpoint
+python -m training joint --teacher --assemble     # the pipeline of the averaged weights so far
 """
 
 import argparse
@@ -16,10 +16,9 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusion3Pipeline
 from PIL import Image
 
-from adhere import mini
+from adhere.drawing.loading import load
 from training import checkpoint, data, loop
 from training.assemble import assemble
 from training.joint_stage import JointStage
@@ -93,11 +92,10 @@ def main(argv: Sequence[str]) -> None:
             means,
             compiled=options.compile,
             folder=folder,
-            teacher=Teacher() if options.teacher else None,
+            teacher=Teacher(device) if options.teacher else None,
         )
         if not options.from_nothing:
-            path = mini.bundled()["mini-joint"]
-            begin_from(stage, StableDiffusion3Pipeline.from_pretrained(path, dtype=torch.float32))
+            begin_from(stage, load("mini-joint", dtype="float32", device="cpu").pipe)
     else:
         stage = UNetStage(means, folder=folder)
     if options.assemble:

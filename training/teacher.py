@@ -18,11 +18,12 @@ class Teacher:
         levels: the shares of noise (1000) that it knows, rising.
     """
 
-    def __init__(self) -> None:
-        pipe = mini.load()
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        """On a device, where its arguments must be too."""
+        pipe = mini.load().to(device)
         self.unet, self.text_encoder = pipe.unet, pipe.text_encoder
         self.padding = pipe.tokenizer.pad_token_id
-        alphas = pipe.scheduler.alphas_cumprod
+        alphas = pipe.scheduler.alphas_cumprod.to(device)
         self.of_image, self.of_noise = alphas.sqrt(), (1 - alphas).sqrt()
         self.levels = self.of_noise / (self.of_image + self.of_noise)
 
