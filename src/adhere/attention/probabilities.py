@@ -99,4 +99,4 @@ def _probabilities(
     scores = scaled_scores(query[:, :, part], key, mask, factor)
     if bias is not None:
         scores[..., keys] += bias[:, :, part] if bias.shape[2] > 1 else bias
-    return scores.softmax(-1)
+    return torch.softmax(scores, -1, out=scores)
