@@ -194,35 +194,6 @@ def test_a_models_folder_may_state_numbers(tmp_path):
     assert method_named("divide-and-bind", model=str(folder)) == DivideAndBind()
 
 
-@pytest.mark.filterwarnings("ignore:it is not known whether")
-def test_a_models_folder_may_state_its_guidance(tmp_path):
-    folder = copied(tmp_path)
-    assert draw(PROMPT, model=folder, method=None, steps=1).recipes[0].guidance_scale == 7.5
-    (folder / "sampling.json").write_text('{"guidance_scale": 4.5}')
-    for given in (str(folder), load(folder), load(folder).pipe):
-        assert draw(PROMPT, model=given, method=None, steps=1).recipes[0].guidance_scale == 4.5
-    asked = draw(PROMPT, model=folder, method=None, steps=1, guidance_scale=3).recipes[0]
-    assert asked.guidance_scale == 3
-
-
-@pytest.mark.parametrize(
-    ("stated", "message"),
-    [
-        ("{", "Expecting"),
-        ("3", "expected a table"),
-        ("{}", "guidance_scale"),
-        ('{"guidance_scale": -1}', ">= 0"),
-        ('{"guidance_scale": NaN}', "guidance_scale"),
-        ('{"guidance": 3}', "guidance"),
-    ],
-)
-def test_guidance_that_cannot_be_is_named(tmp_path, stated, message):
-    folder = copied(tmp_path)
-    (folder / "sampling.json").write_text(stated)
-    with pytest.raises(ValueError, match=rf"sampling\.json' cannot be used: .*{message}"):
-        draw(PROMPT, model=folder, steps=2)
-
-
 @pytest.mark.parametrize(
     ("stated", "message"),
     [

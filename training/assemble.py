@@ -13,7 +13,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 # Written by hand about the model, so a new pipeline keeps them.
-KEPT = ("README.md", "methods.json", "sampling.json")
+KEPT = ("README.md", "methods.json")
 
 
 def assemble(pipeline: StableDiffusionPipeline, folder: Path) -> Path:

@@ -16,8 +16,7 @@ from adhere.app import forms, view
 from adhere.app.studio import Cancelled, Studio
 from adhere.drawing import commands
 from adhere.drawing.loading import Loaded, scheduler_recipe
-from adhere.drawing.request import checked_size
-from adhere.drawing.stated import guidance_of
+from adhere.drawing.request import checked_size, guidance_of
 from adhere.errors import AdhereError
 from adhere.figures.trace import COLOURS, PALE
 from adhere.methods import with_parameters
@@ -82,7 +81,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                         wide = whole(width, label="Width", minimum=8, maximum=2 * width)
                         high = whole(height, label="Height", minimum=8, maximum=2 * height)
                         scale = gr.Number(
-                            guidance_of(loaded),
+                            guidance_of(pipe),
                             label="Guidance",
                             minimum=0,
                             maximum=50,

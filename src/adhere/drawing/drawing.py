@@ -25,8 +25,9 @@ from adhere.drawing.request import (
     check_schedule,
     checked_prompt,
     checked_size,
+    guidance_of,
 )
-from adhere.drawing.stated import guidance_of, method_named
+from adhere.drawing.stated import method_named
 from adhere.errors import NonFiniteLoss, UnsupportedPipeline
 from adhere.methods import Method
 from adhere.methods.base import checked
@@ -124,8 +125,7 @@ def draw(
         seeds: one or several, from 0 to 2**63 - 1; each image has a random generator of its
             own on the CPU, so that it depends on no other one, nor on the device.
         steps: of sampling.
-        guidance_scale: of classifier-free guidance; None takes the one that the
-            model's folder states in `sampling.json`, else the pipeline's default.
+        guidance_scale: of classifier-free guidance; None takes the pipeline's default.
         negative_prompt: what guidance leads away from.
         size: width and height in pixels; None takes the model's.
         scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`, or a scheduler; None
@@ -169,7 +169,7 @@ def draw(
         # A baseline image needs none; a wrong one would be passed over in silence.
         find_subjects(pipe, prompt, subjects)
     scale = asked.guidance_scale
-    scale = guidance_of(loaded) if scale is None else scale
+    scale = guidance_of(pipe) if scale is None else scale
     seeds, batch_size = asked.seeds, asked.batch_size
     batches = [seeds[i : i + batch_size] for i in range(0, len(seeds), batch_size)]
     done: list[Drawing] = []

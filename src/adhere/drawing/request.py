@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,6 +110,13 @@ def checked_size(pipe: DiffusionPipeline, size: Any) -> tuple[int, int]:  # noqa
         f"Got size {got}; give a width and a height that are multiples of {multiple}, at most "
         f"{largest} (this model's own size is {native[0]}x{native[1]})."
     )
+
+
+def guidance_of(pipe: DiffusionPipeline) -> float:
+    """The guidance scale of a pipeline's call by default; 7.5 where it says none."""
+    parameters = inspect.signature(pipe.__call__).parameters
+    scale = getattr(parameters.get("guidance_scale"), "default", None)
+    return float(scale) if isinstance(scale, int | float) else 7.5
 
 
 def check_schedule(scheduler: Any, steps: int) -> None:  # noqa: ANN401
