@@ -38,7 +38,7 @@ def bound(peaks, subjects=(CAT, FROG), relations=(), size=SIZE, method=None, gri
     reading = made({"layer": maps}, {"layer": 1}, size, columns)
     context = LayerContext(
         "layer", Step(1, 50, 961.0), grid or size, [list(subjects)], columns,
-        readings=[reading], relations=[relations],
+        reading=reading, relations=[relations],
     )  # fmt: skip
     return (method or EmergentLayout()).bias(context)[0, 0].view(*(grid or size), 10)
 
@@ -123,7 +123,7 @@ def test_any_number_finds_room_on_any_size(number, size, seed):
     subjects = [subject(1 + i) for i in range(number)]
     context = LayerContext(
         "layer", Step(1, 50, 961.0), size, [subjects], columns,
-        readings=[made({"layer": maps}, {"layer": 1}, size, columns)], relations=[()],
+        reading=made({"layer": maps}, {"layer": 1}, size, columns), relations=[()],
     )  # fmt: skip
     found = EmergentLayout().bias(context)[0, 0]
     assert found.shape == (size[0] * size[1], 10) and torch.isfinite(found).all()

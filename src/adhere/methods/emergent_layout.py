@@ -21,12 +21,16 @@ from annotated_types import Gt, Le
 from torch import Tensor
 from torch.nn import functional as F
 
+from adhere.errors import NonFiniteLoss
 from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.phrases import Phrase, phrase_maps, phrases_of
 from adhere.methods.places import arrange, blur, cells
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Step, check_window
 from adhere.typed import Fraction, Positive, typed
+
+# Of more, the places would be smaller than the cells of the maps.
+_MOST_THINGS = 36
 
 
 @typed
@@ -86,7 +90,8 @@ class EmergentLayout(AttentionMethod):
 
     def bias(self, context: LayerContext) -> Tensor:
         """The logarithm of each phrase's place on its columns, (B, 1, N, T)."""
-        reading = context.readings[-1]
+        reading = context.reading
+        assert reading is not None
         layout = context.shared.get("layout")
         if layout is None or layout[0] is not reading:
             layout = (
@@ -126,7 +131,17 @@ class EmergentLayout(AttentionMethod):
         """Each phrase with its place, (H, W) of 0 and 1; nothing for a single phrase."""
         if len(phrases) < 2:
             return []
+        if len(phrases) > _MOST_THINGS:
+            raise ValueError(
+                f"{self.name} finds places for at most {_MOST_THINGS} things; the prompt asks "
+                f"for {len(phrases)}. Ask for fewer, or use another method."
+            )
         maps = phrase_maps(reading, sample, phrases)
+        if not maps.isfinite().all():
+            raise NonFiniteLoss(
+                "The attention maps hold NaN or infinity; they should be finite. Use float32 or "
+                "bfloat16 weights."
+            )
         height, width = maps.shape[-2:]
         unit = math.sqrt(height * width)
         blurred = blur(maps, self.blur * unit)

@@ -32,8 +32,8 @@ class LayerContext:
         device: where the layer is.
         memory: kept for this edit and layer from step to step, empty at first.
         shared: kept for this edit for the whole run, empty at first.
-        readings: what the edit asked to see by `AttentionMethod.reads`, oldest first: the model's
-            own attention, before any edit.
+        reading: the newest of those that the edit asked for by `AttentionMethod.reads`: the
+            model's own attention, before any edit. None where there is none yet.
         relations: for each sample what its prompt says of its subjects.
         is_objective: whether objectives read this layer's resolution.
         is_nursing: whether this is a pass of the method's own, not the real one.
@@ -48,7 +48,7 @@ class LayerContext:
     device: torch.device = torch.device("cpu")
     memory: dict[str, Tensor] = field(default_factory=dict)
     shared: dict[Any, Any] = field(default_factory=dict)
-    readings: Sequence[Reading] = ()
+    reading: Reading | None = None
     relations: Sequence[Sequence[Relation]] = ()
     is_objective: bool = True
     is_nursing: bool = False

@@ -24,12 +24,12 @@ class Editing:
     Attributes:
         family: of the pipeline.
         editors: in their order.
-        readings: what edits asked to see, oldest first.
+        reading: the newest of what edits asked to see.
     """
 
     family: Family
     editors: Sequence[AttentionMethod]
-    readings: list[Reading] = field(default_factory=list)
+    reading: Reading | None = None
     _memories: dict[tuple[int, str], dict[str, Tensor]] = field(default_factory=dict)
     _shared: dict[tuple, dict[Any, Any]] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class Editing:
             device=call.query.device,
             memory=self._memories.setdefault((index, layer.name), {}),
             shared=self._shared.setdefault(key, {}),
-            readings=self.readings,
+            reading=self.reading,
             relations=[at.context.placed[sample].relations for sample in samples],
             is_objective=layer.factor == self.family.objective_factor(),
             is_nursing=at.samples is not None,

@@ -267,7 +267,7 @@ class Run:
                     self.trace.steps.append(StepRecord.watched(step, peaks, means, seen))
                 if asks:
                     whole = Reader(tuple(everything.values()), family.objective_factor())
-                    editing.readings.append(context.reading(whole, raw, heads, opened.size, step))
+                    editing.reading = context.reading(whole, raw, heads, opened.size, step)
 
         self.taps.callback(note)
         modules = {name: layer.module for name, layer in needed.items()}
