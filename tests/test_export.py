@@ -328,6 +328,23 @@ def test_without_names_every_condition_and_set_has_a_view_of_its_own(tmp_path):
     assert left(tmp_path / "other" / "none" / "own") == ["images", "imgs.json", "questions.json"]
 
 
+def test_a_set_of_the_baseline_alone_has_no_view_of_a_method(tmp_path):
+    few = PromptSet("few", "test", (Prompt("f-0", "a dog", (Wanted("dog"),)),))
+    conditions = (Condition.of("attend", AttendAndExcite()),)
+    sets = (PromptSet("own", "test", PROMPTS), few)
+    plan = Plan("mini", conditions, sets, SEEDS, size=(8, 8), baseline_only=("few",))
+    store = Store.create(tmp_path / "run", plan)
+    image = Image.new("RGB", (8, 8))
+    with store.writing():
+        for batch in store.missing():
+            store.keep([drawn(store.plan, u, image, batch=batch.seeds) for u in batch.units])
+    out = export(store, "tifa", tmp_path / "view")
+    assert left(out / "attend") == ["own"] and left(out / "none") == ["few", "own"]
+    with pytest.raises(ValueError, match="draws 'few' by the baseline alone"):
+        export(store, "tifa", tmp_path / "other", condition="attend", prompts="few")
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_unknown_name_is_told_with_those_there_are(tmp_path):
     store = run(tmp_path)
     with pytest.raises(ValueError, match="Unknown condition 'atend': did you mean 'attend'"):

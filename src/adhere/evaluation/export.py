@@ -29,6 +29,7 @@ from typing import Any
 
 from adhere.errors import unknown
 from adhere.evaluation.outcomes import Row
+from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
@@ -115,6 +116,13 @@ def export(
     view = _View({}, {})
     for name in _chosen("condition", condition, own):
         for chosen in _chosen("prompt set", prompts, sets):
+            if name != BASELINE and chosen in store.plan.baseline_only:
+                if not (condition and prompts):
+                    continue
+                raise ValueError(
+                    f"The run draws {chosen!r} by the baseline alone, so there is nothing of "
+                    f"{name!r} to export; name another prompt set or {BASELINE!r}."
+                )
             few = [row for row in rows if (row.unit.condition, row.unit.set) == (name, chosen)]
             _check_finished(store, name, chosen, len(few))
             place = "" if condition and prompts else f"{name}/{chosen}/"
