@@ -51,7 +51,7 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 """Short name to the class in diffusers and what it needs besides the pipeline's configuration."""
 
 _FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
-_OF_FLOW: Mapping[str, tuple[str, Mapping[str, object]]] = {
+OF_FLOW: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", **_FLOW}),
     "euler": ("FlowMatchEulerDiscreteScheduler", {}),
     "heun": ("FlowMatchHeunDiscreteScheduler", {}),
@@ -116,9 +116,9 @@ def find_folder(name: str, variant: str | None = None) -> tuple[Path, str | None
     folder = local_folder(name)
     if folder is not None:
         return folder, None
-    if name == MINI:
+    if name in FOLDERS:
         raise ValueError(
-            "The weights of the bundled model 'mini' are missing from this installation; "
+            f"The weights of the bundled model {name!r} are missing from this installation; "
             "install adhere anew, or give another model."
         )
     if name and Path(name).expanduser().is_file():
@@ -186,8 +186,8 @@ def _of_flow(name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401
     """A scheduler of flow matching, with what it takes of another one's configuration."""
     import diffusers
 
-    if name in _OF_FLOW:
-        class_name, needed = _OF_FLOW[name]
+    if name in OF_FLOW:
+        class_name, needed = OF_FLOW[name]
         kind = getattr(diffusers, class_name)
         # The shift of some models hangs on the image's size, which the pipeline tells as mu.
         if (
@@ -199,7 +199,7 @@ def _of_flow(name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401
             return kind.from_config({key: own[key] for key in own.keys() & takes.keys()})
     raise ValueError(
         f"Got the scheduler {name!r}, which does not know this model's flow matching. Give "
-        "euler, dpm++2m or unipc, or leave it out."
+        "euler or another that does, or leave it out."
     )
 
 
@@ -225,7 +225,7 @@ def scheduler_from_recipe(recipe: SchedulerRecipe, own: Any) -> Any:  # noqa: AN
 
     if recipe == scheduler_recipe(own):
         return own
-    known = {class_name for class_name, _ in SCHEDULERS.values()}
+    known = {kind for table in (SCHEDULERS, OF_FLOW) for kind, _ in table.values()}
     if recipe.name == type(own).__name__:
         kind = type(own)
     elif recipe.name in known:

@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from adhere.drawing.loading import MINI, SCHEDULERS
+from adhere.drawing.loading import MINI, OF_FLOW, SCHEDULERS
 from adhere.drawing.stated import stated_numbers
 from adhere.evaluation.plan import BASELINE, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
@@ -314,7 +314,8 @@ def _short_name(plan: Plan) -> str | None:
     own = plan.scheduler
     fitting = [
         name
-        for name, (kind, needed) in SCHEDULERS.items()
+        for table in (SCHEDULERS, OF_FLOW)
+        for name, (kind, needed) in table.items()
         if kind == own.name and all(own.config.get(k) == v for k, v in needed.items())
     ]
     return fitting[0] if fitting else None
