@@ -223,6 +223,15 @@ def test_a_folder_with_weights_of_one_variant_is_loaded(tmp_path):
     assert drawing.images[0].size == (32, 32)
 
 
+def test_the_only_variant_of_some_parts_is_found_beside_plain_weights(tmp_path):
+    folder = tmp_path / "some"
+    toys.sd().save_pretrained(folder)
+    weights = next((folder / "unet").glob("*.safetensors"))
+    weights.rename(weights.with_name(weights.name.replace(".saf", ".fp16.saf")))
+    assert variant_of(folder) == "fp16"
+    assert load(folder).pipe.unet is not None
+
+
 def test_several_variants_are_named(tmp_path):
     folder = tmp_path / "mixed"
     toys.sd().save_pretrained(folder, variant="fp16")

@@ -35,6 +35,11 @@ RECIPE = Recipe(
 )
 
 
+def test_a_subject_may_stand_as_late_as_the_longest_prompt_is():
+    late = replace(RECIPE, subjects=(Subject("cat", (9_999,)),))
+    assert from_json(late.to_json()) == late
+
+
 def test_json_and_back_is_the_same_recipe():
     assert from_json(RECIPE.to_json()) == RECIPE
     assert "\n" not in RECIPE.to_json()

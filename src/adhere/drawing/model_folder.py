@@ -107,7 +107,7 @@ def variant_of(folder: Path, preferred: str | None = None) -> str | None:
     for component in components(folder):
         names = [file.name for file in (folder / component).glob("*.safetensors")]
         variants = {match[1] if (match := _VARIANT.search(name)) else None for name in names}
-        if preferred in variants:
+        if preferred is not None and preferred in variants:
             return preferred
         if None not in variants:
             found |= {variant for variant in variants if variant is not None}

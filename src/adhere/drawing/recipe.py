@@ -46,8 +46,11 @@ def _bounded(subject: Subject) -> Subject:
     """The subject, if its numbers are those of a prompt."""
     for part in subject.words:
         indices = part.token_indices
-        if not 0 < len(indices) <= MOST_ITEMS or not all(0 <= i <= 511 for i in indices):
-            raise ValueError("`token_indices` of a subject must be 1 or more numbers of 0 to 511.")
+        if not 0 < len(indices) <= MOST_ITEMS or not all(0 <= i < LONGEST_TEXT for i in indices):
+            raise ValueError(
+                "`token_indices` of a subject must be 1 or more numbers of 0 to "
+                f"{LONGEST_TEXT - 1}."
+            )
         if len(part.text) > LONGEST_TEXT:
             raise ValueError(f"`text` of a subject must be at most {LONGEST_TEXT} characters.")
     if not 1 <= subject.count <= LARGEST_COUNT:

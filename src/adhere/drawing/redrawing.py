@@ -70,7 +70,7 @@ def redraw(
 
 def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loaded:
     if model is not None and not isinstance(model, str | os.PathLike):
-        return loaded_model(model)
+        return loaded_model(model, None, device)
     name = recipe.model.name
     if model is None and name not in bundled() and not (name and Path(name).is_dir()):
         raise ValueError(
