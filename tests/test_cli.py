@@ -115,7 +115,8 @@ def test_two_methods_and_whose_parameter_is_whose(shell):
 
 
 def test_boxes_are_given_by_word_and_kept(shell):
-    words = ["draw", PROMPT, "--model", saved(), "--boxes", "cat=0,0,.5,1; frog=.5,0,1,1"]
+    words = ["draw", PROMPT, "--model", saved()]
+    words += ["--method", "regions", "--boxes", "cat=0,0,.5,1; frog=.5,0,1,1"]
     status, out, err = shell(*words, *QUICK)
     assert (status, err) == (0, [])
     path = out[0].split("  ")[0]

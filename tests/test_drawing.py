@@ -317,13 +317,38 @@ def test_attention_that_cannot_be_read_is_named():
         draw(PROMPT, model=pipe, **QUICK)
 
 
-@pytest.mark.parametrize("method", [None, "attend-and-excite"])
+@pytest.mark.parametrize("method", [None, "attend-and-excite", "emergent-layout"])
 def test_a_picture_of_nan_is_none(method):
     pipe = toys.sd()
     with torch.no_grad():
         pipe.unet.conv_out.weight.fill_(float("nan"))
-    with pytest.raises(NonFiniteLoss, match="NaN"):
-        draw(PROMPT, model=pipe, method=method, **QUICK)
+    with pytest.raises(NonFiniteLoss, match="(?i)nan"):
+        draw(PROMPT, model=pipe, method=method, steps=8)
+
+
+def test_boxes_that_no_method_reads_are_refused(model):
+    for method in ("emergent-layout", None, ["token-reweighting", "attend-and-excite"]):
+        with pytest.raises(ValueError, match="Got boxes, which .* does not read; give .*regions"):
+            draw(PROMPT, model=model, method=method, boxes=BOXES, **QUICK)
+    own = Objective(lambda reading: sum(maps.sum((-2, -1)) for maps in reading.maps(0)))
+    with pytest.raises(SubjectNotFound, match="zebra"):
+        draw(PROMPT, model=model, method=own, boxes={"zebra": (0, 0, 1, 1)}, **QUICK)
+
+
+def test_more_things_than_there_is_room_for_are_refused(model):
+    with pytest.raises(ValueError, match="at most 36 things; the prompt asks for 120"):
+        draw("60 cats and 60 frogs", model=model, **QUICK)
+
+
+def test_a_part_of_a_pipeline_is_no_model(model):
+    with pytest.raises((ValueError, UnsupportedPipeline), match="CLIPTextModel"):
+        draw(PROMPT, model=model.pipe.text_encoder)
+
+
+def test_a_pipeline_object_is_drawn_where_it_is(model):
+    recipe = draw(PROMPT, model=model, method=None, **QUICK).recipes[0]
+    with pytest.raises(ValueError, match="loaded already"):
+        redraw(recipe, model=model, device="cpu")
 
 
 def test_saving_gives_one_file_for_each_picture(model, tmp_path):

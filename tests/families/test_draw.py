@@ -40,3 +40,29 @@ def test_flow_matching_has_schedulers_of_its_own(name, scheduler):
 def test_a_scheduler_that_does_not_know_a_models_flow_is_refused(name, scheduler):
     with pytest.raises(ValueError, match=rf"{scheduler!r}.*flow matching. Give euler"):
         adhere.draw("a cat", model=FAMILIES[name].build(), scheduler=scheduler, steps=2)
+
+
+@pytest.mark.parametrize("scheduler", ["heun", "lcm"])
+def test_a_scheduler_of_flow_matching_is_found_again_by_its_recipe(scheduler):
+    toy = FAMILIES["sd3"]
+    height, width = toy.square
+    pipe = toy.build()
+    drawing = adhere.draw("a cat", model=pipe, scheduler=scheduler, steps=3, size=(width, height))
+    with pytest.warns(UserWarning, match="it is not known whether"):
+        again = adhere.redraw(drawing.recipes[0], model=pipe)
+    assert again.recipes[0].scheduler == drawing.recipes[0].scheduler
+    assert again.images[0].tobytes() == drawing.images[0].tobytes()
+
+
+def test_guidance_of_qwen_image_is_the_one_that_it_follows():
+    toy = FAMILIES["qwen-image"]
+    height, width = toy.square
+    pipe = toy.build()
+    common = {"model": pipe, "method": None, "steps": 2, "size": (width, height)}
+    drawings = [
+        adhere.draw("a cat", negative_prompt="blurry", guidance_scale=scale, **common)
+        for scale in (None, 4.0, 1.5)
+    ]
+    assert [one.recipes[0].guidance_scale for one in drawings] == [4.0, 4.0, 1.5]
+    usual, same, less = (one.images[0].tobytes() for one in drawings)
+    assert usual == same != less

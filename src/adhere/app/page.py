@@ -81,7 +81,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                         wide = whole(width, label="Width", minimum=8, maximum=2 * width)
                         high = whole(height, label="Height", minimum=8, maximum=2 * height)
                         scale = gr.Number(
-                            guidance_of(pipe),
+                            guidance_of(pipe)[1],
                             label="Guidance",
                             minimum=0,
                             maximum=50,

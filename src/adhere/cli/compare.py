@@ -68,7 +68,9 @@ def compare(
         for name, method in rows_of.items():
             try:
                 with bar(name) as on_step:
-                    drawn = draw(prompt, model=model, method=method, on_step=on_step, **options)
+                    reads = method is not None and method.needs_boxes
+                    own = options if reads else {**options, "boxes": None}
+                    drawn = draw(prompt, model=model, method=method, on_step=on_step, **own)
             except (AdhereError, ValueError) as refusal:
                 if chosen or method is None:
                     raise

@@ -21,7 +21,7 @@ def draw(
       adhere draw "a cat and a frog" --seeds 0-3
       adhere draw "a red car and a blue bench" --method divide-and-bind
       adhere draw "a cat and a frog" --method attend-and-excite --set step_size=10 --set stop=0.6
-      adhere draw "a cat and a frog" --boxes "cat=0,0,.5,1; frog=.5,0,1,1"
+      adhere draw "a cat and a frog" --method regions --boxes "cat=0,0,.5,1; frog=.5,0,1,1"
 
     Every PNG carries its whole recipe; `adhere redraw` draws it again.
 

@@ -51,7 +51,8 @@ class Settings:
 
     Attributes:
         sets: prompt sets or files, separated by commas.
-        methods: which, separated by commas; all that need no boxes without it.
+        methods: which, separated by commas; all that need neither boxes nor joint
+            attention without it.
         model: mini or mini-joint (bundled), a folder in diffusers' layout, or a hub id such as
             owner/name@revision.
         seeds: the same for all methods, as in 7, 0-3 or 0,2,5-9; 0-3 without it.

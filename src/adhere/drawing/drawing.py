@@ -29,9 +29,10 @@ from adhere.drawing.request import (
 )
 from adhere.drawing.stated import method_named
 from adhere.errors import NonFiniteLoss, UnsupportedPipeline
-from adhere.methods import Method
+from adhere.methods import METHODS, Method
 from adhere.methods.base import checked
 from adhere.methods.registry import recipes_of
+from adhere.methods.weighted_sum import terms_of
 from adhere.nursing import nurse
 from adhere.nursing.trace import Trace
 from adhere.subjects import Subject, find_subjects
@@ -150,6 +151,7 @@ def draw(
             f"draw({former[0]!r}, model={prompt!r}) if {prompt!r} is the model."
         )
     methods = _methods(method, _name_of(model))
+    _check_boxes(methods, boxes)
     prompt = checked_prompt(prompt)
     asked = Sampling(
         subjects=subjects,
@@ -168,8 +170,13 @@ def draw(
     if subjects is not None and not methods:
         # A baseline image needs none; a wrong one would be passed over in silence.
         find_subjects(pipe, prompt, subjects)
-    scale = asked.guidance_scale
-    scale = guidance_of(pipe) if scale is None else scale
+    guidance, scale = guidance_of(pipe)
+    if asked.guidance_scale is not None:
+        if guidance is None and asked.guidance_scale != scale:
+            raise ValueError(
+                f"Got a guidance scale, which {type(pipe).__name__} does not take; leave it out."
+            )
+        scale = asked.guidance_scale
     seeds, batch_size = asked.seeds, asked.batch_size
     batches = [seeds[i : i + batch_size] for i in range(0, len(seeds), batch_size)]
     done: list[Drawing] = []
@@ -229,7 +236,7 @@ def _draw_batch(
     optional = {
         # An empty one is left to the pipeline's own default.
         **({"negative_prompt": recipe.negative_prompt} if recipe.negative_prompt else {}),
-        "guidance_scale": recipe.guidance_scale,
+        guidance_of(pipe)[0]: recipe.guidance_scale,
         # Else some pipelines draw the nearest of their own sizes and scale the image.
         "use_resolution_binning": False,
     }
@@ -276,7 +283,8 @@ def _name_of(model: Model) -> str | None:
     if isinstance(model, str | os.PathLike):
         return os.fspath(model)
     # Where diffusers loaded it from.
-    return str(getattr(model, "config", {}).get("_name_or_path") or "")
+    config = getattr(model, "config", None)
+    return str(config.get("_name_or_path") or "") if isinstance(config, Mapping) else ""
 
 
 def _methods(
@@ -290,8 +298,20 @@ def _methods(
     return checked([method_named(m, model=model) if isinstance(m, str) else m for m in given])
 
 
+def _check_boxes(methods: Sequence[Method], boxes: object) -> None:
+    """Refuse boxes where none of the methods reads any; a method of the user's may."""
+    terms = [term for method in methods for term in terms_of(method)]
+    may = any(one.needs_boxes or type(one) not in METHODS.values() for one in terms)
+    if boxes and not may:
+        names = [name for name, kind in METHODS.items() if kind.needs_boxes]
+        raise ValueError(
+            f"Got boxes, which {' and '.join(one.name for one in terms) or 'the baseline'} does "
+            f"not read; give a method that does ({', '.join(names)}), or no boxes."
+        )
+
+
 def loaded_model(model: Model, dtype: str | None = None, device: str | None = None) -> Loaded:
-    """The model as a text-to-image pipeline around a U-Net."""
+    """The model as a text-to-image pipeline."""
     if isinstance(model, str | os.PathLike):
         loaded = load(model, dtype=dtype, device=device)
     elif dtype is not None or device is not None:

@@ -112,11 +112,18 @@ def checked_size(pipe: DiffusionPipeline, size: Any) -> tuple[int, int]:  # noqa
     )
 
 
-def guidance_of(pipe: DiffusionPipeline) -> float:
-    """The guidance scale of a pipeline's call by default; 7.5 where it says none."""
+def guidance_of(pipe: DiffusionPipeline) -> tuple[str | None, float]:
+    """The argument of a pipeline's call that scales its guidance, and its default.
+
+    Qwen-Image takes a `guidance_scale` that does nothing, and says so by the default None. A
+    pipeline without guidance has no such argument, and 1.
+    """
     parameters = inspect.signature(pipe.__call__).parameters
-    scale = getattr(parameters.get("guidance_scale"), "default", None)
-    return float(scale) if isinstance(scale, int | float) else 7.5
+    for name in ("guidance_scale", "true_cfg_scale", "distilled_guidance_scale"):
+        scale = getattr(parameters.get(name), "default", None)
+        if isinstance(scale, int | float):
+            return name, float(scale)
+    return ("guidance_scale", 7.5) if "guidance_scale" in parameters else (None, 1.0)
 
 
 def check_schedule(scheduler: Any, steps: int) -> None:  # noqa: ANN401
