@@ -1,5 +1,6 @@
 """The command, on toy pipelines in folders; every mistake gets one line, status 2 and no file."""
 
+import io
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import adhere.drawing
 import toys
@@ -158,7 +159,19 @@ def test_again_decodes_the_image_before_it_draws(shell, tmp_path):
     path.write_bytes(data[: data.index(b"IDAT") + 40])
     status, out, [line] = shell("redraw", path, "--out", "again")
     assert status == 2 and out == [] and "broken PNG" in line
+    end = data.rindex(b"IEND") - 4
+    damaged = io.BytesIO()
+    PngImagePlugin.putchunk(damaged, b"gAMA", b"1")
+    path.write_bytes(data[:end] + damaged.getvalue() + data[end:])
+    status, out, [line] = shell("redraw", path, "--out", "again")
+    assert status == 2 and out == [] and "broken PNG" in line
     assert not (tmp_path / "again").exists()
+
+
+def test_compare_refuses_boxes_that_no_row_reads(shell):
+    words = ["compare", PROMPT, "--model", saved(), "--boxes", "cat=0,0,.5,1"]
+    status, _, [line] = shell(*words, "--methods", "attend-and-excite")
+    assert status == 2 and "Got boxes, which attend-and-excite does not read" in line
 
 
 def test_a_sheet_carries_the_recipes_of_its_images(shell, tmp_path):

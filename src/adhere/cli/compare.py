@@ -41,6 +41,7 @@ def compare(
     """
     from adhere.cli.progress import bar, say
     from adhere.drawing import draw
+    from adhere.drawing.drawing import check_boxes
     from adhere.drawing.png import check_writable
     from adhere.drawing.stated import method_named, stated_numbers
     from adhere.methods import METHODS
@@ -54,6 +55,7 @@ def compare(
     check_once(names)
     rows_of: dict[str, Method | None] = {"baseline": None}
     rows_of |= {n: method_named(n, model=source.model) for n in names if n != "none"}
+    check_boxes([m for m in rows_of.values() if m], sampling.boxes)
     stated = stated_numbers(source.model)
     model = chosen_model(source, sampling.scheduler)
     options = options_of(sampling)

@@ -151,7 +151,7 @@ def draw(
             f"draw({former[0]!r}, model={prompt!r}) if {prompt!r} is the model."
         )
     methods = _methods(method, _name_of(model))
-    _check_boxes(methods, boxes)
+    check_boxes(methods, boxes)
     prompt = checked_prompt(prompt)
     asked = Sampling(
         subjects=subjects,
@@ -298,7 +298,7 @@ def _methods(
     return checked([method_named(m, model=model) if isinstance(m, str) else m for m in given])
 
 
-def _check_boxes(methods: Sequence[Method], boxes: object) -> None:
+def check_boxes(methods: Sequence[Method], boxes: object) -> None:
     """Refuse boxes where none of the methods reads any; a method of the user's may."""
     terms = [term for method in methods for term in terms_of(method)]
     may = any(one.needs_boxes or type(one) not in METHODS.values() for one in terms)

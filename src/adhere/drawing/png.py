@@ -7,6 +7,7 @@ import io
 import os
 import re
 import secrets
+import struct
 import tempfile
 import unicodedata
 from collections.abc import Sequence
@@ -110,7 +111,8 @@ def read_pixels(path: str | os.PathLike[str]) -> np.ndarray:
     with open_png(path) as image:
         try:
             return np.asarray(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError) as error:
+        # Of a damaged chunk behind the pixels Pillow raises the last one.
+        except (OSError, ValueError, SyntaxError, struct.error) as error:
             raise ValueError(
                 f"{os.fspath(path)!r} is a broken PNG ({error}); copy it again from its source."
             ) from error
