@@ -3,7 +3,7 @@
     npm install @iconify-json/noto @iconify-json/fluent-emoji-flat @iconify-json/twemoji
     python recipes/make_sprites.py node_modules/@iconify-json
 
-writes `src/adhere/mini/data/sprites.png` (one RGBA cell a sprite) and `sprites.json` (what each
+writes `training/artwork/sprites.png` (one RGBA cell a sprite) and `sprites.json` (what each
 cell holds, from which artwork, under which licence). A bench exists in none of the sets, so
 benches are drawn here.
 """

@@ -178,7 +178,8 @@ def foreground(values: Tensor, levels: int | None = None) -> Tensor:
     Source: the code published with arXiv 2404.04650, which counts in 255 levels.
     """
     counted = values.detach() if levels is None else (values.detach() * levels).floor()
-    ordered = counted.flatten().double().sort().values
+    # Apple's devices have no numbers of double precision.
+    ordered = counted.flatten().cpu().double().sort().values
     count = torch.arange(1, len(ordered), device=ordered.device)
     low = ordered.cumsum(0)[:-1]
     means = low / count, (ordered.sum() - low) / (len(ordered) - count)
@@ -187,8 +188,8 @@ def foreground(values: Tensor, levels: int | None = None) -> Tensor:
         return torch.ones_like(values, dtype=torch.bool)
     last_below = between.argmax()
     if levels is None:
-        return values.detach() >= ordered[last_below + 1]
-    return values.detach() >= ordered[last_below] / levels
+        return values.detach() >= ordered[last_below + 1].item()
+    return values.detach() >= ordered[last_below].item() / levels
 
 
 def blob(mask: Tensor, cell: Tensor) -> Tensor:
