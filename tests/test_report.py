@@ -378,6 +378,20 @@ def test_nothing_in_common_is_an_error():
         Tables(part)
 
 
+def test_scorers_that_say_nothing_are_named():
+    found = evidence_of(plan_of())
+    found.scores["value"] = np.nan
+    with pytest.raises(ValueError, match=r"scorers \(toy\) say nothing of these prompts"):
+        Tables(found)
+
+
+def test_a_set_without_a_leading_metric_has_a_table():
+    found = evidence_of(plan_of(prompt_set("seen"), prompt_set("unseen")))
+    is_first = found.scores["metric"].isin([PRESENT.name, MIXED.name, FAR.name])
+    found.scores.loc[is_first & (found.scores["set"] == "unseen"), "value"] = np.nan
+    assert "unseen" in html(Tables(found), image, {})
+
+
 def test_one_prompt_is_reported_without_an_interval():
     tables = Tables(evidence_of(plan_of(prompt_set(count=1))))
     assert "one prompt: no interval" in html(tables, image, {})

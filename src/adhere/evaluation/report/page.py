@@ -164,14 +164,13 @@ def _table(tables: Tables, name: str) -> dict[str, Any]:
                 **cost_of(known),
             }
         )
-    first = next(r for c in tables.leading if (r := tables.row(name, BASELINE, c)) is not None)
     source = next((s.source for s in tables.evidence.plan.sets if s.name == name), "")
     return {
         "name": _label(name),
         "heads": _heads(tables, name),
         "source": short(source),
         "prompts": max(_row_numbers(tables, name, "prompts"), default=0),
-        "seeds": first["seeds"],
+        "seeds": max(_row_numbers(tables, name, "seeds"), default=0),
         "rows": rows,
         "has_few": any(cell["is_few"] for row in rows for cell in row["cells"]),
     }

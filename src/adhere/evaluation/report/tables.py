@@ -56,6 +56,11 @@ class Tables:
                 "No image is scored yet that every condition has, so there is nothing to "
                 "compare; go on with `adhere evaluate run`, or with `adhere evaluate score`."
             )
+        if not self.leading:
+            raise ValueError(
+                f"The scorers ({', '.join(one.name for one in evidence.scorers)}) say nothing of "
+                "these prompts; score the run by another, with `adhere evaluate score`."
+            )
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
