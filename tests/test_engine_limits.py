@@ -8,6 +8,7 @@ import torch
 from diffusers import (
     IPNDMScheduler,
     SASolverScheduler,
+    StableDiffusion3PAGPipeline,
     StableDiffusionAttendAndExcitePipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPAGPipeline,
@@ -29,6 +30,7 @@ from adhere.methods.watch import Watch
 from adhere.nursing import nurse
 from adhere.subjects import Subject
 from engine import CAT, FROG, PROMPT, SCHEDULERS, Noting, always, scheduled, state
+from families import sd3
 
 SUBJECTS = [CAT, FROG]
 
@@ -499,6 +501,9 @@ def test_three_branches_are_named():
     parts = toys._sd_parts() | {"image_encoder": None, "pag_applied_layers": "mid"}
     with pytest.raises(UnsupportedPipeline, match="three branches"):
         nursed(StableDiffusionPAGPipeline(**parts))
+    parts = sd3.parts() | {"pag_applied_layers": "blocks.0"}
+    with pytest.raises(UnsupportedPipeline, match="three branches"):
+        nursed(StableDiffusion3PAGPipeline(**parts))
 
 
 def test_a_batch_that_does_not_fit_the_prompts_is_named():

@@ -27,6 +27,12 @@ def refuse_switches(pipe: Any, denoiser: nn.Module) -> None:
             "The denoiser was loaded under torch.inference_mode(), so that no gradient can "
             "pass through it. Load it outside; it may run inside."
         )
+    if hasattr(type(pipe), "image_guidance_scale") or hasattr(pipe, "pag_applied_layers"):
+        raise UnsupportedPipeline(
+            f"{type(pipe).__name__} denoises three branches at once (it guides by something "
+            "besides the prompt), and nursing knows two. Use the text-to-image pipeline of the "
+            "same model."
+        )
     if getattr(denoiser, "_parallel_config", None) is not None:
         raise UnsupportedPipeline(
             "The denoiser runs context-parallel, where no process sees a whole attention "

@@ -128,12 +128,6 @@ class UNetFamily(Family):
             UnsupportedPipeline: by the name of what is in the way.
         """
         kind = type(self.pipe).__name__
-        has_third = hasattr(type(self.pipe), "image_guidance_scale")
-        if has_third or hasattr(self.pipe, "pag_applied_layers"):
-            raise UnsupportedPipeline(
-                f"{kind} denoises three branches at once (it guides by something besides the "
-                "prompt), and nursing knows two. Use the text-to-image pipeline of the same model."
-            )
         if kind == "StableDiffusionAttendAndExcitePipeline":
             raise UnsupportedPipeline(
                 f"{kind} nurses by itself. Use StableDiffusionPipeline of the same model with "
