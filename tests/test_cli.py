@@ -435,8 +435,11 @@ MISTAKES = {
     "no setting": (["draw", PROMPT, "--set", "10"], "give NAME=VALUE"),
     "no box": (["draw", PROMPT, "--boxes", "cat=1,2"], "WORD=LEFT,TOP,RIGHT,BOTTOM"),
     "a box twice": (["draw", PROMPT, "--boxes", "cat=0,0,1,1;cat=0,0,1,1"], "two boxes"),
-    "a box outside": (["draw", PROMPT, "--boxes", "cat=0,0,2,1"], "in fractions of the image"),
-    "a box of nothing": (["draw", PROMPT, "--boxes", "dog=0,0,1,1"], "dog"),
+    "a box outside": (
+        ["draw", PROMPT, "--method", "regions", "--boxes", "cat=0,0,2,1"],
+        "in fractions of the image",
+    ),
+    "a box that is not read": (["draw", PROMPT, "--boxes", "cat=0,0,.5,1"], "does not read"),
     "no boxes": (
         ["draw", PROMPT, "--method", "boxdiff"],
         'boxdiff needs boxes, and .* none has one. Give .* --boxes "cat=0,0,.5,1"',
