@@ -41,11 +41,10 @@ def compare(
     """
     from adhere.cli.progress import bar, say
     from adhere.drawing import draw
-    from adhere.drawing.drawing import check_boxes
     from adhere.drawing.png import check_writable
     from adhere.drawing.stated import method_named, stated_numbers
     from adhere.methods import METHODS
-    from adhere.nursing.checks import check_needs, with_boxes
+    from adhere.nursing.checks import check_boxes, check_needs, with_boxes
     from adhere.subjects import find_subjects
 
     check_writable(out)

@@ -29,11 +29,11 @@ from adhere.drawing.request import (
 )
 from adhere.drawing.stated import method_named
 from adhere.errors import NonFiniteLoss, UnsupportedPipeline
-from adhere.methods import METHODS, Method
+from adhere.methods import Method
 from adhere.methods.base import checked
 from adhere.methods.registry import recipes_of
-from adhere.methods.weighted_sum import terms_of
 from adhere.nursing import nurse
+from adhere.nursing.checks import check_boxes
 from adhere.nursing.trace import Trace
 from adhere.subjects import Subject, find_subjects
 
@@ -296,18 +296,6 @@ def _methods(
     if "none" in given:
         raise ValueError("Got the method none beside others; give it alone, or leave it out.")
     return checked([method_named(m, model=model) if isinstance(m, str) else m for m in given])
-
-
-def check_boxes(methods: Sequence[Method], boxes: object) -> None:
-    """Refuse boxes where none of the methods reads any; a method of the user's may."""
-    terms = [term for method in methods for term in terms_of(method)]
-    may = any(one.needs_boxes or type(one) not in METHODS.values() for one in terms)
-    if boxes and not may:
-        names = [name for name, kind in METHODS.items() if kind.needs_boxes]
-        raise ValueError(
-            f"Got boxes, which {' and '.join(one.name for one in terms) or 'the baseline'} does "
-            f"not read; give a method that does ({', '.join(names)}), or no boxes."
-        )
 
 
 def loaded_model(model: Model, dtype: str | None = None, device: str | None = None) -> Loaded:

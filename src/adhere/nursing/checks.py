@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from adhere.errors import SubjectNotFound
+from adhere.methods import METHODS
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
 from adhere.methods.weighted_sum import terms_of
@@ -80,6 +81,22 @@ def with_boxes(
             f"Its subjects are {names}."
         )
     return found
+
+
+def check_boxes(methods: Sequence[Method], boxes: object) -> None:
+    """Refuse boxes where none of the methods reads any; a method of the user's may.
+
+    Raises:
+        ValueError: the methods that read none, and those that would.
+    """
+    terms = [term for method in methods for term in terms_of(method)]
+    may = any(one.needs_boxes or type(one) not in METHODS.values() for one in terms)
+    if boxes and not may:
+        names = [name for name, kind in METHODS.items() if kind.needs_boxes]
+        raise ValueError(
+            f"Got boxes, which {' and '.join(one.name for one in terms) or 'the baseline'} does "
+            f"not read; give a method that does ({', '.join(names)}), or no boxes."
+        )
 
 
 def check_needs(methods: Sequence[Method], subjects: Sequence[Subject], prompt: str) -> None:
