@@ -51,7 +51,7 @@ SCHEDULERS: Mapping[str, tuple[str, Mapping[str, object]]] = {
 """Short name to the class in diffusers and what it needs besides the pipeline's configuration."""
 
 _FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
-OF_FLOW: Mapping[str, tuple[str, Mapping[str, object]]] = {
+_OF_FLOW: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", **_FLOW}),
     "euler": ("FlowMatchEulerDiscreteScheduler", {}),
     "heun": ("FlowMatchHeunDiscreteScheduler", {}),
@@ -186,8 +186,8 @@ def _of_flow(name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401
     """A scheduler of flow matching, with what it takes of another one's configuration."""
     import diffusers
 
-    if name in OF_FLOW:
-        class_name, needed = OF_FLOW[name]
+    if name in _OF_FLOW:
+        class_name, needed = _OF_FLOW[name]
         kind = getattr(diffusers, class_name)
         # The shift of some models hangs on the image's size, which the pipeline tells as mu.
         if (
@@ -215,6 +215,17 @@ def scheduler_recipe(scheduler: Any) -> SchedulerRecipe:  # noqa: ANN401
     return SchedulerRecipe(type(scheduler).__name__, kept)
 
 
+def short_name(recipe: SchedulerRecipe) -> str | None:
+    """The short name of a recipe's class with its settings, where it has one."""
+    fitting = (
+        name
+        for table in (SCHEDULERS, _OF_FLOW)
+        for name, (kind, needed) in table.items()
+        if kind == recipe.name and all(recipe.config.get(k) == v for k, v in needed.items())
+    )
+    return next(fitting, None)
+
+
 def scheduler_from_recipe(recipe: SchedulerRecipe, own: Any) -> Any:  # noqa: ANN401
     """The scheduler of a recipe, of a class that is known or the pipeline's own.
 
@@ -225,7 +236,7 @@ def scheduler_from_recipe(recipe: SchedulerRecipe, own: Any) -> Any:  # noqa: AN
 
     if recipe == scheduler_recipe(own):
         return own
-    known = {kind for table in (SCHEDULERS, OF_FLOW) for kind, _ in table.values()}
+    known = {kind for table in (SCHEDULERS, _OF_FLOW) for kind, _ in table.values()}
     if recipe.name == type(own).__name__:
         kind = type(own)
     elif recipe.name in known:

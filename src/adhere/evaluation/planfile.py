@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from adhere.drawing.loading import MINI, OF_FLOW, SCHEDULERS
+from adhere.drawing.loading import MINI, short_name
 from adhere.drawing.stated import stated_numbers
 from adhere.evaluation.plan import BASELINE, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
@@ -273,7 +273,7 @@ def to_toml(plan: Plan) -> str:
         "batch_size": plan.batch_size,
         "baseline_only": list(plan.baseline_only),
     }
-    if scheduler := _short_name(plan):
+    if scheduler := short_name(plan.scheduler):
         data["scheduler"] = scheduler
     if plan.environment.get("threads", "").isdigit():
         data["threads"] = int(plan.environment["threads"])
@@ -307,15 +307,3 @@ def _entry(name: str, parameters: Mapping[str, object]) -> dict[str, Any]:
     own = {k: "none" if v is None else v for k, v in parameters.items() if k != WEIGHT}
     weight = {"weight": parameters[WEIGHT]} if WEIGHT in parameters else {}
     return {"name": name, **weight, "parameters": own}
-
-
-def _short_name(plan: Plan) -> str | None:
-    """The short name of the scheduler's class with these settings, where it has one."""
-    own = plan.scheduler
-    fitting = [
-        name
-        for table in (SCHEDULERS, OF_FLOW)
-        for name, (kind, needed) in table.items()
-        if kind == own.name and all(own.config.get(k) == v for k, v in needed.items())
-    ]
-    return fitting[0] if fitting else None
