@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from typing import Any
 
 from adhere.errors import unknown
 from adhere.evaluation.outcomes import Row
-from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
@@ -113,18 +113,14 @@ def export(
     _check_place(home)
     store.check_whole()
     rows = store.rows()
+    planned = Counter((unit.condition, unit.set) for unit in store.plan.units)
     view = _View({}, {})
     for name in _chosen("condition", condition, own):
         for chosen in _chosen("prompt set", prompts, sets):
-            if name != BASELINE and chosen in store.plan.baseline_only:
-                if not (condition and prompts):
-                    continue
-                raise ValueError(
-                    f"The run draws {chosen!r} by the baseline alone, so there is nothing of "
-                    f"{name!r} to export; name another prompt set or {BASELINE!r}."
-                )
+            if not planned[name, chosen] and not (condition and prompts):
+                continue
             few = [row for row in rows if (row.unit.condition, row.unit.set) == (name, chosen)]
-            _check_finished(store, name, chosen, len(few))
+            _check_finished(name, chosen, len(few), planned[name, chosen])
             place = "" if condition and prompts else f"{name}/{chosen}/"
             view = view.with_another(place, lay_out(store, few))
     _check_drawn([*view.images.values()])
@@ -319,10 +315,13 @@ def _chosen(kind: str, name: str | None, there: Sequence[str]) -> Sequence[str]:
     return [name]
 
 
-def _check_finished(store: Store, condition: str, prompts: str, done: int) -> None:
-    """Refuses what is not drawn to its end."""
-    units = store.plan.units
-    count = sum((unit.condition, unit.set) == (condition, prompts) for unit in units)
+def _check_finished(condition: str, prompts: str, done: int, count: int) -> None:
+    """Refuses what is not drawn to its end, or not to be drawn."""
+    if not count:
+        raise ValueError(
+            f"The run draws {prompts!r} by the baseline alone, so there is nothing of "
+            f"{condition!r} to export; name another prompt set, or the baseline."
+        )
     if done < count:
         raise ValueError(
             f"The run has {done} of {count} images of {condition!r} on {prompts!r} yet, and a "
