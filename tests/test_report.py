@@ -387,9 +387,11 @@ def test_scorers_that_say_nothing_are_named():
 
 def test_a_set_without_a_leading_metric_has_a_table():
     found = evidence_of(plan_of(prompt_set("seen"), prompt_set("unseen")))
-    is_first = found.scores["metric"].isin([PRESENT.name, MIXED.name, FAR.name])
-    found.scores.loc[is_first & (found.scores["set"] == "unseen"), "value"] = np.nan
-    assert "unseen" in html(Tables(found), image, {})
+    found.scores.loc[found.scores["set"] == "unseen", "scorer"] = "later"
+    later = replace(found.scorers[0], name="later")
+    tables = Tables(replace(found, scorers=(*found.scorers, later)))
+    assert {column.scorer for column in tables.leading} == {"toy"}
+    assert "unseen" in html(tables, image, {})
 
 
 def test_one_prompt_is_reported_without_an_interval():
