@@ -202,7 +202,6 @@ COGVIEW = Row(
     conditional="all",
     size=by_patches,
     encoders=encoders.cogview,
-    whole=frozenset({"original_size", "target_size", "crop_coords"}),
 )
 HUNYUAN = Row(
     layers=r"(single_)?transformer_blocks\.\d+\.attn",
