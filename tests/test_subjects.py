@@ -232,6 +232,16 @@ def test_named_words_keep_what_the_prompt_says_of_them(tokenizer: CLIPTokenizer)
     assert len(truck.token_indices) >= 2 and truck.attributes[0].text == "red"
 
 
+def test_a_shorter_name_has_a_place_beside_the_longer_one(tokenizer: CLIPTokenizer) -> None:
+    prompt = "a fire truck and a red truck"
+    for names in (["fire truck", "truck"], ["truck", "fire truck"]):
+        found = dict(zip(names, find_subjects(tokenizer, prompt, names), strict=True))
+        assert not {*found["truck"].token_indices} & {*found["fire truck"].token_indices}
+        assert found["truck"].attributes[0].text == "red"
+    both = find_subjects(tokenizer, "a fire truck", ["fire truck", "truck"])
+    assert [subject.text for subject in both] == ["fire truck", "truck"]
+
+
 def test_named_indices_and_pieces_are_taken_alone(tokenizer: CLIPTokenizer) -> None:
     assert find_subjects(tokenizer, KITCHEN, [2]) == (Subject("green", (2,)),)
     place = tokens(tokenizer, "a sombrero").index("re")

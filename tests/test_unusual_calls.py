@@ -98,6 +98,18 @@ def test_words_are_in_their_chunk_of_longer_embeddings(columns):
     assert set(placed.competing) == set(range(columns)) - ends
 
 
+@pytest.mark.parametrize("count", [149, 150, 151, 152])
+def test_a_prompt_that_fills_its_chunks_has_columns_for_all_that_they_hold(count):
+    encoders = family_of(toys.sd()).encoders()
+    prompt = " ".join(["cat"] * count)
+    placed = place(encoders, {"prompt": prompt}, [Subject("cat", (149,))], 154)
+    held = [*range(1, 76), *range(78, 153)]
+    assert placed.words == tuple(held[:count])
+    assert placed.specials == ((0, 152) if count == 149 else (0,))
+    with pytest.raises(SubjectNotFound, match="is cut off"):
+        place(encoders, {"prompt": "cat " * 151}, [Subject("cat", (151,))], 154)
+
+
 def test_a_word_beyond_the_embeddings_is_named():
     encoders = family_of(toys.sd()).encoders()
     for prompt, columns, subject in ((LONG, 77, Subject("frog", (92,))), (PROMPT, 4, FROG)):

@@ -5,7 +5,8 @@ import torch
 
 import adhere
 from adhere.cli.tokens import tokens
-from adhere.families import family_of
+from adhere.families import family_of, place
+from adhere.subjects import Subject
 
 from . import FAMILIES, TRANSFORMERS
 from .probe import first_call, first_ids
@@ -30,7 +31,7 @@ def changed(one, other):
     return (one - other).abs().flatten(1).amax(1).nonzero().flatten().tolist()
 
 
-def check(toy, pipe, prompt=PROMPT):
+def check(toy, pipe, prompt=PROMPT, words=("cat", "frog")):
     """Each word's token, moved in the text encoder, moves the columns that are told."""
     listed = adhere.tokens(pipe, prompt)
     family = family_of(pipe)
@@ -38,8 +39,8 @@ def check(toy, pipe, prompt=PROMPT):
     for encoder in family.encoders():
         name, tokenizer = encoder.name.replace("tokenizer", "text_encoder"), encoder.tokenizer
         ids = first_ids(pipe, toy.call(prompt), name)[0].tolist()
-        for word in ("cat", "frog"):
-            # Sana's instruction has the words too, before the prompt.
+        for word in words:
+            # Templates may have the words too, before the prompt.
             position = max(
                 at for at, number in enumerate(ids) if tokenizer.decode([number]).strip() == word
             )
@@ -58,6 +59,22 @@ def test_a_word_is_at_its_columns(kind):
     check(toy, toy.build())
 
 
+@pytest.mark.parametrize("word", ["cat", "text"])
+@pytest.mark.parametrize("kind", TRANSFORMERS)
+def test_a_prompt_that_its_template_has_too_is_found_behind_it(kind, word):
+    toy = FAMILIES[kind]
+    check(toy, toy.build(), word, [word])
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"),
+    [("sana", "\u0130, "), ("pixart-sigma", "  \u0130, "), ("qwen-image", "e\u0301, ")],
+)
+def test_letters_that_change_their_length_move_no_word(kind, start):
+    toy = FAMILIES[kind]
+    check(toy, toy.build(), start + PROMPT)
+
+
 @pytest.mark.parametrize("kind", ["flux2-klein", "flux2-dev", "cogview4"])
 def test_padding_on_the_other_side(kind):
     toy = FAMILIES[kind]
@@ -65,6 +82,21 @@ def test_padding_on_the_other_side(kind):
     tokenizer = family_of(pipe).encoders()[0].tokenizer
     tokenizer.padding_side = "left" if tokenizer.padding_side == "right" else "right"
     check(toy, pipe)
+
+
+def test_words_of_another_text_are_found_as_whole_words():
+    encoders = family_of(FAMILIES["sd3"].build()).encoders()
+    t5, subject = encoders[1], Subject("cat", (2,))
+
+    def columns(other):
+        placed = place(encoders, {"prompt": "a cat", "prompt_3": other}, [subject], t5.first + 40)
+        return placed.placed[0].token_indices
+
+    other = "a scattered category, a cat"
+    pieces = [t5.tokenizer.decode([one]).strip() for one in t5.tokenizer(other)["input_ids"]]
+    last = max(place for place, piece in enumerate(pieces) if piece == "cat")
+    assert columns(other) == (2, t5.first + last)
+    assert columns("a scattered category") == (2,)
 
 
 def test_words_that_are_cut_off_are_named():

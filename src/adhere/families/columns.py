@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families.encoder import Encoder, as_given, rendered
 from adhere.subjects.relations import Relation
 from adhere.subjects.subject import Subject
+from adhere.subjects.text import has_spaces, whole_words
 from adhere.subjects.tokenizing import Tokens, tokenize
 
 Span = tuple[int, int]
@@ -138,14 +140,11 @@ def batched(placed: Sequence[Placed], total: int) -> Columns:
 
 def _find(encoder: Encoder, prompt: str, total: int, valid: int | None) -> _Found:
     """The tokens of one encoder for a rendered prompt."""
-    text, body, before = rendered(encoder, prompt)
-    start = max(text.find(body), 0)
-    tokens = tokenize(encoder.tokenizer, text)
-    if encoder.render is as_given:
-        # Words of textual inversion are written out, so that the text may be longer.
-        start, stop = 0, len(tokens.text)
-    else:
-        stop = start + len(body)
+    read = rendered(encoder, prompt)
+    tokens = tokenize(encoder.tokenizer, read.text)
+    # Words of textual inversion are written out, so that the text may be longer.
+    longer = range(len(prompt), len(prompt) + len(tokens.text) - len(read.text))
+    origins = (*read.origins, *longer)
     width = total - encoder.first if encoder.length is None else encoder.length
     if encoder.chunk and width > encoder.chunk and width % encoder.chunk:
         raise UnsupportedPipeline(
@@ -156,10 +155,7 @@ def _find(encoder: Encoder, prompt: str, total: int, valid: int | None) -> _Foun
     limit = min(encoder.limit or tokens.limit, width + encoder.dropped)
     if encoder.chunk and width > encoder.chunk:
         limit = width
-    spans = tuple(
-        (a - start + before, b - start + before) if b > a and a < stop and b > start else None
-        for a, b in tokens.spans
-    )
+    spans = tuple(_of_prompt(span, read.start, origins) for span in tokens.spans)
     count = min(len(spans), limit)
     kept = width if valid is None else valid
     # Columns count from the end where something of unknown length comes before the words.
@@ -179,6 +175,12 @@ def _find(encoder: Encoder, prompt: str, total: int, valid: int | None) -> _Foun
     return _Found(tokens, spans, columns)
 
 
+def _of_prompt(span: Span, start: int, origins: Sequence[int]) -> Span | None:
+    """The characters of the prompt that a token of the whole text stands for; None for none."""
+    inside = origins[max(span[0] - start, 0) : max(span[1] - start, 0)]
+    return (inside[0], inside[-1] + 1) if inside else None
+
+
 def _column(
     encoder: Encoder, tokens: Tokens, index: int, count: int, offset: int, width: int
 ) -> int | None:
@@ -188,7 +190,9 @@ def _column(
         if index == 0:
             return encoder.first
         place, rest = divmod(index - 1, inner)
-        return encoder.first + place * encoder.chunk + rest + 1
+        column = place * encoder.chunk + rest + 1
+        # Behind a full last chunk the closing token has no column but that chunk's own.
+        return encoder.first + column if column < width else None
     if encoder.tail and index >= count - encoder.tail:
         return encoder.first + width - (count - index)
     cut = len(tokens.pieces) - count
@@ -220,12 +224,27 @@ def _overlapping(found: _Found, span: Span | None) -> tuple[int, ...]:
 
 
 def _elsewhere(own: Tokens, text: str) -> tuple[Span | None, ...]:
-    """Where the tokens' words are in another text, the first place of each."""
-    low, spans = text.lower(), []
-    for start, stop in own.spans:
-        at = low.find(own.text[start:stop].lower()) if stop > start else -1
-        spans.append((at, at + stop - start) if at >= 0 else None)
-    return tuple(spans)
+    """Where the tokens' words are in another text, the first place of each.
+
+    They are whole words there, but in scripts that set no spaces between words.
+    """
+    words = [match.span() for match in re.finditer(r"\w+|[^\w\s]+", own.text)]
+
+    def of(start: int, stop: int) -> Span | None:
+        if start == stop:
+            return None
+        first, last = next((w for w in words if w[0] < stop and start < w[1]), (start, stop))
+        if all(map(has_spaces, own.text[first:last])):
+            pattern = whole_words(re.escape(own.text[first:last]))
+        else:
+            first, pattern = start, re.escape(own.text[start:stop])
+        found = re.search(pattern, text, re.I)
+        if found is None:
+            return None
+        begin = found.start() + max(start - first, 0)
+        return begin, begin + stop - max(start, first)
+
+    return tuple(of(*span) for span in own.spans)
 
 
 def _in_columns(subject: Subject, own: Tokens, columns: Sequence[tuple[int, ...]]) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,10 +55,34 @@ class Encoder:
         return prompts.get(self.argument) or prompts["prompt"]
 
 
-def rendered(encoder: Encoder, prompt: str) -> tuple[str, str, int]:
-    """What an encoder reads: its whole text, the prompt in it, and how far that was stripped."""
-    body, before = prompt, 0
+# Stands for the prompt in a template, to tell its place: a character that no prompt needs.
+_PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What an encoder reads.
+
+    Attributes:
+        text: all of it.
+        start: where the prompt begins in it.
+        origins: for each character of the prompt as it stands there, which one of the prompt in
+            Unicode's composed form it comes from.
+    """
+
+    text: str
+    start: int
+    origins: tuple[int, ...]
+
+
+def rendered(encoder: Encoder, prompt: str) -> Rendered:
+    """What an encoder reads of a prompt: its template is around it."""
+    body = unicodedata.normalize("NFC", prompt)
+    kept = range(len(body))
     if encoder.lowers:
-        before = len(prompt) - len(prompt.lstrip())
-        body = prompt.strip().lower()
-    return encoder.render(body), body, before
+        kept = kept[len(body) - len(body.lstrip()) : len(body.rstrip())]
+    # A capital may have a small form of two characters.
+    origins = tuple(i for i in kept for _ in (body[i].lower() if encoder.lowers else body[i]))
+    if encoder.lowers:
+        body = body.strip().lower()
+    return Rendered(encoder.render(body), encoder.render(_PLACE).find(_PLACE), origins)

@@ -57,10 +57,10 @@ def check_given(encoders: Sequence[Encoder], prompts: Mapping[str, str], given: 
         if not rows:
             continue
         prompt = encoder.prompt_of(prompts)
-        text, body, _ = rendered(encoder, prompt)
-        own = tokenize(encoder.tokenizer, text)
+        text = rendered(encoder, prompt)
+        own = tokenize(encoder.tokenizer, text.text)
         # How long the images of an edit are, which stand before its words, is not known here.
-        start = text.find(body) if encoder.has_images else 0
+        start = text.start if encoder.has_images else 0
         opening = next(i for i, (_, stop) in enumerate(own.spans) if stop > start) if start else 0
         # The end of some templates comes after the padding.
         ids = list(own.ids[opening : len(own.ids) - encoder.tail])

@@ -9,12 +9,10 @@ from adhere.errors import SubjectNotFound
 from adhere.subjects.phrase import Phrase
 from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
-from adhere.subjects.text import check_text
+from adhere.subjects.text import check_text, has_spaces, whole_words
 from adhere.subjects.tokenizing import Tokens
 
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
-# Where a word begins or ends; a name that does so with a mark, "<toy>", may stand beside a letter.
-_START, _END = r"(?:(?<!\w)|(?!\w))", r"(?:(?!\w)|(?<!\w))"
 
 
 def _occurrences(found: Tokens, name: str) -> list[Span]:
@@ -28,9 +26,9 @@ def _occurrences(found: Tokens, name: str) -> list[Span]:
     # Further vectors of a textual-inversion word belong to it.
     if len(parts) == 1:
         pattern += rf"(?:\s+{parts[0]}_\d+)*"
-    whole = _START + pattern + _END
+    whole = whole_words(pattern)
     anywhere = r"\s*".join(map(re.escape, "".join(parts)))
-    patterns = [whole] if all(map(_has_spaces, name)) else [whole, anywhere]
+    patterns = [whole] if all(map(has_spaces, name)) else [whole, anywhere]
     for pattern in patterns:
         for text in (found.text, found.plain):
             spans = [match.span() for match in re.finditer(pattern, text, re.I)]
@@ -42,12 +40,6 @@ def _occurrences(found: Tokens, name: str) -> list[Span]:
         for i, piece in enumerate(found.pieces)
         if found.opening <= i < last and piece.lower() == name.strip().lower()
     ]
-
-
-def _has_spaces(character: str) -> bool:
-    """Whether a character is of a script that sets spaces between words, or of none."""
-    script = unicodedata.name(character, "").split()[:1]
-    return not character.isalpha() or script in (["LATIN"], ["GREEK"], ["CYRILLIC"])
 
 
 def _places(found: Tokens, name: str) -> list[Span]:
@@ -64,9 +56,11 @@ def _places(found: Tokens, name: str) -> list[Span]:
 
 
 def _first_free(spans: Sequence[Span], used: Sequence[Span], name: str, found: Tokens) -> Span:
-    for span in spans:
-        if span not in used:
-            return span
+    """The first place that no name has; rather one that is no part of a name's."""
+    free = [span for span in spans if span not in used]
+    apart = [s for s in free if not any(s[0] < u[1] and u[0] < s[1] for u in used)]
+    if free:
+        return (apart or free)[0]
     raise SubjectNotFound(
         f"{name!r} is named {len(spans) + 1} times, but the prompt has it "
         f"{len(spans)} times. {found.table()}"
@@ -156,6 +150,12 @@ def _distance(found: Tokens, modifier: str | int, noun: Span) -> int:
     return min(_gap(span, noun) for span in _places(found, modifier))
 
 
+def _length(word: object) -> int:
+    """Characters of a name; of a pair those of its noun, and of anything else none."""
+    noun = word[-1] if isinstance(word, list | tuple) and word else word
+    return len(noun) if isinstance(noun, str) else 0
+
+
 def _is_names(word: object) -> bool:
     if not isinstance(word, Sequence) or isinstance(word, str | bytes):
         return False
@@ -190,19 +190,21 @@ def name_subjects(
     if not words:
         raise ValueError("The list of subjects is empty; name one, or pass None to find them.")
     used: list[Span] = []
-    subjects: list[Subject] = []
-    for word in words:
+    subjects: dict[int, Subject] = {}
+    # Longer names first: of "fire truck" and "truck" the shorter has the place that is left.
+    for place in sorted(range(len(words)), key=lambda i: -_length(words[i])):
+        word = words[place]
         if isinstance(word, Subject):
-            subjects.append(word)
+            subjects[place] = word
         elif not _is_name(word) and not _is_names(word):
             raise ValueError(f"{word!r} names no subject; expected a word, an index or a pair.")
         elif isinstance(word, int):
             index, text = _by_index(word, found)
-            subjects.append(Subject(text, (index,)))
+            subjects[place] = Subject(text, (index,))
         elif isinstance(word, str):
-            subjects.append(_by_name(word, found, phrases, used))
+            subjects[place] = _by_name(word, found, phrases, used)
         elif word:
-            subjects.append(_by_pair(word, found, phrases, used))
+            subjects[place] = _by_pair(word, found, phrases, used)
         else:
             raise ValueError("A pair of subjects is empty; expected (attribute, ..., noun).")
-    return tuple(subjects)
+    return tuple(subjects[place] for place in range(len(words)))

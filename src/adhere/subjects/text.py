@@ -1,4 +1,6 @@
-"""What a text must be before anything is made of it."""
+"""What a text must be before anything is made of it, and where its words begin and end."""
+
+import unicodedata
 
 
 def check_text(text: object, what: str) -> None:
@@ -31,3 +33,17 @@ def check_prompt(text: object) -> None:
     check_text(text, "prompt")
     if not str(text).strip():
         raise ValueError("The prompt is empty; say what the image should hold.")
+
+
+def has_spaces(character: str) -> bool:
+    """Whether a character is of a script that sets spaces between words, or of none."""
+    script = unicodedata.name(character, "").split()[:1]
+    return not character.isalpha() or script in (["LATIN"], ["GREEK"], ["CYRILLIC"])
+
+
+def whole_words(pattern: str) -> str:
+    """A regular expression that finds another only where whole words begin and end.
+
+    What begins or ends with a mark, such as "<toy>", may stand beside a letter.
+    """
+    return rf"(?:(?<!\w)|(?!\w)){pattern}(?:(?!\w)|(?<!\w))"

@@ -95,7 +95,7 @@ class Tokens:
 
     def table(self) -> str:
         """The tokens with their indices, for a message."""
-        spans = [*self.spans[: self.end], self.spans[-1]]
+        spans = [*self.spans[: self.end], *self.spans[len(self.spans) - self.closing :]]
         # The several tokens of one character are listed as one entry.
         runs = [list(run) for _, run in groupby(range(len(spans)), spans.__getitem__)]
         listed = ", ".join(f"{_numbers(run)} {self.kept[run[0]]}" for run in runs)
