@@ -1,5 +1,7 @@
 """The search: resumable, refused with other settings, reported on what chose nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,38 @@ def test_a_stopped_search_goes_on_and_refuses_other_settings(mini, tmp_path):
         searching.tune(SEARCH, *mini, tmp_path / "text.sqlite")
 
 
+def test_the_defaults_are_tried_though_the_search_was_stopped_while_they_were(mini, tmp_path):
+    class Stopping:
+        def __getattr__(self, name):
+            return getattr(mini[1], name)
+
+        def judge(self, *_):
+            raise KeyboardInterrupt
+
+    storage, told = tmp_path / "search.sqlite", []
+    with pytest.raises(KeyboardInterrupt):
+        searching.tune(SEARCH, mini[0], Stopping(), storage)
+    searching.tune(SEARCH, *mini, storage, lambda *trial: told.append(trial[2]["temperature"]))
+    default = make("attend-and-excite").temperature
+    assert len(told) == 2 and told.count(default) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.* has a threshold at:UserWarning")
+def test_parameters_that_a_method_refuses_together_end_no_search(mini, tmp_path):
+    search = replace(SEARCH, parameters=("stop",), trials=14, steps=1)
+    told = []
+    best = searching.tune(search, *mini, tmp_path / "a.sqlite", lambda *trial: told.append(trial))
+    assert best.stop <= 1 and 1 <= len(told) < 14
+    kinds = searching.space(make("emergent-layout"), ("stop", "read_until"))
+    assert [high for _, _, high in kinds.values()] == [1.0, 1.0]
+
+
+def test_a_metric_that_is_about_none_of_the_prompts_is_refused(mini, tmp_path):
+    search = replace(SEARCH, metric="relation-kept", steps=1)
+    with pytest.raises(ValueError, match="says nothing of 'relation-kept' on these prompts"):
+        searching.tune(search, *mini, tmp_path / "search.sqlite")
+
+
 def test_a_split_of_one_prompt_chooses_nothing():
     with pytest.raises(ValueError, match="has 1 prompt; a search needs at least 2"):
         searching.Search("attend-and-excite", ("temperature",), searching.Split(PROMPTS[:1], (0,)))
@@ -88,6 +122,7 @@ def test_the_command_says_what_is_wrong_in_one_line(capsys, tmp_path):
     out = ["--out", str(tmp_path / "x.sqlite")]
     for words, said in (
         (["tune", "attend-and-excite", "--prompts", "1", *out], "has 1 prompt"),
+        (["tune", "attend-and-excite", "--prompts=-1", *out], "has 0 prompts"),
         (["tune", "attend-and-excit", *out], "attend-and-excite"),
         (["tune", "attend-and-excite", "--report-seeds", "1", *out], "the seed 1 is in"),
         (["calibrate", "no-such-model"], "no-such-model"),

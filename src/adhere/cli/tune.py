@@ -63,10 +63,10 @@ def tune(
     from adhere.typed import text_of
 
     make(method)
-    listed = prompt_set(set).prompts
+    listed, count = prompt_set(set).prompts, max(prompts, 0)
     # Every second prompt chooses, the others report.
-    validation = searching.Split(tuple(listed[::2][:prompts]), tuple(seeds))
-    report = searching.Split(tuple(listed[1::2][:prompts]), tuple(report_seeds))
+    validation = searching.Split(tuple(listed[::2][:count]), tuple(seeds))
+    report = searching.Split(tuple(listed[1::2][:count]), tuple(report_seeds))
     search = searching.Search(
         method, tuple(names(parameters)), validation, metric, cost_weight, steps, trials
     )

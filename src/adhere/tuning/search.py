@@ -16,6 +16,7 @@ from adhere.evaluation.scorers import Scorer
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.statistics import differences, estimate
 from adhere.methods import Method, make, parameters_of, with_parameters
+from adhere.typed import schema
 
 if TYPE_CHECKING:
     import optuna
@@ -87,8 +88,9 @@ class Score:
 
     @property
     def mean(self) -> float:
-        """Over all images."""
-        return float(np.nanmean(self.values))
+        """Over all images of which the scorer says something; NaN where there are none."""
+        said = self.values[np.isfinite(self.values)]
+        return float(said.mean()) if said.size else np.nan
 
 
 Draw = Callable[[Method | None, Split], Score]
@@ -97,8 +99,9 @@ Draw = Callable[[Method | None, Split], Score]
 def space(method: Method, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """What is searched for each parameter, from its default's type.
 
-    Numbers above 0 are searched from a tenth of their default to ten times that, switches both
-    ways, and each threshold of `refine_at`-like pairs from a tenth to ten times its own.
+    Numbers above 0 are searched from a tenth of their default to ten times that or the most that
+    they take, switches both ways, and each threshold of `refine_at`-like pairs from a tenth to
+    ten times its own.
 
     Returns:
         Name to ("float", low, high), ("int", low, high), ("switch",) or ("pairs", places, low
@@ -107,19 +110,19 @@ def space(method: Method, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     Raises:
         ValueError: no such parameter, or one that cannot be searched.
     """
-    own = parameters_of(method)
+    own, fields = parameters_of(method), schema(type(method))["properties"]
     found: dict[str, tuple[Any, ...]] = {}
     for name in names:
         if name not in own:
             with_parameters(method, {name: 0})
-        value = own[name]
+        value, most = own[name], fields[name].get("maximum", np.inf)
         is_pairs = isinstance(value, list) and value and all(isinstance(v, list) for v in value)
         if isinstance(value, bool):
             found[name] = ("switch",)
         elif isinstance(value, int) and value > 0:
-            found[name] = ("int", max(1, value // 10), 10 * value)
+            found[name] = ("int", max(1, value // 10), min(10 * value, most))
         elif isinstance(value, float) and value > 0:
-            found[name] = ("float", value / 10, value * 10)
+            found[name] = ("float", value / 10, min(10 * value, most))
         elif is_pairs:
             places, levels = zip(*value, strict=True)  # type: ignore[arg-type]
             found[name] = ("pairs", places, tuple((level / 10, level * 10) for level in levels))
@@ -208,11 +211,21 @@ def tune(
     method = make(search.method)
     kinds = space(method, search.parameters)
     study = _study(optuna, storage, settings_of(search, model, scorer), search)
-    done = sum(t.state is optuna.trial.TrialState.COMPLETE for t in study.trials)
+    states = optuna.trial.TrialState
+    done = len(study.get_trials(states=(states.COMPLETE, states.PRUNED)))
 
     def value(trial: optuna.Trial) -> float:
-        own = with_parameters(method, suggested(trial, kinds))
+        try:
+            own = with_parameters(method, suggested(trial, kinds))
+        except ValueError as error:
+            # Parameters that the method does not take together.
+            raise optuna.TrialPruned(str(error)) from None
         reached = score(own, search.validation)
+        if np.isnan(reached.mean):
+            raise ValueError(
+                f"The scorer says nothing of {search.metric!r} on these prompts; give another "
+                "metric, or a set that it is about."
+            )
         trial.set_user_attr("mean", reached.mean)
         trial.set_user_attr("cost", reached.cost)
         return reached.mean - search.cost_weight * reached.cost
@@ -255,14 +268,19 @@ def _study(optuna: Any, storage: Path, settings: Mapping[str, Any], search: Sear
         ) from error
     if kept is None:
         study.set_user_attr(SETTINGS, settings)
-        method = make(search.method)
-        study.enqueue_trial(_defaults(method, space(method, search.parameters)))
     elif kept != settings:
         changed = sorted(k for k in {*kept, *settings} if kept.get(k) != settings.get(k))
         raise ValueError(
             f"{str(storage)!r} holds a search with other settings ({', '.join(changed)}); give "
             "the same ones to go on with it, or another file."
         )
+    method = make(search.method)
+    defaults = _defaults(method, space(method, search.parameters))
+    # Interrupted at the defaults, a search begins with them again.
+    states = optuna.trial.TrialState
+    tried = study.get_trials(states=(states.COMPLETE, states.WAITING))
+    if all(trial.system_attrs.get("fixed_params") != defaults for trial in tried):
+        study.enqueue_trial(defaults)
     study.sampler = optuna.samplers.TPESampler(seed=search.seed + len(study.trials))
     return study
 
