@@ -112,8 +112,8 @@ def word_maps(trace: Trace, image: Image.Image) -> Iterator[tuple[str, str | Non
     grey = image.convert("L").point(lambda value: 0.7 * value).convert("RGB")
     grey.thumbnail((_CELL, _CELL))
     colours = shades(trace.subjects[0])
-    words = range(1, len(trace.tokens[0]) - 1)
-    heats = {i: trace.heat_map(i) for i in sorted(words, key=lambda i: i not in colours)}
+    words = sorted(trace.words[0], key=lambda i: i not in colours)
+    heats = {i: trace.heat_map(i) for i in words}
     brightest = max(float(heat.max()) for heat in heats.values()) or 1.0
     for index, heat_map in heats.items():
         veil = Image.fromarray(((heat_map / brightest) ** 0.7 * 235).byte().numpy())

@@ -65,6 +65,7 @@ class RunTrace:
         subjects: one list a sample.
         tokens: for each sample its tokens as text, without padding.
         columns: for each sample and token its columns in the maps.
+        words: for each sample which of its tokens are of the prompt itself, and were read.
         steps: one record for each step at which the maps were read.
         full_forwards: the pipeline's own denoiser calls, whole batches, all branches together.
         edited_layers: layer calls in which attention was edited.
@@ -74,6 +75,7 @@ class RunTrace:
     subjects: tuple[tuple[Subject, ...], ...] = ()
     tokens: tuple[tuple[str, ...], ...] = ()
     columns: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    words: tuple[tuple[int, ...], ...] = ()
     steps: list[StepRecord] = field(default_factory=list)
     full_forwards: int = 0
     edited_layers: int = 0

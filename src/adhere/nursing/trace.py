@@ -60,6 +60,11 @@ class Trace:
         return self._last.tokens
 
     @property
+    def words(self) -> tuple[tuple[int, ...], ...]:
+        """For each sample which of its tokens are of the prompt itself, and were read."""
+        return self._last.words
+
+    @property
     def steps(self) -> list[StepRecord]:
         """One record for each step at which the maps were read."""
         return self._last.steps
@@ -181,7 +186,7 @@ class Trace:
             return [tokens.index(word)]
         raise ValueError(
             f"{word!r} is no word of {self.prompts[sample]!r}; choose one of "
-            f"{', '.join(repr(token) for token in tokens[1:-1])}."
+            f"{', '.join(repr(tokens[place]) for place in self.words[sample])}."
         )
 
     def sheet(
