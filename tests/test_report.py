@@ -1,5 +1,6 @@
 """The report: its numbers, what it does with what strangers wrote, and that it repeats."""
 
+import io
 import itertools
 import re
 from dataclasses import replace
@@ -22,7 +23,7 @@ from adhere.evaluation.report.evidence import UNIT, Evidence, evidence
 from adhere.evaluation.report.page import html, markdown
 from adhere.evaluation.report.plots import draw_plots, plot_cost
 from adhere.evaluation.report.ratios import MEASURES
-from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail
+from adhere.evaluation.report.sheets import MOST_SIDE, sheet, strips, thumbnail, webp
 from adhere.evaluation.report.tables import MACRO, Tables
 from adhere.evaluation.report.why import auc
 from adhere.evaluation.scorers.base import Judgement, Metric, Scorer, Thing
@@ -578,6 +579,11 @@ def test_sheets_show_baseline_beside_the_method():
     ):
         assert baseline.condition == "none" != nursed.condition
         assert baseline[1:] == nursed[1:]
+
+
+def test_a_sheet_of_many_conditions_fits_into_webp():
+    data = webp(Image.new("RGB", (20_000, 40)))
+    assert Image.open(io.BytesIO(data)).size == (16_383, 33)
 
 
 def test_images_on_the_page_are_small():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from adhere.evaluation.plan import BASELINE, Unit
 from adhere.evaluation.report.columns import Column
@@ -17,6 +17,8 @@ from adhere.figures.sheet import Label, make_sheet
 MOST_SEEDS = 4
 MOST_SIDE = 192
 _CELL = 150
+# The longest side that WebP holds.
+_MOST_OF_WEBP = 16_383
 _QUALITY = 82
 
 ReadImage = Callable[[Unit], Image.Image | None]
@@ -133,7 +135,12 @@ def thumbnail(image: Image.Image) -> bytes:
 
 
 def webp(image: Image.Image) -> bytes:
-    """An image as WebP; the same image gives the same bytes."""
+    """An image as WebP, smaller where it is larger than WebP holds.
+
+    The same image gives the same bytes.
+    """
+    if max(image.size) > _MOST_OF_WEBP:
+        image = ImageOps.contain(image, (_MOST_OF_WEBP, _MOST_OF_WEBP))
     file = io.BytesIO()
     image.save(file, "WEBP", quality=_QUALITY, method=4)
     return file.getvalue()
