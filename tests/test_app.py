@@ -436,6 +436,14 @@ def test_a_hostile_file_gets_a_line(server, name, data):
     assert server.get("/")[0] == 200
 
 
+def test_what_the_page_cannot_draw_with_is_told(server, tmp_path):
+    methods = adhere.METHODS
+    used = [methods["attend-and-excite"](layers="all"), methods["attention-regulation"]()]
+    drawing = adhere.draw("a cat and a frog", method=used, steps=1, guidance_scale=60)
+    said = loading(server, "two.png", drawing.save(tmp_path)[0].read_bytes())
+    assert "cannot draw with attention-regulation, guidance_scale 60, layers, so" in said
+
+
 def test_a_file_that_is_too_large_is_refused(server):
     status, _ = upload(server, "large.png", bytes(21_000_000))
     assert status == 413

@@ -19,7 +19,7 @@ from adhere.drawing.loading import Loaded, scheduler_recipe
 from adhere.drawing.request import checked_size, guidance_of
 from adhere.errors import AdhereError
 from adhere.figures.trace import COLOURS, PALE
-from adhere.methods import with_parameters
+from adhere.methods import parameters_of, with_parameters
 from adhere.methods.watch import Watch, watched
 from adhere.subjects.correcting import change_role, word_spans
 from adhere.subjects.tokenizing import tokenize
@@ -205,17 +205,29 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                 with suppress(OSError):
                     Path(path).unlink()
             values: Parts = {file: None, details: _HIDE}
+            left = [one.name for one in recipe.methods if one.name != Watch.name]
             for name, part in {**alike, "seed": seed, "width": wide, "height": high}.items():
                 value, most = getattr(recipe, name), getattr(part, "maximum", None)
                 values[part] = value if most is None else min(value, most)
+                if values[part] != value:
+                    left.append(f"{name} {value:g}")
             for used in [one for one in recipe.methods if one.name in fields][:1]:
                 values |= {method: used.name} | show(used.name)
+                own = parameters_of(studio.methods[used.name])
+                left.remove(used.name)
+                left += [
+                    n
+                    for n, v in used.parameters.items()
+                    if n not in fields[used.name] and v != own.get(n)
+                ]
                 for name, part in fields[used.name].items():
                     values[part] = forms.shown(used.parameters.get(name, part.value))
-            own = loaded.source.weights, scheduler_recipe(pipe.scheduler)
             text = f"Loaded the recipe of seed {recipe.seed}. Press Draw to draw it again."
-            if (recipe.model.weights, recipe.scheduler) != own:
+            here = loaded.source.weights, scheduler_recipe(pipe.scheduler)
+            if (recipe.model.weights, recipe.scheduler) != here:
                 text += " This page has another model or scheduler, so the image will differ."
+            if left:
+                text += f" It cannot draw with {', '.join(left[:5])}, so the image will differ."
             return values | marking | {result: view.note(text)}
 
         def show(name: str) -> Parts:
