@@ -28,16 +28,17 @@ def calibrate(
     from adhere.cli.choosing import hush
     from adhere.cli.progress import bar, say
     from adhere.drawing.loading import load
+    from adhere.drawing.png import check_writable
     from adhere.tuning.calibration import calibrate as calibrated
     from adhere.tuning.calibration import calibration_file
     from adhere.typed import text_of
 
     hush()
+    loaded = load(model, device=device)
+    path = calibration_file(loaded.source.name, loaded.source.weights or "")
+    check_writable(path.parent)
     with bar("single subjects") as on_image:
-        found = calibrated(
-            load(model, device=device), seed=seed, steps=steps, scorer=scorer, on_image=on_image
-        )
-    path = calibration_file(found.model, found.weights)
+        found = calibrated(loaded, seed=seed, steps=steps, scorer=scorer, on_image=on_image)
     found.save(path)
     say(f"{found.drawn} of {found.asked} single subjects drawn (scorer: {found.scorer})")
     for name, numbers in found.numbers.items():

@@ -58,8 +58,12 @@ class Source:
     device: str | None = None
 
 
-def chosen_methods(chosen: Chosen, model: str) -> list[Method]:
+def chosen_methods(chosen: Chosen, model: str | Loaded) -> list[Method]:
     """The methods asked for, with their parameters; none for an image without nursing.
+
+    Args:
+        chosen: what nurses.
+        model: what is nursed; loaded, where calibrated parameters are wanted.
 
     Raises:
         ValueError: an unknown method or parameter, or one that two methods have.
@@ -82,7 +86,8 @@ def chosen_methods(chosen: Chosen, model: str) -> list[Method]:
 
         methods = [calibrated(name, model) for name in names]
     else:
-        methods = [method_named(name, official=chosen.official, model=model) for name in names]
+        name_of = model if isinstance(model, str) else model.source.name
+        methods = [method_named(name, official=chosen.official, model=name_of) for name in names]
     given: set[tuple[int, str]] = set()
     for setting in chosen.set:
         said, is_value, text = setting.partition("=")
@@ -109,6 +114,21 @@ def chosen_model(source: Source, scheduler: object = None) -> Loaded:
         raise unknown("scheduler", str(scheduler), SCHEDULERS)
     hush()
     return load(source.model, dtype=source.dtype, device=source.device)
+
+
+def chosen_both(
+    chosen: Chosen, source: Source, scheduler: object = None
+) -> tuple[list[Method], Loaded]:
+    """The methods and the model asked for. Methods are refused before the model is loaded.
+
+    Raises:
+        ValueError: see `chosen_methods` and `chosen_model`.
+    """
+    if chosen.calibrated:
+        model = chosen_model(source, scheduler)
+        return chosen_methods(chosen, model), model
+    methods = chosen_methods(chosen, source.model)
+    return methods, chosen_model(source, scheduler)
 
 
 def options_of(sampling: object) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adhere.cli.choosing import Chosen, Source, chosen_methods, chosen_model, options_of
+from adhere.cli.choosing import Chosen, Source, chosen_both, options_of
 from adhere.drawing.request import Sampling
 from adhere.subjects.text import check_prompt
 
@@ -38,8 +38,7 @@ def draw(
 
     check_writable(out)
     check_prompt(prompt)
-    methods = chosen_methods(chosen, source.model)
-    model = chosen_model(source, sampling.scheduler)
+    methods, model = chosen_both(chosen, source, sampling.scheduler)
 
     def keep(drawing: Drawing) -> None:
         for number, path in enumerate(drawing.save(out)):

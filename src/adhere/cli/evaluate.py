@@ -75,6 +75,12 @@ def export(
     folder(out)
     store = Store.open(run)
     if layout in FORMATS:
+        given = {"condition": condition, "set": set, "questions": questions, "copy": copy}
+        if extra := [name for name, value in given.items() if value]:
+            raise ValueError(
+                f"The layout {layout} holds all rows and no images, so that it takes no "
+                f"--{extra[0]}; leave it out."
+            )
         say(str(export_data(store, layout, out)))
         return
     made = lay_out(

@@ -106,6 +106,12 @@ class How:
     scorers: str | None = None
     questions: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.ray is None:
+            raise ValueError(
+                f"Got --workers {self.workers} without --ray; add --ray local, or leave it out."
+            )
+
 
 def run(run: str, *, settings: Settings, how: How) -> None:
     """Draw every prompt with every method on the same seeds, score the images, and report.

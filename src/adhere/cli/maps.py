@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from adhere.cli.choosing import Chosen, Source, chosen_methods, chosen_model, options_of
+from adhere.cli.choosing import Chosen, Source, chosen_both, options_of
 from adhere.drawing.request import Sampling
 from adhere.subjects.text import check_prompt
 
@@ -35,8 +35,7 @@ def maps(
 
     check_writable(out)
     check_prompt(prompt)
-    methods = chosen_methods(chosen, source.model)
-    model = chosen_model(source, sampling.scheduler)
+    methods, model = chosen_both(chosen, source, sampling.scheduler)
     name = " and ".join(method.name for method in methods) or "baseline"
 
     def keep(drawing: Drawing) -> None:
