@@ -588,6 +588,7 @@ def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
         (("report", "."), "is no run"),
         (("verify", "bad.jsonl"), "is no run"),
         (("export", "gone", "geneval", "out"), "is no run"),
+        (("run", "RUN", "--sets", "dvmp", "--workers", "2"), "without --ray"),
         (("run", "RUN", "--sets", "dvmp", "--scorers", "clip=full"), "has no config.json"),
         (("run", "RUN", "--sets", "dvmp", "--questions", "bad.jsonl"), "--scorers tifa"),
         (("score", "gone", "--scorers", "tifa", "--questions", "gone"), "is no run"),
@@ -653,6 +654,8 @@ def test_one_view_of_a_run_is_exported(shell, tmp_path):
     images = sorted((tmp_path / "view").rglob("*.png"))
     assert [path.name for path in images] == ["0.png", "1.png"]
     assert all(path.stat().st_nlink == 1 for path in images)
+    status, out, [line] = shell("export", "RUN", "jsonl", "rows", "--set", "other")
+    assert (status, out) == (2, []) and "takes no --set" in line
     status, _, err = shell("export", "RUN", "attend-and-excite", "more", "--set", "other")
     assert status == 2 and "own-mine" in err[0] and not (tmp_path / "more").exists()
 

@@ -303,10 +303,16 @@ def test_an_exported_state_is_gone_on_with_elsewhere(tmp_path):
         state.begin("joint", tmp_path / "third", tmp_path / "nowhere")
 
 
-def test_noise_levels_are_stratified():
-    levels = noise_levels(64, torch.Generator().manual_seed(0))
+def test_a_quarter_of_the_noise_levels_is_where_an_image_begins():
+    levels = torch.cat([noise_levels(64, torch.Generator().manual_seed(i)) for i in range(50)])
     assert ((levels > 0) & (levels < 1)).all()
-    assert (levels < 0.5).sum() == 32
+    # Three quarters of the logit-normal's shares, one quarter of those around 0.9.
+    normal = torch.distributions.Normal(0, 1)
+    for level in (0.3, 0.5, 0.8, 0.936):
+        logit = torch.logit(torch.tensor(level))
+        high = torch.logit(torch.tensor(0.9))
+        share = 0.75 * normal.cdf(logit) + 0.25 * normal.cdf(logit - high)
+        assert (levels < level).float().mean() == pytest.approx(share.item(), abs=0.03)
 
 
 @pytest.mark.parametrize("columns", [6, 11, 12, 60])
