@@ -49,6 +49,11 @@ def related(tokenizer: CLIPTokenizer, prompt: str) -> list[str]:
         ("a monkey hanging from a tree", ["monkey on tree"]),
         ("a castle surrounded by a moat", ["moat around castle"]),
         ("a man and a woman holding a fish", ["man and woman", "woman holding fish"]),
+        ("a woman wearing a black and white dress", ["woman wearing dress"]),
+        ("a man in a long, red and warm coat", ["man wearing coat"]),
+        ("a cat on a red, green, and blue chair", ["cat on chair"]),
+        ("a cat in a hat and white shoes", ["cat wearing hat", "cat wearing shoes"]),
+        ("a bird and a cat, both wearing hats", ["bird and cat", "cat wearing hats"]),
     ],
 )  # fmt: skip
 def test_relations_of_a_prompt(

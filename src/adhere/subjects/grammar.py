@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adhere.subjects.forms import NOMINAL, Tag, is_denial, is_measure
-from adhere.subjects.lexicon import base_forms, is_in, lexicon, numbers, singulars
+from adhere.subjects.lexicon import base_forms, is_in, is_plural, lexicon, numbers, singulars
 from adhere.subjects.phrase import Group, Phrase, Role, count_of, is_abstract, merge_shades
 from adhere.subjects.reading import Span, Word
 from adhere.subjects.tagging import REACH
@@ -18,6 +18,15 @@ _SHOWS = ("with", "showing", "depicting", "featuring", "in", "by")
 
 # After "not" these deny no thing: "not only a cat", "not far from a cat".
 _SOFTENERS = ("only", "just", "far", "so", "too", "very", "quite")
+
+
+# Openers of one thing.
+_SINGLE = ("a", "an", "each", "every", "this", "that")
+
+
+def _is_many(noun: str) -> bool:
+    """Whether a noun has the ending of a plural, or is one of those without."""
+    return is_plural(noun) or (len(singulars(noun)) > 1 and not noun.endswith(("us", "is")))
 
 
 class _Reader:
@@ -37,6 +46,8 @@ class _Reader:
         # Said by "a pair of", for the noun to come.
         self.number: int | None = None
         self.after_style = False
+        # Behind "a painting of", of which "by" says who made it.
+        self.of_wrapper = False
         # Within the reach of a "not" or a "no"; and whether something was taken since it was said.
         self.denied = self.took = False
 
@@ -55,6 +66,7 @@ class _Reader:
                     self.preposition = "to" if self.is_aimed(i) else text
             elif tag in (Tag.COMMA, Tag.STOP):
                 self.preposition, self.number, self.after_style = "", None, False
+                self.of_wrapper = False
                 if tag is Tag.STOP:
                     self.topic = None
             elif tag is not Tag.AND:
@@ -98,11 +110,14 @@ class _Reader:
             if self.tag(i) is Tag.ADJECTIVE:
                 adjectives.append((i, self.words[i]))
             elif self.tag(i) not in (Tag.ADVERB, Tag.IGNORED) or not adjectives:
-                joins = self.tag(i) is Tag.AND or (
-                    self.tag(i) is Tag.COMMA and opener is not None and self.leads_to_noun(i + 1)
-                )
-                if not (adjectives and joins and self.tag(i + 1) is Tag.ADJECTIVE):
+                is_opened = opener is not None or number is not None
+                is_listed = self.tag(i) is Tag.COMMA and is_opened
+                # ", and" is one sign.
+                after = i + 2 if is_listed and self.tag(i + 1) is Tag.AND else i + 1
+                joins = self.tag(i) is Tag.AND or (is_listed and self.leads_to_noun(after))
+                if not (adjectives and joins and self.tag(after) is Tag.ADJECTIVE):
                     break
+                i = after - 1
             i += 1
         nouns: list[Word] = []
         while self.tag(i) is Tag.NOUN or (nouns and self.tag(i) is Tag.NUMBER):
@@ -113,13 +128,18 @@ class _Reader:
             nouns = [adjectives.pop()[1]]
         if any(is_denial(self.text(j)) for j in range(start + 1, i)):
             adjectives = []
+        is_one = opener is not None and opener.text in _SINGLE
+        if is_one and nouns and not _is_many(nouns[-1].text):
+            # "a two headed dragon"
+            number = None
         is_coloured = all(word.text in lexicon("colours") for _, word in adjectives)
         return Group(opener, number, merge_shades(adjectives), tuple(nouns), i, is_coloured)
 
     def leads_to_noun(self, i: int) -> bool:
         """Whether the words from `i` are adjectives, listed or not, and then a noun."""
         for j in range(i, i + REACH):
-            joins = self.tag(j) in (Tag.AND, Tag.COMMA) and self.tag(j + 1) is Tag.ADJECTIVE
+            after = j + 2 if self.tag(j) is Tag.COMMA and self.tag(j + 1) is Tag.AND else j + 1
+            joins = self.tag(j) in (Tag.AND, Tag.COMMA) and self.tag(after) is Tag.ADJECTIVE
             if self.tag(j) not in (Tag.ADJECTIVE, Tag.ADVERB) and not joins:
                 return self.tag(j) is Tag.NOUN
         return False
@@ -150,8 +170,10 @@ class _Reader:
             self.number = self.carried(group)
             return
         if shows and group.is_any_of("wrappers") and not self.in_sentence(start):
+            self.of_wrapper = True
             return
         if followed_by_of and group.is_any_of("relations", "styles"):
+            self.of_wrapper = self.of_wrapper or group.is_any_of("styles")
             return
         if self.preposition in lexicon("stuff_prepositions") and self.is_stuff(group):
             self.attach(self.last, (*group.adjectives, group.span))
@@ -165,8 +187,7 @@ class _Reader:
         self.last = len(self.phrases) - 1
         if not self.preposition and before is not Tag.VERB:
             self.topic = self.last
-        bare = group.opener is None and group.number is None
-        self.after_style = group.is_any_of("styles", "wrappers") or self.is_maker(start, bare)
+        self.after_style = group.is_any_of("styles", "wrappers") or self.is_maker(group, start)
 
     def saidcount_of(self, group: Group) -> int | None:
         """How many a group asks for, as a word, a figure, before "of" or as in "2girls"."""
@@ -198,7 +219,7 @@ class _Reader:
         return False
 
     def is_stuff(self, group: Group) -> bool:
-        return group.opener is None and group.number is None and not group.head.endswith("s")
+        return group.is_bare and (not group.head.endswith("s") or group.head.endswith("ss"))
 
     def describe(self, group: Group, start: int) -> None:
         """Gives adjectives with no noun of their own to the noun that they speak of."""
@@ -223,10 +244,12 @@ class _Reader:
             old = self.phrases[phrase]
             self.phrases[phrase] = replace(old, attributes=(*old.attributes, *attributes))
 
-    def is_maker(self, start: int, bare: bool) -> bool:
-        """Whether the phrase names an artist: "oil painting by", "made by"."""
-        if self.preposition != "by" or not bare:
+    def is_maker(self, group: Group, start: int) -> bool:
+        """Whether the phrase names an artist: "oil painting by", "a photo of a cat by"."""
+        if self.preposition != "by" or not group.is_bare:
             return False
+        if self.of_wrapper and not _is_many(group.head):
+            return True
         before = start - 2
         while self.tag(before) in (Tag.VERB, Tag.ADJECTIVE):
             before -= 1
@@ -235,11 +258,11 @@ class _Reader:
     def role(self, group: Group, start: int) -> Role:
         """Whether the phrase is a thing, a place or neither."""
         opener = group.opener.text if group.opener else None
-        bare = opener is None and group.number is None
-        if self.is_maker(start, bare):
+        bare = group.is_bare
+        if self.is_maker(group, start):
             return Role.OTHER
         self.denied = self.denied or opener == "no"
-        if self.denied or self.preposition == "without":
+        if self.denied:
             return Role.OTHER
         if self.text(start - 1) in ("named", "called", "titled"):
             return Role.OTHER

@@ -50,6 +50,11 @@ class Group:
         return self.nouns[0].start, self.nouns[-1].end
 
     @property
+    def is_bare(self) -> bool:
+        """Whether it has neither an article nor a number."""
+        return self.opener is None and self.number is None
+
+    @property
     def head(self) -> str:
         """The last word of the noun."""
         return self.nouns[-1].text

@@ -107,9 +107,22 @@ class _Gap:
         return Tag.DETERMINER not in self.tags[self.first : self.noun]
 
     @property
+    def adjectives(self) -> int:
+        """Place of the second subject's first adjective: of "black" in "a black and white dog"."""
+        i = self.noun
+        while self.tag(i - 1) in (Tag.ADJECTIVE, Tag.ADVERB):
+            i -= 1
+            j = i - 1
+            while self.tag(j) in (Tag.AND, Tag.COMMA):
+                j -= 1
+            if j < i - 1 and self.tag(j) is Tag.ADJECTIVE:
+                i = j + 1
+        return i
+
+    @property
     def joint(self) -> int | None:
         """Place of the last word that says how the two are related."""
-        for i in reversed(range(self.first, self.noun)):
+        for i in reversed(range(self.first, self.adjectives)):
             tag, text = self.tags[i], self.text(i)
             if tag in _PARTS or text in ("'s", "’s"):
                 return i

@@ -29,6 +29,8 @@ REACH = 40
 _OPENERS = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE})
 _SUBJECTS = frozenset({Tag.PRONOUN, Tag.CLAUSE})
 _PHRASE_OPENERS = (Tag.DETERMINER, Tag.POSSESSIVE, Tag.PRONOUN)
+# What no modal verb stands before.
+_ENDS = (Tag.AND, Tag.COMMA, Tag.STOP, Tag.PREPOSITION, Tag.CLAUSE)
 _MODALS = frozenset("will would can could shall should may might must do does did let".split())
 _SINGULAR = frozenset("a an one this each every another".split())
 
@@ -73,6 +75,8 @@ class _Tagger:
         while i < stop:
             word, tag = self.after(i), closed_tag(self.after(i))
             if tag is Tag.AND or (tag is Tag.COMMA and opened):
+                if tag is Tag.COMMA and closed_tag(self.after(i + 1)) is Tag.AND:
+                    i += 1
                 if not self.is_adjective_at(i + 2):
                     return False
                 i += 2
@@ -93,9 +97,9 @@ class _Tagger:
         return not word.endswith("ly") or is_in(word, "nouns")
 
     def is_opened(self, i: int) -> bool:
-        """Whether an article or the like opens the noun phrase that `i` is in."""
+        """Whether an article, a number or the like opens the noun phrase that `i` is in."""
         first = self.opener(i)
-        return bool(first) and closed_tag(first) in (Tag.DETERMINER, Tag.POSSESSIVE)
+        return bool(first) and closed_tag(first) in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER)
 
     def is_adjective_at(self, i: int) -> bool:
         """Whether the word at `i` is an adjective by its form, and opens no new phrase."""
@@ -129,12 +133,12 @@ class _Tagger:
             return self.tag_adjective(i, before)
         if is_participle(word):
             return self.tag_participle(i, before)
+        if word.endswith("ly") and len(word) > 3 and not is_in(word, "nouns"):
+            return Tag.ADVERB
         if before in _OPENERS and self.is_before_adjective(i):
             return Tag.ADJECTIVE
         if self.is_finite(i, before):
             return Tag.VERB
-        if word.endswith("ly") and len(word) > 3 and not is_in(word, "nouns"):
-            return Tag.ADVERB
         if word in lexicon("materials"):
             return self.tag_adjective(i, before)
         if is_guessed_adjective(word) and before is not Tag.NOUN and self.leads_to_noun(i):
@@ -155,6 +159,8 @@ class _Tagger:
             return Tag.PRONOUN
         if word in ("can", "will", "let") and self.before(i) in _OPENERS:
             return Tag.NOUN
+        if word == "can" and self.before(i) is Tag.NOUN and after in _ENDS:
+            return Tag.NOUN
         if tag is Tag.NUMBER and not word.isdecimal() and self.after(i) == "of":
             return Tag.NOUN
         if word in ("couple", "pair", "trio", "quartet") and self.before(i) in _OPENERS:
@@ -167,7 +173,7 @@ class _Tagger:
         return tag
 
     def tag_gerund(self, i: int, before: Tag) -> Tag:
-        if before in (Tag.NOUN, Tag.BE, Tag.PRONOUN, Tag.CLAUSE):
+        if before in (Tag.NOUN, Tag.BE, Tag.PRONOUN, Tag.CLAUSE) or self.follows_both(i):
             return Tag.VERB
         if before in _OPENERS:
             return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.NOUN
@@ -178,6 +184,10 @@ class _Tagger:
         if before is Tag.PREPOSITION and not takes_object(self.words[i]):
             return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
         return Tag.VERB
+
+    def follows_both(self, i: int) -> bool:
+        """Whether the word at `i` says what two do: "a bird and a cat, both wearing hats"."""
+        return bool(i) and self.words[i - 1] == "both"
 
     def tag_adjective(self, i: int, before: Tag) -> Tag:
         word = self.words[i]
@@ -213,7 +223,8 @@ class _Tagger:
                 if opener in _SINGULAR or opens_phrase:
                     return True
                 goes_on = after in (Tag.PREPOSITION, Tag.ADVERB, Tag.STOP, Tag.AND, Tag.NUMBER)
-                return not either and goes_on and opener not in numbers()
+                is_deed = not either or is_in(word, "abstract")
+                return is_deed and goes_on and opener not in numbers()
             noun = self.words[i - 1] if self.tags[i - 1] is Tag.NOUN else ""
             return base and (is_plural(noun) or (opens_phrase and not either))
         if before in (Tag.AND, Tag.COMMA) and self.has_verb:
