@@ -7,6 +7,7 @@ import adhere
 from adhere.cli.tokens import tokens
 from adhere.families import family_of, place
 from adhere.subjects import Subject
+from adhere.subjects.tokenizing import tokenizer_of
 
 from . import FAMILIES, TRANSFORMERS
 from .probe import first_call, first_ids
@@ -82,6 +83,15 @@ def test_padding_on_the_other_side(kind):
     tokenizer = family_of(pipe).encoders()[0].tokenizer
     tokenizer.padding_side = "left" if tokenizer.padding_side == "right" else "right"
     check(toy, pipe)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_subjects_of_a_pipeline_have_the_tokens_that_nursing_reads(kind):
+    pipe = FAMILIES[kind].build()
+    assert tokenizer_of(pipe) is family_of(pipe).encoders()[0].tokenizer
+    listed = adhere.tokens(pipe, PROMPT)
+    for subject in adhere.find_subjects(pipe, PROMPT):
+        assert listed[subject.token_indices[0]].text == subject.text
 
 
 def test_words_of_another_text_are_found_as_whole_words():

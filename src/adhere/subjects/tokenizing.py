@@ -107,7 +107,7 @@ def _numbers(run: list[int]) -> str:
 
 
 def tokenizer_of(tokenizer_or_pipeline: Any) -> Any:  # noqa: ANN401
-    """The tokenizer itself, or the first one of a pipeline."""
+    """The tokenizer itself, or that of a pipeline whose tokens subjects name."""
     from transformers import PreTrainedTokenizerBase
 
     if isinstance(tokenizer_or_pipeline, PreTrainedTokenizerBase):
@@ -115,7 +115,14 @@ def tokenizer_of(tokenizer_or_pipeline: Any) -> Any:  # noqa: ANN401
     # SDXL's refiner has the second one alone.
     names = ("tokenizer", "tokenizer_2")
     found = [getattr(tokenizer_or_pipeline, name, None) for name in names]
-    return next((one for one in found if one is not None), tokenizer_or_pipeline)
+    if type(found[1]).__name__.startswith("T5") and not hasattr(
+        tokenizer_or_pipeline, "tokenizer_3"
+    ):
+        # FLUX's attention reads the T5 beside its CLIP, and that alone.
+        found.reverse()
+    first = next((one for one in found if one is not None), tokenizer_or_pipeline)
+    # A processor holds one.
+    return getattr(first, "tokenizer", first)
 
 
 _COPIES: weakref.WeakKeyDictionary[Any, tuple[int, Any]] = weakref.WeakKeyDictionary()
