@@ -12,6 +12,7 @@ from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families import family_of, place
 from adhere.families.call import DenoiserCall
 from adhere.methods.attend_and_excite import AttendAndExcite
+from adhere.methods.emergent_layout import EmergentLayout
 from adhere.methods.objective import Objective
 from adhere.methods.reading import Reading
 from adhere.nursing import nurse
@@ -128,6 +129,31 @@ def test_shorter_embeddings_are_nursed_and_those_of_another_encoder_are_named():
         nurse(pipe, always(), prompt=PROMPT),
     ):
         toys.run(pipe, None, prompt_embeds=text, negative_prompt_embeds=text)
+
+
+def test_embeddings_of_another_number_of_prompts_are_refused():
+    pipe = toys.sd()
+    text = torch.randn((3, 77, toys.WIDTH), generator=torch.Generator().manual_seed(0))
+    with (
+        pytest.raises(UnsupportedPipeline, match="draws 3 images .* of the 2 prompts"),
+        nurse(pipe, always(), prompt=[PROMPT, PROMPT]),
+    ):
+        toys.run(pipe, None, prompt_embeds=text, negative_prompt_embeds=text)
+
+
+def test_one_step_leaves_nothing_to_a_method_that_begins_at_the_second():
+    pipe = toys.sd()
+    with pytest.warns(UserWarning, match="nursed nothing: none of the denoiser's 1"):
+        with nurse(pipe, EmergentLayout()):
+            toys.run(pipe, steps=1)
+
+
+def test_boxes_that_no_method_reads_are_refused_by_a_block():
+    with (
+        pytest.raises(ValueError, match="Got boxes, which attend-and-excite does not read"),
+        nurse(toys.sd(), always(), boxes={"cat": (0, 0, 0.5, 1)}),
+    ):
+        pass
 
 
 def test_layers_of_one_size_and_two_resolutions_are_not_mixed():

@@ -1,9 +1,12 @@
 """A batch equals its samples one by one, in every family."""
 
+from inspect import signature
+
 import pytest
 import torch
 
 from adhere.families import family_of
+from adhere.methods import TokenReweighting
 
 from . import FAMILIES, TRANSFORMERS
 from .nursing import KINDS, PROMPT, always, nursed, plain
@@ -48,3 +51,35 @@ def test_a_call_for_one_sample_alone_is_a_row_of_the_whole(kind):
             alone = output(call.take([row], count, family.whole, family.listed))
             assert alone.shape == expected[row : row + 1].shape
             torch.testing.assert_close(alone[0], expected[row], rtol=1e-4, atol=1e-4)
+
+
+def takes_several(kind):
+    """Whether a pipeline draws several images of one prompt."""
+    call = type(FAMILIES[kind].build()).__call__
+    return "num_images_per_prompt" in signature(call).parameters
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_images_of_a_prompt_are_nursed_each(kind, guided):
+    toy = FAMILIES[kind]
+    if not toy.lists or not takes_several(kind):
+        pytest.skip("The pipeline draws one image of a prompt.")
+    pipe = toy.build()
+    pipe.to(torch.float64)
+    of_two = {"seeds": (0, 1), "guided": guided}
+    of_one = of_two | {"num_images_per_prompt": 2}
+    expected = plain(toy, pipe, [PROMPT, PROMPT], **of_two)
+    try:
+        baseline = plain(toy, pipe, PROMPT, **of_one)
+    except RuntimeError:
+        pytest.skip("The pipeline itself cannot.")
+    if not torch.allclose(baseline, expected, rtol=1e-4, atol=1e-5):
+        pytest.skip("The pipeline itself draws other images.")
+    for method in (always(step_size=2.0), TokenReweighting(alpha=3.0)):
+        found, trace = nursed(toy, pipe, method, PROMPT, **of_one)
+        expected, _ = nursed(toy, pipe, method, [PROMPT, PROMPT], **of_two)
+        assert len(trace.subjects) == 2
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(found, baseline, rtol=1e-3)

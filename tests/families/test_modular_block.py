@@ -16,6 +16,7 @@ import adhere
 import toys
 from adhere.errors import UnsupportedPipeline
 from adhere.integrations.modular import NurseBlock
+from adhere.methods import BoxDiff
 
 from . import FAMILIES, flux2
 from .blocks import modular
@@ -107,8 +108,10 @@ def test_boxes_and_a_second_insertion():
     assert "nurse_trace" in blocks.intermediate_output_names
     toy, _, pipe = built("modular-sdxl")
     with pytest.raises(ValueError, match="Got box"):
-        plain(toy, pipe, nurse=always(), nurse_boxes={"car": (0, 0, 2, 1)})
-    call = toy.call(PROMPT, nurse=always(), nurse_boxes={"car": (0, 0, 0.5, 1)})
+        plain(toy, pipe, nurse=always(BoxDiff), nurse_boxes={"car": (0, 0, 2, 1)})
+    with pytest.raises(ValueError, match="Got boxes, which attend-and-excite does not read"):
+        plain(toy, pipe, nurse=always(), nurse_boxes={"car": (0, 0, 0.5, 1)})
+    call = toy.call(PROMPT, nurse=always(BoxDiff), nurse_boxes={"car": (0, 0, 0.5, 1)})
     trace = pipe(**call | {"output": "nurse_trace"})
     assert trace.subjects[0][0].box == (0, 0, 0.5, 1)
 

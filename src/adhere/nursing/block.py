@@ -21,7 +21,12 @@ from adhere.families import Family, family_of
 from adhere.families.given import overhearing
 from adhere.methods.base import AttentionMethod, LatentMethod, Method, checked
 from adhere.methods.weighted_sum import terms_of
-from adhere.nursing.checks import checked_boxes, checked_prompts, warn_of_late_thresholds
+from adhere.nursing.checks import (
+    check_boxes,
+    checked_boxes,
+    checked_prompts,
+    warn_of_late_thresholds,
+)
 from adhere.nursing.hooks import around_calls, shadowed
 from adhere.nursing.prompts import Prompts
 from adhere.nursing.records import RunTrace
@@ -91,6 +96,7 @@ def nursed(
     """
     family = family_of(pipe)
     methods = checked(method)
+    check_boxes(methods, boxes)
     texts = checked_prompts(prompt)
     is_list = prompt is not None and not isinstance(prompt, str)
     prompts = Prompts(family, methods, texts, is_list, subjects, checked_boxes(boxes))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from torch import Tensor
+
 from adhere.errors import SubjectNotFound, UnsupportedPipeline
 from adhere.families import Family, Opened, Placed, place, same
+from adhere.families.call import DenoiserCall
 from adhere.families.encoder import Encoder
 from adhere.families.given import Given, check_given
 from adhere.methods.base import Method
@@ -29,7 +32,8 @@ class Overheard:
 
     Attributes:
         prompts: for each prompt its text arguments; empty where embeddings were given.
-        embeddings: what the call returned for the prompts, one entry for each image.
+        embeddings: what the call returned for the prompts, one entry for each image; a list has
+            one for each prompt.
     """
 
     prompts: tuple[Mapping[str, str], ...]
@@ -94,8 +98,10 @@ class Prompts:
         Raises:
             UnsupportedPipeline: the call draws other texts than those that are known.
         """
-        for heard in (*self.heard, *self.known):
-            count = len(heard.embeddings)
+        rows = len(self.family.samples_of(DenoiserCall.of(self.family.denoiser, args, keywords)))
+        known = (*self.heard, *self.known)
+        for heard, embeddings in ((h, e) for h in known for e in _for_images(h.embeddings, rows)):
+            count = len(embeddings)
             try:
                 opened = self.family.open(args, keywords, count, max(len(heard.prompts), 1))
             except UnsupportedPipeline:
@@ -103,13 +109,19 @@ class Prompts:
                     raise
                 continue
             text = self.family.text_of(opened.call, opened.first, opened.samples)
-            if not same(text, heard.embeddings):
+            if not same(text, embeddings):
                 continue
             self.known = [heard]
             self.heard.clear()
             if heard.prompts:
                 self.compare(heard.prompts)
-            return opened, heard.prompts or self._given()
+            texts = heard.prompts or self._given()
+            if opened.samples % len(texts):
+                raise UnsupportedPipeline(
+                    f"The pipeline draws {opened.samples} images by its embeddings, which cannot "
+                    f"be of the {len(texts)} prompts that nurse got. Give both the same prompts."
+                )
+            return opened, texts
         texts = self._given()
         if not self.heard:
             # Another pipeline of the same components may have encoded its own prompt.
@@ -222,6 +234,21 @@ class Prompts:
             subjects = self.subjects(one, index, len(texts))
             found += [place(self.encoders, one, subjects, total, valid)] * images
         return found
+
+
+def _for_images(embeddings: Any, rows: int) -> Iterator[Any]:
+    """Embeddings with one entry for each image of a call of so many rows, as they may be.
+
+    A tensor has them. Of a list the pipeline makes them later, one prompt after the other, for a
+    call of one branch or two.
+    """
+    if isinstance(embeddings, Tensor):
+        yield embeddings
+        return
+    for branches in (1, 2):
+        images, rest = divmod(rows, branches * len(embeddings))
+        if images and not rest:
+            yield [one for one in embeddings for _ in range(images)]
 
 
 def _texts(arguments: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:

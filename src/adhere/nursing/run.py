@@ -152,7 +152,8 @@ class Run:
         asked = [edit for edit in self.editors if edit.reads(step)]
         if not (nurses or watches or active or asked):
             return
-        self.is_touched = True
+        # What is read only, for later steps, changes no image.
+        self.is_touched |= bool(nurses or watches or active)
         opened = self._open(args, kwargs)
         context = self._resolved(opened)
         if nurses and mover is not None:
