@@ -32,9 +32,11 @@ from adhere.methods import (
     AttentionRegulation,
     DivideAndBind,
     TokenReweighting,
+    make,
 )
 from adhere.methods.watch import Watch
 from doors import saved
+from families import FAMILIES
 from runs import PAIRS, files, fill, small
 
 NURSED = AttendAndExcite(max_refinements=1)
@@ -171,6 +173,17 @@ def test_failures_of_an_image_are_rows_and_the_run_goes_on(model, tmp_path):
             # An image that spoils its batch is tried alone, so that it spoils no other.
             assert len(row.recipe.batch) == (2 if unit.prompt == "none" else 1)
     assert {m.unit for m in store.measurements()} == {u for u, r in rows.items() if r.sha256}
+
+
+def test_a_prompt_of_one_subject_is_a_failure_of_what_needs_two(model, tmp_path):
+    prompts = PromptSet("s", "these tests", (Prompt("one", "a cat", ()), PAIRS.prompts[0]))
+    plan = plan_run(
+        model, (Condition.of("conform", make("conform")),), (prompts,), seeds=(0,), steps=2
+    )
+    store = Store.create(tmp_path / "run", plan)
+    assert draw_run(store, model).failures == 1
+    [row] = [row for row in store.rows() if row.error]
+    assert row.unit.prompt == "one" and row.error.startswith("UnfitPrompt: conform needs at least")
 
 
 @contextmanager
@@ -390,6 +403,22 @@ def test_operations_of_baseline_images_are_counted_exactly(model, scheduler, tmp
     for taken in store.measurements():
         assert (taken.full_forwards, taken.backwards) == (calls, 0)
         assert taken.flops == calls * one
+
+
+@pytest.mark.parametrize("kind", ["cogview4", "sd3"])
+def test_operations_are_those_of_all_calls_where_guidance_has_its_own(kind, tmp_path):
+    FAMILIES[kind].build().save_pretrained(tmp_path / kind)
+    loaded = load(tmp_path / kind)
+    edits = Condition.of("reweighted", TokenReweighting())
+    plan = plan_run(
+        loaded, (edits,), (PAIRS,), seeds=(0,), steps=3, guidance_scale=4.0, size=(32, 32)
+    )
+    store = Store.create(tmp_path / "run", plan)
+    draw_run(store, loaded)
+    taken = store.measurements()
+    calls = {"cogview4": 6, "sd3": 3}[kind]
+    assert {m.full_forwards for m in taken} == {calls}
+    assert len({m.flops for m in taken}) == 1 and taken[0].flops > 0
 
 
 def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):

@@ -11,6 +11,7 @@ from .errors import AlreadyNursed as AlreadyNursed
 from .errors import NoAttentionRecorded as NoAttentionRecorded
 from .errors import NonFiniteLoss as NonFiniteLoss
 from .errors import SubjectNotFound as SubjectNotFound
+from .errors import UnfitPrompt as UnfitPrompt
 from .errors import UnsupportedPipeline as UnsupportedPipeline
 from .families.listing import tokens as tokens
 from .methods import METHODS as METHODS

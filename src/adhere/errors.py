@@ -31,6 +31,10 @@ class NonFiniteLoss(AdhereError):
     """The loss, its gradient or the latents became NaN or infinite."""
 
 
+class UnfitPrompt(AdhereError, ValueError):
+    """The prompt has fewer subjects than the method needs, or more than it can place."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like this one, or None where none is like it."""
     return next(iter(get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)), None)

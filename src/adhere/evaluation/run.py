@@ -14,7 +14,7 @@ from adhere import LatentMethod
 from adhere.drawing import Drawing, draw, environment
 from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
 from adhere.drawing.recipe import Recipe
-from adhere.errors import NonFiniteLoss, SubjectNotFound
+from adhere.errors import NonFiniteLoss, SubjectNotFound, UnfitPrompt
 from adhere.evaluation.hardware import (
     empty_cache,
     enough_memory,
@@ -200,8 +200,13 @@ class Drawer:
         self._methods = {c.name: c.built() for c in plan.conditions}
         self._scheduler = scheduler_from_recipe(plan.scheduler, loaded.pipe.scheduler)  # type: ignore[attr-defined]
         # The first image of a process also pays for choosing kernels, which is nobody's cost.
+        counts: list[int] = []
         with FirstCall(loaded.pipe) as first, enough_memory():
-            warm_up = self._draw(plan.batches[0], steps=min(plan.steps, _WARM_UP_STEPS))
+            warm_up = self._draw(
+                plan.batches[0],
+                steps=min(plan.steps, _WARM_UP_STEPS),
+                on_step=lambda _, count: counts.append(count),
+            )
         differences = plan.differences(replace(plan, **_settings(loaded, warm_up.recipes[0])))
         if differences:
             raise ValueError(
@@ -210,6 +215,8 @@ class Drawer:
             )
         assert first.opened is not None
         self._operations = Operations(first.family, first.opened)
+        # Guidance may take a call of its own.
+        self._calls_per_step = first.calls / counts[-1]
 
     def draw(self, batch: Batch) -> list[Outcome]:
         """What becomes of each unit of a batch, in its order.
@@ -222,7 +229,7 @@ class Drawer:
             if self._methods[batch.condition]:
                 subjects, origin = self._subjects(prompt)
             return self._drawn(batch, subjects, origin)
-        except SubjectNotFound as error:
+        except (SubjectNotFound, UnfitPrompt) as error:
             return self._failed(batch, error)
         except NonFiniteLoss as error:
             if len(batch.seeds) == 1:
@@ -282,7 +289,7 @@ class Drawer:
                 error = "the model's safety checker blackened the image"
                 outcomes.append(failed(self._plan, unit, error, **made))
                 continue
-            passes = _passes(drawing, number, steps)
+            passes = _passes(drawing, number, round(steps * self._calls_per_step))
             measurement = Measurement(
                 unit,
                 seconds=drawing.seconds / len(batch.seeds),
@@ -319,10 +326,16 @@ class Drawer:
         )
 
 
-def _passes(drawing: Drawing, number: int, steps: int) -> Passes:
-    """What one image of a batch took: samples that are done leave the passes of the others."""
+def _passes(drawing: Drawing, number: int, calls: int) -> Passes:
+    """What one image of a batch took: samples that are done leave the passes of the others.
+
+    Args:
+        drawing: of the batch.
+        number: of the image.
+        calls: of the denoiser for an image without nursing.
+    """
     if not drawing.traces:
-        return Passes(steps)
+        return Passes(calls)
     trace = drawing.trace
     nursed = [record for record in trace.steps if record.truncated_forwards]
     nursing = sum(1 + int(r.refinements[number]) + r.searches[number] for r in nursed)

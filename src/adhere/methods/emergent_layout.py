@@ -21,7 +21,7 @@ from annotated_types import Gt, Le
 from torch import Tensor
 from torch.nn import functional as F
 
-from adhere.errors import NonFiniteLoss
+from adhere.errors import NonFiniteLoss, UnfitPrompt
 from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.phrases import Phrase, phrase_maps, phrases_of
 from adhere.methods.places import arrange, blur, cells
@@ -132,7 +132,7 @@ class EmergentLayout(AttentionMethod):
         if len(phrases) < 2:
             return []
         if len(phrases) > _MOST_THINGS:
-            raise ValueError(
+            raise UnfitPrompt(
                 f"{self.name} finds places for at most {_MOST_THINGS} things; the prompt asks "
                 f"for {len(phrases)}. Ask for fewer, or use another method."
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from adhere.errors import SubjectNotFound
+from adhere.errors import SubjectNotFound, UnfitPrompt
 from adhere.methods import METHODS
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
@@ -103,11 +103,12 @@ def check_needs(methods: Sequence[Method], subjects: Sequence[Subject], prompt: 
     """Refuse methods that need more subjects than there are, or boxes where none is given.
 
     Raises:
-        ValueError: which method needs what, and how to give it.
+        UnfitPrompt: which method needs how many subjects.
+        ValueError: which method needs boxes, and how to give them.
     """
     for method in (term for one in methods for term in terms_of(one)):
         if len(subjects) < method.least_subjects:
-            raise ValueError(
+            raise UnfitPrompt(
                 f"{method.name} needs at least {method.least_subjects} subjects; {prompt[:60]!r} "
                 f"has {len(subjects)}. Name them with subjects=, or use another method."
             )

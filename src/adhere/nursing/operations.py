@@ -123,15 +123,17 @@ def _on_meta(value: Any) -> Any:
 
 
 class FirstCall:
-    """Keeps the first call of a pipeline's denoiser inside a block."""
+    """Keeps the first call of a pipeline's denoiser inside a block, and counts all of them."""
 
     def __init__(self, pipe: Any) -> None:
         self.family = family_of(pipe)
         self.opened: Opened | None = None
+        self.calls = 0
         self._remove: Callable[[], None] = lambda: None
 
     def __enter__(self) -> FirstCall:
         def keep(module: object, args: tuple, keywords: dict) -> None:
+            self.calls += 1
             if self.opened is None:
                 self.opened = self.family.open(args, keywords, None, 1)
 
