@@ -6,7 +6,14 @@ import pytest
 
 from adhere.drawing.stated import method_named
 from adhere.evaluation.plan import Condition
-from adhere.evaluation.planfile import PlanFile, conditions_named, needs, read_plan, to_toml
+from adhere.evaluation.planfile import (
+    PlanFile,
+    conditions_named,
+    needs,
+    read_plan,
+    to_toml,
+    told_apart,
+)
 from adhere.evaluation.prompts import Joined, Prompt, PromptSet, Wanted, prompt_set
 from adhere.methods import (
     METHODS,
@@ -15,6 +22,7 @@ from adhere.methods import (
     DivideAndBind,
     TokenReweighting,
 )
+from adhere.methods.schedule import Schedule
 from adhere.methods.watch import Watch
 from runs import CROWD, PAIRS, PLAN
 
@@ -105,6 +113,7 @@ SUMS = (
     ((1 / 3) * AttendAndExcite(step_size=0.1234567891),),
     (AttendAndExcite(refine_at=((0, 0.1), (0.5, 0.7)), step_range=(1, 0.25)),),
     (AttendAndExcite(max_refinements_first=None), AttentionRegulation()),
+    (replace(AttendAndExcite() + DivideAndBind(), own_schedule=Schedule(step_size=30)),),
 )
 
 
@@ -126,14 +135,23 @@ def test_the_file_of_a_run_makes_the_same_plan(tmp_path):
     )
     got = read(tmp_path, to_toml(plan))
     assert got.built() == plan.conditions
-    assert {s.name: s.sha256 for s in got.prompt_sets(tmp_path)} == {
-        s.name: s.sha256 for s in sets
-    }
-    assert got.sets == ("relations",), "what is built in is named, and all else written out"
+    assert [(s.name, s.sha256) for s in got.prompt_sets(tmp_path)] == [
+        (s.name, s.sha256) for s in sets
+    ]
+    written = [one["name"] for one in got.prompts]
+    assert written == [s.name for s in sets if s.name != "relations"]
     for name in ("model", "seeds", "steps", "guidance_scale", "negative_prompt", "size", "dtype"):
         assert getattr(got, name) == getattr(plan, name)
     assert (got.batch_size, got.scheduler, got.threads) == (2, "ddim", 2)
     assert got.made_with["weights"] == plan.weights
+
+
+def test_the_file_of_a_run_of_the_baseline_alone_draws_no_method(tmp_path):
+    plan = replace(PLAN, conditions=(Condition("none"),))
+    got = read(tmp_path, to_toml(plan))
+    assert got.built() == plan.conditions
+    changed = replace(plan, steps=plan.steps + 1)
+    assert told_apart(got, plan) == [] and "the plan itself" in told_apart(got, changed)[0]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adhere.errors import unknown
+from adhere.evaluation.data import FORMATS
 from adhere.evaluation.outcomes import Row
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
@@ -99,7 +100,7 @@ def export(
         OSError: the folder cannot be written to, or the disk is full. Nothing is left then.
     """
     if layout not in LAYOUTS:
-        raise unknown("layout", layout, LAYOUTS)
+        raise unknown("layout", layout, (*LAYOUTS, *FORMATS))
     lay_out = LAYOUTS[layout]
     if questions is not None:
         if layout != "tifa":

@@ -130,7 +130,7 @@ class PlanFile:
 
     Attributes:
         sets: names of prompt sets, or files, relative to the plan's folder.
-        prompts: prompt sets written out.
+        prompts: prompt sets written out, those that `sets` does not name behind all others.
         conditions: what is compared; None for every method at the numbers of its paper but for
             those that need boxes or joint attention.
         model: "mini", a folder or a hub id.
@@ -177,15 +177,19 @@ class PlanFile:
         Raises:
             ValueError: none, an unknown set, or a file that cannot be read, with the line.
         """
-        names = [
-            n if n in PROMPT_SETS or not Path(n).suffix else str(folder / n) for n in self.sets
-        ]
-        found = [prompt_set(name) for name in names]
-        for own in self.prompts:
-            try:
-                found.append(set_of(own))
-            except (TypeError, ValueError, AttributeError) as error:
-                raise ValueError(f"`prompts` holds what is no prompt set: {error}.") from None
+        try:
+            own = {one.name: one for one in map(set_of, self.prompts)}
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"`prompts` holds what is no prompt set: {error}.") from None
+
+        def named(name: str) -> PromptSet:
+            if name in own:
+                return own.pop(name)
+            is_name = name in PROMPT_SETS or not Path(name).suffix
+            return prompt_set(name if is_name else str(folder / name))
+
+        found = [*map(named, self.sets)]
+        found += own.values()
         if not found:
             raise ValueError('`sets` is empty; name a set, as in sets = ["dvmp"].')
         return tuple(
@@ -255,14 +259,14 @@ _ADAPTER = TypeAdapter(PlanFile)
 def to_toml(plan: Plan) -> str:
     """The file that repeats a run.
 
-    Built-in prompt sets are named, and all others are written out.
+    All prompt sets are named in their order, and those that are not built in are written out.
     """
     import tomli_w
 
     model = plan.model if plan.revision is None else f"{plan.model.split('@')[0]}@{plan.revision}"
     data: dict[str, Any] = {
         "model": model,
-        "sets": [s.name for s in plan.sets if _is_built_in(s)],
+        "sets": [s.name for s in plan.sets],
         "seeds": list(plan.seeds),
         "steps": plan.steps,
         "guidance_scale": plan.guidance_scale,
@@ -285,7 +289,9 @@ def to_toml(plan: Plan) -> str:
         if one.name != BASELINE
     ]
     data["prompts"] = [plain_set(s) for s in plan.sets if not _is_built_in(s)]
-    return tomli_w.dumps({key: value for key, value in data.items() if value not in ([], "")})
+    # No conditions means the baseline alone; left out, every method.
+    kept = {k: v for k, v in data.items() if v not in ([], "") or k == "conditions"}
+    return tomli_w.dumps(kept)
 
 
 def told_apart(file: PlanFile, plan: Plan) -> list[str]:
@@ -294,7 +300,8 @@ def told_apart(file: PlanFile, plan: Plan) -> list[str]:
     if made_with.pop("fingerprint", plan.fingerprint) == plan.fingerprint:
         return []
     now = {"weights": plan.weights or "", **plan.environment, **plan.platform}
-    return [f"{k}: {was}, now {now.get(k)}" for k, was in made_with.items() if now.get(k) != was]
+    found = [f"{k}: {was}, now {now.get(k)}" for k, was in made_with.items() if now.get(k) != was]
+    return found or ["the plan itself: its settings, its prompts, or the name of its model"]
 
 
 def _is_built_in(prompts: PromptSet) -> bool:
@@ -305,5 +312,8 @@ def _is_built_in(prompts: PromptSet) -> bool:
 def _entry(name: str, parameters: Mapping[str, object]) -> dict[str, Any]:
     """A method with all its parameters; TOML has no null, for which methods read "none"."""
     own = {k: "none" if v is None else v for k, v in parameters.items() if k != WEIGHT}
+    if name == WeightedSum.name:
+        # A schedule's None is its default, and no method reads its parameters.
+        own = {k: v for k, v in parameters.items() if v is not None}
     weight = {"weight": parameters[WEIGHT]} if WEIGHT in parameters else {}
     return {"name": name, **weight, "parameters": own}

@@ -88,10 +88,8 @@ class Ratios:
         found = ratio(pairs)
         if found.value is None:
             return None
-        own, baseline = (
-            np.mean([np.nanmean(pair[which]) for pair in pairs if _has_both(pair)])
-            for which in (0, 1)
-        )
+        means = [of_both for pair in pairs if (of_both := _means_of_both(pair))[1] > 0]
+        own, baseline = np.mean(means, axis=0)
         return {
             "scorer": scorer,
             "value": own,
@@ -188,5 +186,10 @@ class Ratios:
         return self._evidence.costs.set_index(UNIT).sort_index()
 
 
-def _has_both(pair: tuple[np.ndarray, np.ndarray]) -> bool:
-    return all(np.isfinite(values).any() for values in pair)
+def _means_of_both(pair: tuple[np.ndarray, np.ndarray]) -> tuple[float, float]:
+    """The means over the prompts that have a value of both, of which a ratio is made; else 0."""
+    both = np.logical_and(*(np.isfinite(values).any(axis=1) for values in pair))
+    if not both.any():
+        return 0.0, 0.0
+    own, baseline = (float(np.nanmean(values[both])) for values in pair)
+    return own, baseline
