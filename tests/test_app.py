@@ -24,6 +24,7 @@ from adhere.drawing.loading import load
 from adhere.drawing.png import image_png
 from adhere.drawing.request import checked_size
 from adhere.figures.trace import COLOURS, PALE
+from adhere.methods.watch import watched
 from doors import saved
 
 pytest.importorskip("gradio", reason="the page needs the extra `app`")
@@ -438,10 +439,15 @@ def test_a_hostile_file_gets_a_line(server, name, data):
 
 def test_what_the_page_cannot_draw_with_is_told(server, tmp_path):
     methods = adhere.METHODS
-    used = [methods["attend-and-excite"](layers="all"), methods["attention-regulation"]()]
+    mover = methods["attend-and-excite"]
+    used = [mover(layers="all"), methods["attention-regulation"]()]
     drawing = adhere.draw("a cat and a frog", method=used, steps=1, guidance_scale=60)
     said = loading(server, "two.png", drawing.save(tmp_path)[0].read_bytes())
     assert "cannot draw with attention-regulation, guidance_scale 60, layers, so" in said
+    # As the page draws it, watched, which is a sum.
+    drawing = adhere.draw("a cat and a frog", method=watched([mover()]), steps=1)
+    said = loading(server, "one.png", drawing.save(tmp_path)[0].read_bytes())
+    assert "Loaded the recipe" in said and "cannot draw" not in said
 
 
 def test_a_file_that_is_too_large_is_refused(server):

@@ -16,6 +16,9 @@ pytest.importorskip("gradio", reason="the page needs the extra `app`")
 forms = pytest.importorskip("adhere.app.forms")
 
 
+PROMPT = "a cat and a frog"
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
@@ -63,6 +66,31 @@ def test_a_stopped_drawing_ends_before_its_next_step():
     with pytest.raises(studio.Cancelled):
         drawn.draw("mine", told, "Baseline", None, prompt="a cat", steps=50)
     assert heard == [(0, 50), (1, 50), (2, 50)]
+
+
+def test_a_stopped_drawing_ends_within_a_step_of_many_passes():
+    loaded = load()
+    drawn = studio.Studio(loaded)
+    passes = []
+
+    def count(*_):
+        passes.append(1)
+        if len(passes) == 3:
+            drawn.stops["mine"].set()
+
+    counting = loaded.pipe.unet.conv_in.register_forward_hook(count)
+    method = make("attend-and-excite", {"refine_at": [[0.0, 2.0]], "max_refinements": 100})
+    with pytest.raises(studio.Cancelled):
+        drawn.draw("mine", lambda *_, **__: None, "Nursed", method, prompt=PROMPT, steps=4)
+    counting.remove()
+    assert len(passes) == 3
+
+
+def test_a_count_that_a_text_holds_has_its_limit_too():
+    method = make("attend-and-excite")
+    assert forms.nursing(method, {"max_refinements_first": "200"}).max_refinements_first == 200
+    with pytest.raises(ValueError, match="max_refinements_first is 1,000,000; .* may be 200"):
+        forms.nursing(method, {"max_refinements_first": "1000000"})
 
 
 def test_the_page_knows_no_method_by_name():

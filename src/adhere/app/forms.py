@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from adhere.methods import Method, parameters_of
+from adhere.methods import Method, parameters_of, with_parameters
 from adhere.typed import schema, text_of
 
 LONGEST_TEXT = 200
@@ -30,13 +30,27 @@ def changed(form: Mapping[str, Component], data: Mapping[Any, Any]) -> dict[str,
     """The parameters that a visitor has changed, from the values of all components.
 
     Raises:
-        ValueError: a field is empty, or its text is too long.
+        ValueError: a field is empty, its text is too long, or its count too large.
     """
     found = {name: data[part] for name, part in form.items() if data[part] != part.value}
     for name, value in found.items():
         if value in (None, "") or len(str(value)) > LONGEST_TEXT:
             raise ValueError(f"{name} is empty or too long; give a value.")
     return found
+
+
+def nursing(method: Method, values: Mapping[str, object]) -> Method:
+    """A method with the parameters that a visitor has changed.
+
+    Raises:
+        ValueError: see `with_parameters`; or a count that is too large, which a text may hold.
+    """
+    made = with_parameters(method, values)
+    for name, value in parameters_of(made).items():
+        is_count = isinstance(value, int) and value > LARGEST_COUNT
+        if is_count and name in values:
+            raise ValueError(f"{name} is {value:,}; on this page it may be {LARGEST_COUNT}.")
+    return made
 
 
 def shown(value: Any) -> Any:  # noqa: ANN401

@@ -19,7 +19,8 @@ from adhere.drawing.loading import Loaded, scheduler_recipe
 from adhere.drawing.request import checked_size, guidance_of
 from adhere.errors import AdhereError
 from adhere.figures.trace import COLOURS, PALE
-from adhere.methods import parameters_of, with_parameters
+from adhere.methods import parameters_of
+from adhere.methods.registry import WEIGHT
 from adhere.methods.watch import Watch, watched
 from adhere.subjects.correcting import change_role, word_spans
 from adhere.subjects.tokenizing import tokenize
@@ -150,7 +151,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
         def compare(data: Parts, draw: Callable[..., Any]) -> Iterator[Parts]:
             name, asked = data[method], asked_of(data)
             changed = forms.changed(fields[name], data)
-            nursing = with_parameters(studio.methods[name], changed)
+            nursing = forms.nursing(studio.methods[name], changed)
             plain = draw("Baseline", [Watch.like(nursing)], **asked)
             yield {result: view.compared(plain), details: _HIDE}
             nursed = draw("Nursed", watched([nursing]), **asked)
@@ -213,7 +214,7 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                     left.append(f"{name} {value:g}")
             for used in [one for one in recipe.methods if one.name in fields][:1]:
                 values |= {method: used.name} | show(used.name)
-                own = parameters_of(studio.methods[used.name])
+                own = {WEIGHT: 1.0, **parameters_of(studio.methods[used.name])}
                 left.remove(used.name)
                 left += [
                     n

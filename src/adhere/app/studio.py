@@ -11,6 +11,7 @@ from adhere import Drawing
 from adhere.drawing.drawing import DEFAULT_METHOD
 from adhere.drawing.loading import Loaded
 from adhere.drawing.stated import method_named
+from adhere.families import family_of
 
 
 class Cancelled(Exception):
@@ -42,12 +43,21 @@ class Studio:
             Cancelled: the session's visitor has said so.
         """
 
-        def on_step(done: int, count: int) -> None:
-            told((done, count), desc=what, unit="steps")
+        def check(*_: object) -> None:
             if stop.is_set():
                 raise Cancelled
+
+        def on_step(done: int, count: int) -> None:
+            told((done, count), desc=what, unit="steps")
+            check()
 
         stop = self.stops[session]
         with self._lock:
             on_step(0, asked["steps"])
-            return adhere.draw(model=self.loaded, method=method, on_step=on_step, **asked)
+            # A step may have many passes, of which a layer hears.
+            layer = family_of(self.loaded.pipe).layers()[0].module
+            hook = layer.register_forward_pre_hook(check)
+            try:
+                return adhere.draw(model=self.loaded, method=method, on_step=on_step, **asked)
+            finally:
+                hook.remove()

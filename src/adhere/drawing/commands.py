@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from adhere.drawing.loading import MINI, Loaded
+from adhere.drawing.loading import MINI, Loaded, device_named, usual_dtype
 from adhere.drawing.stated import stated_numbers
 from adhere.errors import SubjectNotFound
 from adhere.subjects import Subject, find_subjects
@@ -28,6 +28,10 @@ def lines(
     options = {**asked, "subjects": named(loaded.pipe, asked["prompt"], asked["subjects"])}
     prompt = options.pop("prompt")
     options["model"] = None if loaded.source.name == MINI else loaded.source.name
+    place, kind = loaded.pipe.device, str(loaded.pipe.dtype).removeprefix("torch.")
+    usual = device_named(None)
+    options["dtype"] = None if kind == usual_dtype(loaded.source.name, place) else kind
+    options["device"] = None if place.type == usual.type and not place.index else str(place)
     given = {name: value for name, value in options.items() if value is not None}
     # A method that is made by hand begins with its defaults, not with what the model states.
     stated = stated_numbers(loaded.source.name).get(method, {})

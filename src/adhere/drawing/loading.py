@@ -94,7 +94,7 @@ def load(
     if dtype is not None and dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
     place = device_named(device)
-    kind = dtype or ("float16" if place.type == "cuda" and name not in bundled() else "float32")
+    kind = dtype or usual_dtype(name, place)
     preferred = _VARIANTS.get(kind)
     folder, revision = find_folder(name, preferred)
     check_folder(folder)
@@ -140,6 +140,11 @@ def local_folder(name: str) -> Path | None:
     path = Path(name).expanduser()
     # An empty name would be the folder that we are in.
     return path if name and path.is_dir() else None
+
+
+def usual_dtype(name: str, place: torch.device) -> str:
+    """The type of a model's weights where none is asked for."""
+    return "float16" if place.type == "cuda" and name not in bundled() else "float32"
 
 
 def device_named(name: str | None) -> torch.device:

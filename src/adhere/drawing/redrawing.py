@@ -6,14 +6,12 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from adhere.drawing.drawing import Drawing, Model, OnStep, draw, loaded_model
 from adhere.drawing.environment import environment
-from adhere.drawing.loading import Loaded, scheduler_from_recipe
+from adhere.drawing.loading import Loaded, local_folder, scheduler_from_recipe
 from adhere.drawing.recipe import ModelRecipe, Recipe
 from adhere.methods.registry import methods_of
-from adhere.mini import bundled
 
 
 def redraw(
@@ -72,7 +70,7 @@ def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loa
     if model is not None and not isinstance(model, str | os.PathLike):
         return loaded_model(model, None, device)
     name = recipe.model.name
-    if model is None and name not in bundled() and not (name and Path(name).is_dir()):
+    if model is None and (not name or local_folder(name) is None):
         raise ValueError(
             f"The image was drawn with the model {name!r}, which is neither the bundled one nor "
             "a folder here; say which model to load, as with --model."
