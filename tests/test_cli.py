@@ -172,6 +172,9 @@ def test_compare_refuses_boxes_that_no_row_reads(shell):
     words = ["compare", PROMPT, "--model", saved(), "--boxes", "cat=0,0,.5,1"]
     status, _, [line] = shell(*words, "--methods", "attend-and-excite")
     assert status == 2 and "Got boxes, which attend-and-excite does not read" in line
+    boxes = ["--boxes", "cat=0,0,.5,1; frog=.5,0,1,1", "--steps", "2", "--methods", "regions"]
+    status, out, _ = shell("compare", PROMPT, "--model", saved(), *boxes)
+    assert status == 0 and [line.split()[0] for line in out[:-1]] == ["baseline", "regions"]
 
 
 def test_a_sheet_carries_the_recipes_of_its_images(shell, tmp_path):

@@ -100,6 +100,10 @@ def test_only_numbers_and_switches_are_searched():
     kinds = searching.space(method, ("step_size", "binding", "refine_at", "max_refinements"))
     assert [kind for kind, *_ in kinds.values()] == ["float", "switch", "pairs", "int"]
     assert kinds["step_size"][1:] == (2.0, 200.0)
+    with pytest.raises(ValueError, match="levels of 0, which cannot be searched"):
+        searching.space(make("conform"), ("refine_at",))
+    with pytest.raises(ValueError, match="no metric 'mixture' of which more is better"):
+        searching.drawer(None, scorer("mini"), "mixture", 2)
     with pytest.raises(ValueError, match="'layers' of divide-and-bind"):
         searching.space(method, ("layers",))
     with pytest.raises(ValueError, match="step_sizes"):
@@ -116,6 +120,9 @@ def test_the_report_has_each_method_with_its_gain():
     )
     assert lines[0] == "2 prompts, seeds 0"
     assert "tuned" in lines[2] and "+50.0%" in lines[2] and "0.50 passes" in lines[2]
+    nothing = searching.Score(np.full((2, 1), np.nan), 0.0)
+    lines = searching.reported(dict.fromkeys("ab"), VALIDATION, lambda *_: nothing, "a")
+    assert all("no value" in line for line in lines[1:])
 
 
 def test_the_command_says_what_is_wrong_in_one_line(capsys, tmp_path):

@@ -63,7 +63,8 @@ def compare(
         placed = with_boxes(found, sampling.boxes or {}, prompt)
         check_needs([m for m in rows_of.values() if m and chosen], placed, prompt)
     # The first run in a process also pays for choosing kernels, which is no method's cost.
-    draw(prompt, model=model, method=None, **{**options, "steps": 2, "seeds": (0,)})
+    warm_up = {**options, "steps": 2, "seeds": (0,), "boxes": None}
+    draw(prompt, model=model, method=None, **warm_up)
     rows: dict[str, Drawing] = {}
     try:
         for name, method in rows_of.items():

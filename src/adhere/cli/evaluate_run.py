@@ -274,6 +274,12 @@ def _opened(
         store = Store.open(run)
         if how.ray is None:
             _set_threads(how.threads or _threads(store.plan))
+        elif how.threads or how.device:
+            given = "--threads" if how.threads else "--device"
+            raise ValueError(
+                f"Got {given} for a run that goes on on a cluster, where workers draw as the run "
+                "was begun; leave it out."
+            )
         return store, None
     _check_names(file)
     sets, chosen = file.prompt_sets(beside), file.built()

@@ -125,6 +125,11 @@ def space(method: Method, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
             found[name] = ("float", value / 10, min(10 * value, most))
         elif is_pairs:
             places, levels = zip(*value, strict=True)  # type: ignore[arg-type]
+            if min(levels) <= 0:
+                raise ValueError(
+                    f"The parameter {name!r} of {method.name} has levels of 0, which cannot be "
+                    "searched; leave it out."
+                )
             found[name] = ("pairs", places, tuple((level / 10, level * 10) for level in levels))
         else:
             can = [k for k, v in own.items() if isinstance(v, bool | int | float) and v]
@@ -160,9 +165,12 @@ def drawer(model: Loaded, scorer: Scorer, metric: str, steps: int) -> Draw:
     Raises:
         ValueError: the scorer has no such metric.
     """
-    names = [one.name for one in scorer.metrics]
+    names = [one.name for one in scorer.metrics if one.higher_is_better]
     if metric not in names:
-        raise ValueError(f"The scorer has no metric {metric!r}; it has {', '.join(names)}.")
+        raise ValueError(
+            f"The scorer has no metric {metric!r} of which more is better; it has "
+            f"{', '.join(names)}."
+        )
 
     def score(method: Method | None, split: Split) -> Score:
         rows, nursing, own = [], 0, 0
@@ -310,11 +318,13 @@ def reported(
     lines = [f"{len(split.prompts)} prompts, seeds {', '.join(map(str, split.seeds))}"]
     for name, one in scores.items():
         mean = estimate(one.values)
-        line = f"{name:12} {mean.value:.1%}  {one.cost:.2f} passes of nursing a pass"
+        reached = "no value" if mean.value is None else f"{mean.value:.1%}"
+        line = f"{name:12} {reached}  {one.cost:.2f} passes of nursing a pass"
         if name != against:
             gain = estimate(differences(one.values, scores[against].values))
             span = "" if gain.low is None else f" ({gain.low:+.1%} to {gain.high:+.1%})"
-            line += f"  against {against} {gain.value:+.1%}{span}"
+            change = "no value" if gain.value is None else f"{gain.value:+.1%}{span}"
+            line += f"  against {against} {change}"
         lines.append(line)
     return lines
 
