@@ -136,6 +136,9 @@ def test_again_is_identical(shell, tmp_path):
         tmp_path / path
     ).read_bytes()
     assert shell("redraw", path)[1] == [f"{path}  identical to {os.path.basename(path)}"]
+    status, both, err = shell("redraw", path, path)
+    assert (status, len(both), err) == (0, 2, []) and all("identical" in line for line in both)
+    assert shell("redraw")[0] == 2
 
 
 def test_again_says_what_differs(shell, tmp_path):

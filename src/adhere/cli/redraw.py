@@ -10,14 +10,18 @@ if TYPE_CHECKING:
 
 
 def redraw(
-    png: str, *, model: str | None = None, device: str | None = None, out: str = "images"
+    pngs: list[str] | None = None,
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    out: str = "images",
 ) -> None:
-    """Draw an image again from the recipe inside it, and say whether it is the same.
+    """Draw images again from the recipes inside them, and say whether they are the same.
 
       adhere redraw images/a-cat-and-a-frog-seed0-1a2b3c4d.png
 
     Args:
-        png: an image that adhere drew.
+        pngs: images that adhere drew.
         model: in place of the one that the recipe names, see `adhere draw`.
         device: cpu, cuda, cuda:1 or mps; the recipe's without it.
         out: the folder that the image goes to.
@@ -29,15 +33,18 @@ def redraw(
     from adhere.drawing import redraw as draw_again
     from adhere.drawing.png import check_writable, read_pixels, read_recipe
 
+    if not pngs:
+        raise ValueError("Got no image; name one that adhere drew.")
     check_writable(out)
-    recipe = read_recipe(png)
-    before = read_pixels(png)
+    # All are read before the first is drawn.
+    read = [(png, read_recipe(png), read_pixels(png)) for png in pngs]
     hush()
-    with bar("again") as on_step:
-        drawing = draw_again(recipe, model=model, device=device, on_step=on_step)
-    now = np.asarray(drawing.images[0])
-    [path] = drawing.save(out)
-    say(f"{path}  {_compared(before, now, png)}")
+    for png, recipe, before in read:
+        with bar("again") as on_step:
+            drawing = draw_again(recipe, model=model, device=device, on_step=on_step)
+        now = np.asarray(drawing.images[0])
+        [path] = drawing.save(out)
+        say(f"{path}  {_compared(before, now, png)}")
 
 
 def _compared(before: np.ndarray, now: np.ndarray, name: str) -> str:
