@@ -58,6 +58,8 @@ def tokenizer() -> CLIPTokenizer:
         ('"two red boats", "No swimming"', ["boats<red*2"]),
         ("a black/white cat + a dog", ["cat<black,white", "dog"]),
         ("the knight fights with a dragon", ["knight", "dragon"]),
+        ("the quick brown fox jumps over the lazy dog", ["fox<quick,brown", "dog<lazy"]),
+        ("her horse runs through the ocean waves at sunset", ["horse", "ocean waves"]),
         ("Batman looks at the moon cake", ["Batman", "moon cake"]),
         ("a man without a hat and a woman with a hat", ["man", "woman", "hat"]),
         ("a pizza without cheese and a glass of beer", ["pizza", "glass", "beer"]),

@@ -29,6 +29,8 @@ REACH = 40
 _OPENERS = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE})
 _SUBJECTS = frozenset({Tag.PRONOUN, Tag.CLAUSE})
 _PHRASE_OPENERS = (Tag.DETERMINER, Tag.POSSESSIVE, Tag.PRONOUN)
+# Where one goes to: "the fox jumps over the dog", but "the ocean waves at sunset".
+_MOTIONS = frozenset("over into onto across through past toward towards after".split())
 # What no modal verb stands before.
 _ENDS = (Tag.AND, Tag.COMMA, Tag.STOP, Tag.PREPOSITION, Tag.CLAUSE)
 _MODALS = frozenset("will would can could shall should may might must do does did let".split())
@@ -223,7 +225,8 @@ class _Tagger:
                 if opener in _SINGULAR or opens_phrase:
                     return True
                 goes_on = after in (Tag.PREPOSITION, Tag.ADVERB, Tag.STOP, Tag.AND, Tag.NUMBER)
-                is_deed = not either or is_in(word, "abstract")
+                moves = self.after(i) in _MOTIONS and not is_plural(self.words[i - 1])
+                is_deed = not either or is_in(word, "abstract") or moves
                 return is_deed and goes_on and opener not in numbers()
             noun = self.words[i - 1] if self.tags[i - 1] is Tag.NOUN else ""
             return base and (is_plural(noun) or (opens_phrase and not either))
