@@ -50,6 +50,8 @@ class _Reader:
         self.of_wrapper = False
         # Within the reach of a "not" or a "no"; and whether something was taken since it was said.
         self.denied = self.took = False
+        # Place of the exclusion that denies, of which "and a" goes on: "without a hat and a coat".
+        self.exclusion: int | None = None
 
     def run(self) -> list[Phrase]:
         i = 0
@@ -79,6 +81,7 @@ class _Reader:
         tag, text = self.tag(i), self.text(i)
         if text == "no" or text in lexicon("exclusions"):
             self.denied, self.took = True, False
+            self.exclusion = None if text == "no" else i
         elif is_denial(text):
             self.denied, self.took = self.text(i + 1) not in _SOFTENERS, False
         elif tag in (Tag.COMMA, Tag.STOP, Tag.CLAUSE) or text == "but":
@@ -86,7 +89,21 @@ class _Reader:
         elif self.took and (tag in (Tag.VERB, Tag.BE) or tag is Tag.PREPOSITION and text != "of"):
             self.denied = False
         elif tag is Tag.AND and self.tag(i + 1) in (Tag.DETERMINER, Tag.NUMBER):
-            self.denied = self.denied and (text != "and" or self.text(i + 1) == "no")
+            goes_on = text != "and" or self.text(i + 1) == "no" or self.excludes_too(i)
+            self.denied = self.denied and goes_on
+
+    def excludes_too(self, i: int) -> bool:
+        """Whether the "and" at `i` adds to what is excluded, and opens no new part.
+
+        "without a hat and a coat" does, but not "without cheese and a glass of beer", nor "without
+        a hat and a woman with one".
+        """
+        if self.exclusion is None or self.tag(self.exclusion + 1) is not Tag.DETERMINER:
+            return False
+        end = i + 1
+        while self.tag(end) in NOMINAL or self.tag(end) is Tag.ADVERB:
+            end += 1
+        return self.text(end) != "with" and self.tag(end) not in (Tag.VERB, Tag.BE)
 
     def is_aimed(self, i: int) -> bool:
         """Whether "at" says no place but what is looked or pointed at."""
@@ -98,10 +115,11 @@ class _Reader:
 
     def group(self, i: int) -> Group:
         """The noun phrase, or the adjectives alone, that start at `i`."""
-        opener, number, start = None, None, i
+        opener, number, is_group, start = None, None, False, i
         while self.tag(i) in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADVERB):
             if self.tag(i) is Tag.NUMBER:
                 number = count_of(self.text(i))
+                is_group = self.text(i) in ("dozen", "hundred", "thousand")
             elif self.tag(i) is not Tag.ADVERB:
                 opener = self.words[i]
             i += 1
@@ -129,8 +147,8 @@ class _Reader:
         if any(is_denial(self.text(j)) for j in range(start + 1, i)):
             adjectives = []
         is_one = opener is not None and opener.text in _SINGLE
-        if is_one and nouns and not _is_many(nouns[-1].text):
-            # "a two headed dragon"
+        if is_one and not is_group and nouns and not _is_many(nouns[-1].text):
+            # "a two headed dragon", but "a dozen goldfish"
             number = None
         is_coloured = all(word.text in lexicon("colours") for _, word in adjectives)
         return Group(opener, number, merge_shades(adjectives), tuple(nouns), i, is_coloured)
@@ -248,7 +266,7 @@ class _Reader:
         """Whether the phrase names an artist: "oil painting by", "a photo of a cat by"."""
         if self.preposition != "by" or not group.is_bare:
             return False
-        if self.of_wrapper and not _is_many(group.head):
+        if self.of_wrapper and not _is_many(group.head) and self.tag(start - 2) is not Tag.VERB:
             return True
         before = start - 2
         while self.tag(before) in (Tag.VERB, Tag.ADJECTIVE):

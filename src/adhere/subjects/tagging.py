@@ -29,8 +29,12 @@ REACH = 40
 _OPENERS = frozenset({Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADJECTIVE})
 _SUBJECTS = frozenset({Tag.PRONOUN, Tag.CLAUSE})
 _PHRASE_OPENERS = (Tag.DETERMINER, Tag.POSSESSIVE, Tag.PRONOUN)
-# Where one goes to: "the fox jumps over the dog", but "the ocean waves at sunset".
-_MOTIONS = frozenset("over into onto across through past toward towards after".split())
+# Deeds that seldom end the name of a thing: "the fox jumps over a dog", but "waves over rocks".
+_DEEDS = frozenset(
+    "smile look fight walk run jump dance play laugh frown hug kiss howl growl".split()
+)
+# What follows them where no article opens the phrase: "Batman fights with", "street fights in".
+_AIMS = frozenset("at with over into onto across through past toward towards after".split())
 # What no modal verb stands before.
 _ENDS = (Tag.AND, Tag.COMMA, Tag.STOP, Tag.PREPOSITION, Tag.CLAUSE)
 _MODALS = frozenset("will would can could shall should may might must do does did let".split())
@@ -189,7 +193,8 @@ class _Tagger:
 
     def follows_both(self, i: int) -> bool:
         """Whether the word at `i` says what two do: "a bird and a cat, both wearing hats"."""
-        return bool(i) and self.words[i - 1] == "both"
+        is_apart = i > 1 and self.words[i - 2] == ","
+        return i > 0 and self.words[i - 1] == "both" and (is_apart or takes_object(self.words[i]))
 
     def tag_adjective(self, i: int, before: Tag) -> Tag:
         word = self.words[i]
@@ -225,9 +230,7 @@ class _Tagger:
                 if opener in _SINGULAR or opens_phrase:
                     return True
                 goes_on = after in (Tag.PREPOSITION, Tag.ADVERB, Tag.STOP, Tag.AND, Tag.NUMBER)
-                moves = self.after(i) in _MOTIONS and not is_plural(self.words[i - 1])
-                is_deed = not either or is_in(word, "abstract") or moves
-                return is_deed and goes_on and opener not in numbers()
+                return (not either or self.is_deed(i)) and goes_on and opener not in numbers()
             noun = self.words[i - 1] if self.tags[i - 1] is Tag.NOUN else ""
             return base and (is_plural(noun) or (opens_phrase and not either))
         if before in (Tag.AND, Tag.COMMA) and self.has_verb:
@@ -235,6 +238,12 @@ class _Tagger:
         if before is Tag.STOP:
             return base and opens_phrase
         return False
+
+    def is_deed(self, i: int) -> bool:
+        """Whether the word at `i` says what the one thing before it does, and is no part of it."""
+        is_known = any(form in _DEEDS for form in singulars(self.words[i]))
+        is_opened = self.is_opened(i) or self.after(i) in _AIMS
+        return is_known and is_opened and not is_plural(self.words[i - 1])
 
     def opens_phrase(self, i: int) -> bool:
         """Whether the word after `i` starts a noun phrase of its own."""
