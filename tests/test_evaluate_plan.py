@@ -154,6 +154,13 @@ def test_the_file_of_a_run_of_the_baseline_alone_draws_no_method(tmp_path):
     assert told_apart(got, plan) == [] and "the plan itself" in told_apart(got, changed)[0]
 
 
+WRITTEN = """[[prompts]]
+name = "a"
+source = ""
+prompts = [{id = "1", text = "a cat", wanted = []}]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -177,6 +184,7 @@ def test_the_file_of_a_run_of_the_baseline_alone_draws_no_method(tmp_path):
         (one("{name = 'attend-and-excite'}", "{name = 'attend-and-excite'}"), "twice"),
         ("[[conditions]]\nname = 'own'", "methods` is missing"),
         ("[[prompts]]\nname = 'own'", "no prompt set"),
+        (2 * WRITTEN, "two sets of one name"),
         ("[[prompts]]\nname = '../up'\nsource = ''\nprompts = []", "folder"),
         ("sets = ['gone.csv']", "gone.csv"),
         ("", "`sets` is empty"),

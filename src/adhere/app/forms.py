@@ -30,7 +30,7 @@ def changed(form: Mapping[str, Component], data: Mapping[Any, Any]) -> dict[str,
     """The parameters that a visitor has changed, from the values of all components.
 
     Raises:
-        ValueError: a field is empty, its text is too long, or its count too large.
+        ValueError: a field is empty, or its text is too long.
     """
     found = {name: data[part] for name, part in form.items() if data[part] != part.value}
     for name, value in found.items():

@@ -20,7 +20,7 @@ from adhere.errors import AdhereError
 
 VERBS = {
     "draw": ("adhere.cli.draw:draw", "Draw a prompt."),
-    "redraw": ("adhere.cli.redraw:redraw", "Draw an image again from the recipe inside it."),
+    "redraw": ("adhere.cli.redraw:redraw", "Draw images again from the recipes inside them."),
     "compare": ("adhere.cli.compare:compare", "Draw it with every method, on one sheet."),
     "tokens": ("adhere.cli.tokens:tokens", "List the tokens and subjects of a prompt."),
     "maps": ("adhere.cli.maps:maps", "Show where the attention of each subject is."),

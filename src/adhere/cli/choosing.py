@@ -119,7 +119,9 @@ def chosen_model(source: Source, scheduler: object = None) -> Loaded:
 def chosen_both(
     chosen: Chosen, source: Source, scheduler: object = None
 ) -> tuple[list[Method], Loaded]:
-    """The methods and the model asked for. Methods are refused before the model is loaded.
+    """The methods and the model asked for.
+
+    Methods are refused before the model is loaded, but for calibrated ones, which ask for it.
 
     Raises:
         ValueError: see `chosen_methods` and `chosen_model`.

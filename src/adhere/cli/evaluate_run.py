@@ -309,7 +309,8 @@ def _opened(
 def _go_on(run: str, how: How) -> str:
     """The command that continues."""
     words = ["adhere", "evaluate", "run", run]
-    for name in ("ray", "workers", "device"):
+    # Workers go on with the run's own device.
+    for name in ("device",) if how.ray is None else ("ray", "workers"):
         if (value := getattr(how, name)) is not None:
             words += [f"--{name}", str(value)]
     if how.repair:

@@ -1,4 +1,4 @@
-"""`adhere redraw`: an image once more, from the recipe inside it."""
+"""`adhere redraw`: images once more, from the recipes inside them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def redraw(
         pngs: images that adhere drew.
         model: in place of the one that the recipe names, see `adhere draw`.
         device: cpu, cuda, cuda:1 or mps; the recipe's without it.
-        out: the folder that the image goes to.
+        out: the folder that the images go to.
     """
     import numpy as np
 
@@ -32,6 +32,7 @@ def redraw(
     from adhere.cli.progress import bar, say
     from adhere.drawing import redraw as draw_again
     from adhere.drawing.png import check_writable, read_pixels, read_recipe
+    from adhere.drawing.redrawing import model_again
 
     if not pngs:
         raise ValueError("Got no image; name one that adhere drew.")
@@ -39,9 +40,13 @@ def redraw(
     # All are read before the first is drawn.
     read = [(png, read_recipe(png), read_pixels(png)) for png in pngs]
     hush()
+    loaded, of = None, None
     for png, recipe, before in read:
+        asked = recipe.model, recipe.dtype, recipe.device
+        if of != asked:
+            loaded, of = model_again(recipe, model, device), asked
         with bar("again") as on_step:
-            drawing = draw_again(recipe, model=model, device=device, on_step=on_step)
+            drawing = draw_again(recipe, model=loaded, on_step=on_step)
         now = np.asarray(drawing.images[0])
         [path] = drawing.save(out)
         say(f"{path}  {_compared(before, now, png)}")

@@ -40,7 +40,7 @@ def redraw(
         ValueError: the model is not at hand, or a name in the recipe is not known.
     """
     methods = methods_of(recipe.methods)
-    loaded = _model_again(recipe, model, device)
+    loaded = model_again(recipe, model, device)
     pipe = loaded.pipe
     for difference in _differences(recipe, loaded.source, pipe.device.type):
         warnings.warn(f"{difference}: the image may differ.", stacklevel=2)
@@ -66,7 +66,8 @@ def redraw(
     )
 
 
-def _model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loaded:
+def model_again(recipe: Recipe, model: Model | None, device: str | None) -> Loaded:
+    """The model of a recipe, loaded; see `redraw`."""
     if model is not None and not isinstance(model, str | os.PathLike):
         return loaded_model(model, None, device)
     name = recipe.model.name

@@ -129,7 +129,8 @@ class PlanFile:
     """A plan as its file has it. What is None is the model's own.
 
     Attributes:
-        sets: names of prompt sets, or files, relative to the plan's folder.
+        sets: names of prompt sets, of those in `prompts` too, or files, relative to the plan's
+            folder.
         prompts: prompt sets written out, those that `sets` does not name behind all others.
         conditions: what is compared; None for every method at the numbers of its paper but for
             those that need boxes or joint attention.
@@ -178,9 +179,13 @@ class PlanFile:
             ValueError: none, an unknown set, or a file that cannot be read, with the line.
         """
         try:
-            own = {one.name: one for one in map(set_of, self.prompts)}
+            written = [set_of(one) for one in self.prompts]
         except (TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"`prompts` holds what is no prompt set: {error}.") from None
+
+        own = {one.name: one for one in written}
+        if len(own) < len(written):
+            raise ValueError("`prompts` has two sets of one name; give each a name of its own.")
 
         def named(name: str) -> PromptSet:
             if name in own:

@@ -145,8 +145,8 @@ def draw_run(
             plan's; not even a baseline batch fits into memory.
         OSError: the folder cannot be written to, or the disk is full; all finished batches stay.
         AdhereError: what concerns every image, such as `UnsupportedPipeline`. An image that
-            comes out as NaN, does not fit into memory, or whose prompt has no subject, is a
-            failure of its own: a row with its error.
+            comes out as NaN, does not fit into memory, or whose prompt has no subject or fewer
+            than the method needs, is a failure of its own: a row with its error.
     """
     pace = Pace(minutes)
     with store.writing():

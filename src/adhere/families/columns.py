@@ -143,7 +143,7 @@ def _find(encoder: Encoder, prompt: str, total: int, valid: int | None) -> _Foun
     read = rendered(encoder, prompt)
     tokens = tokenize(encoder.tokenizer, read.text)
     # Words of textual inversion are written out, so that the text may be longer.
-    longer = range(len(prompt), len(prompt) + len(tokens.text) - len(read.text))
+    longer = range(len(read.origins), len(read.origins) + len(tokens.text) - len(read.text))
     origins = (*read.origins, *longer)
     width = total - encoder.first if encoder.length is None else encoder.length
     if encoder.chunk and width > encoder.chunk and width % encoder.chunk:

@@ -57,22 +57,22 @@ def check_given(encoders: Sequence[Encoder], prompts: Mapping[str, str], given: 
         if not rows:
             continue
         prompt = encoder.prompt_of(prompts)
-        text = rendered(encoder, prompt)
-        own = tokenize(encoder.tokenizer, text.text)
+        read = rendered(encoder, prompt)
+        own = tokenize(encoder.tokenizer, read.text)
         # How long the images of an edit are, which stand before its words, is not known here.
-        start = text.start if encoder.has_images else 0
+        start = read.start if encoder.has_images else 0
         opening = next(i for i, (_, stop) in enumerate(own.spans) if stop > start) if start else 0
         # The end of some templates comes after the padding.
         ids = list(own.ids[opening : len(own.ids) - encoder.tail])
         if any(_is_in(row, ids, own.closing, opening > 0) for row in rows):
             continue
-        read, meant = (
+        got, meant = (
             encoder.tokenizer.decode(ids, skip_special_tokens=True) for ids in (rows[0], own.ids)
         )
-        place = max(len(commonprefix([read, meant])) - 20, 0)
+        place = max(len(commonprefix([got, meant])) - 20, 0)
         raise UnsupportedPipeline(
             f"The pipeline has rewritten the prompt {prompt[:60]!r} before its text encoder read "
-            f"it, where it has {read[place : place + 60]!r}. Call it with the text that it should "
+            f"it, where it has {got[place : place + 60]!r}. Call it with the text that it should "
             "draw, and without prompt rewriting."
         )
 

@@ -152,7 +152,7 @@ class Run:
         asked = [edit for edit in self.editors if edit.reads(step)]
         if not (nurses or watches or active or asked):
             return
-        # What is read only, for later steps, changes no image.
+        # An edit that reads for later steps alone has done nothing yet.
         self.is_touched |= bool(nurses or watches or active)
         opened = self._open(args, kwargs)
         context = self._resolved(opened)

@@ -115,7 +115,8 @@ def space(method: Method, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     for name in names:
         if name not in own:
             with_parameters(method, {name: 0})
-        value, most = own[name], fields[name].get("maximum", np.inf)
+        value, field = own[name], fields[name]
+        most = field.get("maximum", field.get("exclusiveMaximum", np.inf))
         is_pairs = isinstance(value, list) and value and all(isinstance(v, list) for v in value)
         if isinstance(value, bool):
             found[name] = ("switch",)
