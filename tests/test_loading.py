@@ -242,7 +242,7 @@ def test_several_variants_are_named(tmp_path):
 
 
 def test_loading_says_nothing():
-    code = "import adhere; print(adhere.draw('a cat and a frog', steps=1).images[0].size)"
+    code = "import adhere; print(adhere.draw('a cat and a frog', steps=2).images[0].size)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "(128, 128)\n"
     assert done.stderr == ""

@@ -58,7 +58,7 @@ def test_a_bundled_model_is_a_folder_that_is_there(tmp_path, monkeypatch):
     assert mini.bundled(tmp_path) == {"mini-joint": tmp_path / "joint"}
     monkeypatch.setattr(mini, "bundled", partial(mini.bundled, tmp_path))
     monkeypatch.setattr(loading, "bundled", mini.bundled)
-    assert adhere.draw("a cat", model="mini-joint", steps=1).recipes[0].model.name == "mini-joint"
+    assert adhere.draw("a cat", model="mini-joint", steps=2).recipes[0].model.name == "mini-joint"
 
 
 def test_it_fits_into_the_wheel():

@@ -47,6 +47,11 @@ class Placed:
     competing: tuple[int, ...]
     relations: tuple[Relation, ...] = ()
 
+    @property
+    def word_tokens(self) -> tuple[int, ...]:
+        """Which of the tokens are of the prompt itself, and are read."""
+        return tuple(i for i, own in enumerate(self.columns) if {*own} & {*self.words})
+
 
 @dataclass(frozen=True)
 class _Found:

@@ -205,10 +205,7 @@ class Run:
             self.trace.subjects = tuple(one.subjects for one in placed)
             self.trace.tokens = tuple(one.tokens for one in placed)
             self.trace.columns = tuple(one.columns for one in placed)
-            self.trace.words = tuple(
-                tuple(i for i, own in enumerate(one.columns) if {*own} & {*one.words})
-                for one in placed
-            )
+            self.trace.words = tuple(one.word_tokens for one in placed)
         return self.context
 
     def _tap(

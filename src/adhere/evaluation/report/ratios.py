@@ -188,7 +188,8 @@ class Ratios:
 
 def _means_of_both(pair: tuple[np.ndarray, np.ndarray]) -> tuple[float, float]:
     """The means over the prompts that have a value of both, of which a ratio is made; else 0."""
-    both = np.logical_and(*(np.isfinite(values).any(axis=1) for values in pair))
+    mine, theirs = (np.isfinite(values).any(axis=1) for values in pair)
+    both = mine & theirs
     if not both.any():
         return 0.0, 0.0
     own, baseline = (float(np.nanmean(values[both])) for values in pair)
