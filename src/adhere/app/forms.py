@@ -46,9 +46,9 @@ def nursing(method: Method, values: Mapping[str, object]) -> Method:
         ValueError: see `with_parameters`; or a count that is too large, which a text may hold.
     """
     made = with_parameters(method, values)
-    for name, value in parameters_of(made).items():
-        is_count = isinstance(value, int) and value > LARGEST_COUNT
-        if is_count and name in values:
+    for name in values:
+        value = getattr(made, name)
+        if isinstance(value, int) and value > LARGEST_COUNT:
             raise ValueError(f"{name} is {value:,}; on this page it may be {LARGEST_COUNT}.")
     return made
 

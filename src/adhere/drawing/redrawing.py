@@ -71,7 +71,7 @@ def model_again(recipe: Recipe, model: Model | None, device: str | None) -> Load
     if model is not None and not isinstance(model, str | os.PathLike):
         return loaded_model(model, None, device)
     name = recipe.model.name
-    if model is None and (not name or local_folder(name) is None):
+    if model is None and local_folder(name) is None:
         raise ValueError(
             f"The image was drawn with the model {name!r}, which is neither the bundled one nor "
             "a folder here; say which model to load, as with --model."

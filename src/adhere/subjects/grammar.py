@@ -84,6 +84,7 @@ class _Reader:
             self.exclusion = None if text == "no" else i
         elif is_denial(text):
             self.denied, self.took = self.text(i + 1) not in _SOFTENERS, False
+            self.exclusion = None
         elif tag in (Tag.COMMA, Tag.STOP, Tag.CLAUSE) or text == "but":
             self.denied = False
         elif self.took and (tag in (Tag.VERB, Tag.BE) or tag is Tag.PREPOSITION and text != "of"):
@@ -130,8 +131,7 @@ class _Reader:
             elif self.tag(i) not in (Tag.ADVERB, Tag.IGNORED) or not adjectives:
                 is_opened = opener is not None or number is not None
                 is_listed = self.tag(i) is Tag.COMMA and is_opened
-                # ", and" is one sign.
-                after = i + 2 if is_listed and self.tag(i + 1) is Tag.AND else i + 1
+                after = self.behind(i)
                 joins = self.tag(i) is Tag.AND or (is_listed and self.leads_to_noun(after))
                 if not (adjectives and joins and self.tag(after) is Tag.ADJECTIVE):
                     break
@@ -153,10 +153,14 @@ class _Reader:
         is_coloured = all(word.text in lexicon("colours") for _, word in adjectives)
         return Group(opener, number, merge_shades(adjectives), tuple(nouns), i, is_coloured)
 
+    def behind(self, i: int) -> int:
+        """The place behind what joins adjectives at `i`: ", and" is one sign."""
+        return i + 2 if self.tag(i) is Tag.COMMA and self.tag(i + 1) is Tag.AND else i + 1
+
     def leads_to_noun(self, i: int) -> bool:
         """Whether the words from `i` are adjectives, listed or not, and then a noun."""
         for j in range(i, i + REACH):
-            after = j + 2 if self.tag(j) is Tag.COMMA and self.tag(j + 1) is Tag.AND else j + 1
+            after = self.behind(j)
             joins = self.tag(j) in (Tag.AND, Tag.COMMA) and self.tag(after) is Tag.ADJECTIVE
             if self.tag(j) not in (Tag.ADJECTIVE, Tag.ADVERB) and not joins:
                 return self.tag(j) is Tag.NOUN

@@ -164,7 +164,7 @@ def drawer(model: Loaded, scorer: Scorer, metric: str, steps: int) -> Draw:
     """From a method and a split to what the scorer says of its images.
 
     Raises:
-        ValueError: the scorer has no such metric.
+        ValueError: the scorer has no such metric, or less of it is better.
     """
     names = [one.name for one in scorer.metrics if one.higher_is_better]
     if metric not in names:
@@ -219,7 +219,9 @@ def tune(
     score = drawer(model, scorer, search.metric, search.steps)
     method = make(search.method)
     kinds = space(method, search.parameters)
-    study = _study(optuna, storage, settings_of(search, model, scorer), search)
+    settings, defaults = settings_of(search, model, scorer), _defaults(method, kinds)
+    study = _study(optuna, storage, settings, defaults)
+    study.sampler = optuna.samplers.TPESampler(seed=search.seed + len(study.trials))
     states = optuna.trial.TrialState
     done = len(study.get_trials(states=(states.COMPLETE, states.PRUNED)))
 
@@ -258,7 +260,12 @@ def _optuna() -> Any:  # noqa: ANN401
     return optuna
 
 
-def _study(optuna: Any, storage: Path, settings: Mapping[str, Any], search: Search) -> Any:  # noqa: ANN401
+def _study(
+    optuna: Any,  # noqa: ANN401
+    storage: Path,
+    settings: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+) -> Any:  # noqa: ANN401
     from sqlalchemy.exc import DatabaseError
 
     storage.parent.mkdir(parents=True, exist_ok=True)
@@ -283,14 +290,11 @@ def _study(optuna: Any, storage: Path, settings: Mapping[str, Any], search: Sear
             f"{str(storage)!r} holds a search with other settings ({', '.join(changed)}); give "
             "the same ones to go on with it, or another file."
         )
-    method = make(search.method)
-    defaults = _defaults(method, space(method, search.parameters))
     # Interrupted at the defaults, a search begins with them again.
     states = optuna.trial.TrialState
     tried = study.get_trials(states=(states.COMPLETE, states.WAITING))
     if all(trial.system_attrs.get("fixed_params") != defaults for trial in tried):
         study.enqueue_trial(defaults)
-    study.sampler = optuna.samplers.TPESampler(seed=search.seed + len(study.trials))
     return study
 
 
