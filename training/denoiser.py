@@ -105,19 +105,15 @@ class DenoiserStage(Stage):
         """Latents with a caption, by number."""
         return Captioned(self.means, self.scale, self.seed, self.tokenizer)
 
-    def timesteps(self, count: int, random: torch.Generator) -> Tensor:
-        """Timesteps (N), 0 to 999: logit-normal draws, a fifth of them evenly."""
-        middle = torch.sigmoid(torch.randn(count, generator=random))
-        evenly = torch.rand(count, generator=random)
-        is_even = torch.rand(count, generator=random) < 0.2
-        return (torch.where(is_even, evenly, middle) * 1000).long().clamp(0, 999)
-
     def loss(self, batch: list[Tensor], step: int, device: torch.device) -> Tensor:
         """Mean squared error of v over the batch."""
         latents, ids = (part.to(device) for part in batch)
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         noise = torch.randn(latents.shape, generator=random).to(device)
-        timesteps = self.timesteps(len(latents), random)
+        middle = torch.sigmoid(torch.randn(len(latents), generator=random))
+        evenly = torch.rand(len(latents), generator=random)
+        is_even = torch.rand(len(latents), generator=random) < 0.2
+        timesteps = (torch.where(is_even, evenly, middle) * 1000).long().clamp(0, 999)
         alphas = self.alphas[timesteps].to(device).view(-1, 1, 1, 1)
         noisy = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
         target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents

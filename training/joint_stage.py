@@ -1,5 +1,6 @@
 """The joint miniature's training: flow matching on cached latents."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,27 @@ from training.joint import (
     initial_words,
 )
 from training.joint_pipeline import autoencoder, pipeline
-from training.levels import noise_levels
 from training.precision import autocast
 from training.stable import Stable
 from training.teacher import Teacher
 from training.words import kept_tokenizer
+
+# The share of noise of the first steps, and the part of a batch drawn around it.
+HIGH, HIGH_SHARE = 0.9, 0.25
+
+
+def noise_levels(count: int, random: torch.Generator) -> Tensor:
+    """Shares of noise (N) over (0, 1): logit-normal draws, a part of them around `HIGH`.
+
+    The logit-normal alone (arXiv 2403.03206, section 3.1) has 0.4% beyond 0.936, where the
+    first steps of an image lie.
+    """
+    shares = (torch.arange(count) + torch.rand(count, generator=random)) / count
+    shares = shares[torch.randperm(count, generator=random)].clamp(1e-4, 1 - 1e-4)
+    logits = torch.special.ndtri(shares)
+    logits[: round(HIGH_SHARE * count)] += math.log(HIGH / (1 - HIGH))
+    return torch.sigmoid(logits)[torch.randperm(count, generator=random)]
+
 
 class JointStage(Stable):
     """Mean squared error of the velocity at the levels of `noise_levels`."""

@@ -12,7 +12,6 @@ from training import checkpoint, judge
 from training.assemble import assemble
 from training.denoiser import DenoiserStage, scheduler
 from training.dial import TrainingRecipe
-from training.levels import noise_levels
 from training.stable import Stable
 from training.text import LENGTH, build_text_encoder
 from training.words import kept_tokenizer, shared_rows
@@ -46,10 +45,6 @@ class UNetStage(Stable, DenoiserStage):
             "autoencoder_sha256": checkpoint.digest(self.vae),
         }
         self.alphas = scheduler().alphas_cumprod
-
-    def timesteps(self, count: int, random: torch.Generator) -> Tensor:
-        """Timesteps (N), 0 to 999, a quarter of them where an image begins."""
-        return (noise_levels(count, random) * 1000).long()
 
     def report(self, device: torch.device) -> tuple[dict[str, float], np.ndarray | None]:
         """Localisation and singles; the pipeline goes into the folder."""

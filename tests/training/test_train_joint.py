@@ -16,9 +16,8 @@ from safetensors.torch import load_file
 from torch.nn import functional
 from training.__main__ import fill_with_averages
 from training.joint import Shape, attend_with_counts, build, columns, initial_words
-from training.joint_stage import JointStage
+from training.joint_stage import JointStage, noise_levels
 from training.latents import scene
-from training.levels import noise_levels
 from training.optimise import Muon, orthogonal
 from training.precision import autocast
 from training.starting import begin_from, finer
