@@ -549,6 +549,95 @@ def test_lines_that_are_there_again_are_left_out_and_listed(write):
     ]  # fmt: skip
 
 
+def test_the_same_prompt_under_another_id_is_kept_once(write):
+    path = write("a.csv", "id,prompt\na,a cat\nb,a cat\nc,a dog")
+    with pytest.warns(UserWarning, match=r"a.csv repeats 1 .* 3 \(as 2\)"):
+        read = prompt_set(path)
+    assert [(p.id, p.text) for p in read.prompts] == [("a", "a cat"), ("c", "a dog")]
+
+
+def test_other_things_of_one_prompt_are_refused_with_a_way_on(write):
+    path = write("a.csv", "prompt,tag\na cat,animals\na cat,objects")
+    with pytest.raises(ValueError, match='line 3: .*line 2 too; .*one tag for both, such as "ani'):
+        prompt_set(path)
+
+
+@pytest.mark.parametrize("mark", ["\t", "\u2028", "\u2029"])
+def test_tabs_and_separators_of_lines_are_read_as_spaces(write, mark):
+    text = f"a{mark}cat\na dog\na red{mark}car"
+    with pytest.warns(UserWarning, match=r"read as spaces: lines 1, 3; .*\.csv") as warned:
+        read = prompt_set(write("a.txt", text))
+    assert [p.text for p in read.prompts] == ["a cat", "a dog", "a red car"]
+    assert len(warned) == 1
+
+
+def test_columns_of_others_are_not_read_and_named_once(write):
+    for name, content, named in (
+        (
+            "a.csv",
+            "Prompt,Category,Note,\na cat,Animals,,\na dog,Animals,x,",
+            "'category', 'note'",
+        ),
+        ("b.csv", "prompt,prompt_id\na cat,7\na dog,8", "'prompt_id'"),
+        (
+            "a.jsonl",
+            '{"prompt": "a cat", "category": "x"}\n{"prompt": "a dog", "seed": 1}',
+            "'category', 'seed'",
+        ),
+    ):
+        with pytest.warns(UserWarning, match=f"{name} has columns .* read: {named}.$") as warned:
+            read = prompt_set(write(name, content))
+        assert [(p.id, p.text) for p in read.prompts] == [
+            ("prompt-000", "a cat"),
+            ("prompt-001", "a dog"),
+        ]
+        assert len(warned) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.txt",
+            "\n".join(f"the dog\x92s tail {number}" for number in range(13)),
+            "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more: a text has the control character "
+            "U+0092; take it out.",
+        ),
+        (
+            "a.csv",
+            "prompt,colors,subject,wanted\na,b,c,d",
+            "line 1: Unknown columns 'colors': did you mean 'colours'? 'subject': did you mean "
+            "'subjects'? 'wanted'. Available:",
+        ),
+        (
+            "a.csv",
+            "prompt,id\na cat,A1\na dog,ok\na bird,B2\na fox",
+            "line 2: Got 'A1' as the id; line 4: Got 'B2' as the id; expected up to 64 lower-case "
+            "letters, digits and hyphens, the first no hyphen: it names a folder. Line 5: got 1 "
+            "cells, expected 2,",
+        ),
+        (
+            "a.csv",
+            "prompt,id\na,b,c\na,b\nd\ne",
+            "line 2: got 3 cells, expected 2, as the first line names; lines 4, 5: got 1 cells",
+        ),
+        (
+            "a.jsonl",
+            '{"prompt": "a", "id": 1}\n{"prompt": "b", "id": 2}\n{"prompt"',
+            "line 1: `id` must be text, got 1; line 2: `id` must be text, got 2; line 3: no JSON",
+        ),
+        (
+            "a.txt",
+            "\n".join("x" * 2001 + str(number) for number in range(13)),
+            "; the like on 3 more lines.",
+        ),
+    ],
+)
+def test_mistakes_of_several_lines_are_shown_at_once(write, name, content, message):
+    with pytest.raises(ValueError, match=f"^{name}, .*{re.escape(message)}"):
+        prompt_set(write(name, content))
+
+
 def test_a_file_that_is_none_of_ours_is_refused(write, tmp_path):
     for name, content, message in (
         ("a.yaml", "a cat", "'.yaml'"),

@@ -3,6 +3,10 @@
 A row of its `evaluation_metadata.jsonl` is `{"tag", "include", "prompt"}`, and `"exclude"` where a
 number is asked for. The script looks for "counting" by the tag, with a higher threshold, and for
 places by "position" in "include"; so rows of these kinds are exported whole or not at all.
+
+Else the script looks for things, their number and one colour of each. A prompt that leaves things
+out, asks for a class twice or for two colours of one thing, or says how things stand to each other
+is refused. Scenes ("in the snow") and other modifiers ("furry") pass, and are not looked at.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adhere.evaluation.sets.found import found, is_colour
 from adhere.evaluation.sets.prompt import Prompt, Wanted
+from adhere.evaluation.sets.said import denial, link
 from adhere.subjects.lexicon import numbers, singular
 
 # The 80 classes of COCO, which are all that GenEval's detector can name.
@@ -30,7 +36,9 @@ COCO = frozenset(
 )
 COLOURS = frozenset("red orange yellow green blue purple pink brown black white".split())
 POSITIONS = ("left of", "right of", "above", "below")
-_KEYS = {"tag", "include", "exclude", "prompt"}
+_KEYS = {"tag", "include", "prompt"}
+# With these of ours a row states what is wanted twice, and is refused.
+_STATED = {"subjects", "colours", "counts", "attributes"}
 _FORM = re.compile(r"a photo of (?P<said>.+)")
 _PLACED = re.compile(rf"an? (?P<one>.+) (?P<where>{'|'.join(POSITIONS)}) an? (?P<other>.+)")
 _COUNTED = re.compile(r"(?P<number>two|three|four) (?P<things>.+)")
@@ -42,8 +50,8 @@ _WHERE = re.compile(
 
 
 def is_official(row: Mapping[str, Any]) -> bool:
-    """Whether a row of a .jsonl file has the keys of GenEval's metadata."""
-    return _KEYS - {"exclude"} <= row.keys() <= _KEYS
+    """Whether a row of a .jsonl file has the keys of GenEval's metadata; it may have others."""
+    return _KEYS <= row.keys() and not _STATED & row.keys()
 
 
 def wanted(row: Mapping[str, Any]) -> tuple[Wanted, ...]:
@@ -77,12 +85,12 @@ def metadata(prompt: Prompt) -> dict[str, Any]:
     """What GenEval's script must read of a prompt.
 
     It is the row of GenEval's own file; or what that file has for a prompt of one of its six forms
-    ("a photo of a dog left of a bear"); or what is wanted of another prompt, where GenEval can
-    judge it.
+    ("a photo of a dog left of a bear"), where the prompt's set states nothing else; or what is
+    wanted of another prompt, where GenEval can judge it.
 
     Raises:
         ValueError: nothing is known of what the prompt wants, GenEval's models cannot name it, or
-            it says where things are in words that GenEval does not know.
+            it asks for more than GenEval looks at.
     """
     if prompt.geneval is not None:
         return json.loads(prompt.geneval)
@@ -91,19 +99,13 @@ def metadata(prompt: Prompt) -> dict[str, Any]:
             f"Nothing is known of what the prompt {prompt.id!r} wants, so GenEval cannot look "
             "for it; state its subjects in the prompt file."
         )
-    form = _FORM.fullmatch(prompt.text)
-    row = form and (_placed(form["said"]) or _counted(form["said"]) or _listed(form["said"]))
-    if row:
+    _check_classes(prompt)
+    row = _of_form(prompt)
+    if row is not None:
         return {**row, "prompt": prompt.text}
     _check_words(prompt)
+    _check_text(prompt)
     tag = prompt.tag or _tag(prompt.wanted)
-    where = _WHERE.search(prompt.text.lower())
-    if where:
-        raise ValueError(
-            f"The prompt {prompt.id!r} says where things are ({where[0]!r}), which GenEval would "
-            "not look at; give GenEval's own evaluation_metadata.jsonl as the prompt file, or "
-            "write it in its form, 'a photo of a dog left of a bear'."
-        )
     counts = any(one.count > 1 for one in prompt.wanted)
     if counts and tag != "counting":
         raise ValueError(
@@ -111,6 +113,17 @@ def metadata(prompt: Prompt) -> dict[str, Any]:
             "a threshold for counting under the tag 'counting' alone; give it that tag, or none."
         )
     return {**_row(tag, prompt.wanted), "prompt": prompt.text}
+
+
+def _of_form(prompt: Prompt) -> dict[str, Any] | None:
+    """The row of a prompt in GenEval's form; None where what is stated of it is something else."""
+    form = _FORM.fullmatch(prompt.text)
+    row = form and (_placed(form["said"]) or _counted(form["said"]) or _listed(form["said"]))
+    if not row:
+        return None
+    asked = sorted((c["class"], c.get("color", ""), c["count"]) for c in row["include"])
+    stated = sorted((one.subject, one.colour or "", one.count) for one in prompt.wanted)
+    return row if asked == stated or prompt.wanted == found(prompt.text) else None
 
 
 def _row(tag: str, wanted: Sequence[Wanted]) -> dict[str, Any]:
@@ -138,10 +151,7 @@ def _counted(text: str) -> dict[str, Any] | None:
     said = _COUNTED.fullmatch(text)
     if said is None:
         return None
-    # Its file says "skises" and "broccolis".
-    things = said["things"]
-    names = (singular(things), things, things.removesuffix("es"), things.removesuffix("s"))
-    name = next((name for name in names if name in COCO), None)
+    name = _class_of(said["things"])
     if name is None:
         return None
     return _row("counting", [Wanted(name, count=numbers()[said["number"]])])
@@ -157,8 +167,32 @@ def _listed(text: str) -> dict[str, Any] | None:
     return _row(tag, things)
 
 
+def _class_of(things: str) -> str | None:
+    """The class that a plural names; GenEval's file says "skises" and "broccolis"."""
+    names = (singular(things), things, things.removesuffix("es"), things.removesuffix("s"))
+    return next((name for name in names if name in COCO), None)
+
+
+def _check_classes(prompt: Prompt) -> None:
+    """Refuses a class that is asked for twice."""
+    subjects = [one.subject for one in prompt.wanted]
+    twice = next((subject for subject in subjects if subjects.count(subject) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"The prompt {prompt.id!r} asks for {twice!r} more than once, and GenEval would look "
+            "at the same one each time; ask for a number of them, or for different classes."
+        )
+
+
 def _check_words(prompt: Prompt) -> None:
+    """Refuses things and colours that GenEval's models cannot tell."""
     for one in prompt.wanted:
+        name = _class_of(one.subject)
+        if one.subject not in COCO and name is not None:
+            raise ValueError(
+                f"The prompt {prompt.id!r} wants {one.subject!r}, a plural, and GenEval counts "
+                f"{name!r}; give a number ('two {one.subject}'), or state {name!r} and a count."
+            )
         if one.subject not in COCO:
             raise ValueError(
                 f"GenEval's detector does not know {one.subject!r} (prompt {prompt.id!r}); it "
@@ -169,6 +203,31 @@ def _check_words(prompt: Prompt) -> None:
                 f"GenEval's classifier does not know the colour {one.colour!r} (prompt "
                 f"{prompt.id!r}); it knows {', '.join(sorted(COLOURS))}."
             )
+        other = next((a for a in one.attributes if is_colour(a)), None)
+        if other is not None:
+            raise ValueError(
+                f"The prompt {prompt.id!r} has {other!r} among the modifiers of {one.subject!r}, "
+                "but GenEval looks for one colour of a thing; give it one colour, as its colour."
+            )
+
+
+def _check_text(prompt: Prompt) -> None:
+    """Refuses a text that says more than things, their numbers and their colours."""
+    word = denial(prompt.text)
+    if word is not None:
+        raise ValueError(
+            f"The prompt {prompt.id!r} leaves something out ({word!r}), which GenEval would not "
+            "look at; ask only for what must be there, or give GenEval's own "
+            'evaluation_metadata.jsonl, with "exclude", as the prompt file.'
+        )
+    where = _WHERE.search(prompt.text.lower())
+    word = where[0] if where else link(prompt.text) if len(prompt.wanted) > 1 else None
+    if word is not None:
+        raise ValueError(
+            f"The prompt {prompt.id!r} says what its things do or where things are ({word!r}), "
+            "which GenEval would not look at; give GenEval's own evaluation_metadata.jsonl as the "
+            "prompt file, or write it in its form, 'a photo of a dog left of a bear'."
+        )
 
 
 def _tag(wanted: Sequence[Wanted]) -> str:

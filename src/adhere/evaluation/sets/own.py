@@ -28,9 +28,13 @@ Where `subjects` is left out or empty, subjects, colours and counts are those th
 `adhere.find_subjects` finds by its own rules; nothing is downloaded. `"subjects": []` in .jsonl
 says that there are none.
 
-GenEval's own `evaluation_metadata.jsonl` is read as it is, and each of its rows is kept whole.
+GenEval's own `evaluation_metadata.jsonl` is read as it is, and each of its rows is kept whole. Its
+other keys are kept too, and not used.
 
-A line that says again what another one says is left out, with a warning that lists all of them.
+A line that says again what another one says, under whatever id, is left out, with a warning that
+lists all of them. Other columns are passed over with a warning, unless one is named nearly as a
+column of the table that is not there. A tab, or a separator of lines such as U+2028, within a text
+becomes a space, with a warning.
 
 The file is UTF-8 text of up to 16 MiB, with up to 10 000 prompts of up to 2000 characters. Spaces
 at the ends of a prompt or an entry are taken off.
@@ -43,11 +47,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from adhere.evaluation.sets.prompt import LONGEST_NAME, Prompt, PromptSet, Wanted, check_name
-from adhere.evaluation.sets.rows import READERS, Mistake, Row, Rows
-from adhere.subjects import parse
-from adhere.subjects.lexicon import lexicon, singular
-from adhere.subjects.markup import without_markup
+from adhere.errors import AdhereWarning
+from adhere.evaluation.sets.found import found
+from adhere.evaluation.sets.mistakes import MOST_SHOWN, Mistake, numbered, told
+from adhere.evaluation.sets.prompt import LONGEST_NAME, Prompt, PromptSet, Wanted
+from adhere.evaluation.sets.rows import READERS, Row, Rows
 
 LARGEST_FILE = 16 * 2**20
 MOST_PROMPTS = 10_000
@@ -72,7 +76,7 @@ def own(path: Path) -> PromptSet:
     try:
         prompts = _prompts(READERS[kind](_text(path, shown)), shown)
     except Mistake as mistake:
-        raise ValueError(f"{shown}, line {mistake.line}: {mistake}") from None
+        raise ValueError(f"{shown}, {told([mistake])}") from None
     if not prompts:
         raise ValueError(f"The prompt file {shown} holds no prompt; give it at least one.")
     slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "prompts"
@@ -114,31 +118,73 @@ def _line_of(data: bytes, place: int) -> int:
 
 def _prompts(rows: Rows, shown: str) -> tuple[Prompt, ...]:
     """The prompts of the rows, none of them twice."""
-    kept = _without_repeats(rows, shown)
+    read = _read(rows, shown)
+    _warn_of_changes(read, shown)
+    kept = _without_repeats(read, shown)
     prompts = []
-    for number, (row, line) in enumerate(kept.items()):
+    for number, row in enumerate(kept):
         own_id = f"prompt-{number:03d}" if row.id is None else row.id
-        try:
-            check_name("the id", own_id)
-        except ValueError as error:
-            raise Mistake(line, str(error)) from None
         wanted = _wanted(row)
         prompts.append(Prompt(own_id, row.prompt, wanted, row.scene, row.tag, row.geneval))
-    _refuse([*kept.values()], [prompt.id for prompt in prompts], "id")
+    _refuse(
+        [*kept.values()],
+        [prompt.id for prompt in prompts],
+        "id",
+        "leave one of each out, or rename it.",
+    )
     return tuple(prompts)
 
 
-def _without_repeats(rows: Rows, shown: str) -> dict[Row, int]:
+def _read(rows: Rows, shown: str) -> list[tuple[int, Row]]:
+    """The rows with their lines.
+
+    Raises:
+        ValueError: lines that are wrong, all of them.
+    """
+    read: list[tuple[int, Row]] = []
+    mistakes: list[Mistake] = []
+    for number, (line, row) in enumerate(rows):
+        if number == MOST_PROMPTS:
+            raise Mistake(line, f"more than {MOST_PROMPTS} prompts; split the file.")
+        if isinstance(row, Mistake):
+            mistakes.append(row)
+        else:
+            read.append((line, row))
+    if mistakes:
+        raise ValueError(f"{shown}, {told(mistakes)}")
+    return read
+
+
+def _warn_of_changes(read: Sequence[tuple[int, Row]], shown: str) -> None:
+    """Says once which columns are not read, and once which lines have spaces for tabs."""
+    ignored = [*dict.fromkeys(name for _, row in read for name in row.ignored)]
+    if ignored:
+        listed = ", ".join(map(repr, ignored[:MOST_SHOWN]))
+        more = f" and {len(ignored) - MOST_SHOWN} more" if len(ignored) > MOST_SHOWN else ""
+        warnings.warn(
+            f"{shown} has columns that are not read: {listed}{more}.", AdhereWarning, stacklevel=2
+        )
+    spaced = [line for line, row in read if row.is_spaced]
+    if spaced:
+        warnings.warn(
+            f"{shown} has tabs or separators of lines within a text, which are read as spaces: "
+            f"{numbered(spaced)}; if they separate columns, save the file as .csv.",
+            AdhereWarning,
+            stacklevel=2,
+        )
+
+
+def _without_repeats(read: Sequence[tuple[int, Row]], shown: str) -> dict[Row, int]:
     """Rows with their lines; those that say what one before says are left out, with a warning.
+
+    Another id says nothing else: the same prompt with the same seeds is the same image.
 
     Raises:
         Mistake: lines with one prompt that say different things of it.
     """
     kept: dict[Row, int] = {}
     repeats: list[tuple[int, int]] = []
-    for number, (line, row) in enumerate(rows):
-        if number == MOST_PROMPTS:
-            raise Mistake(line, f"more than {MOST_PROMPTS} prompts; split the file.")
+    for line, row in read:
         if row in kept:
             repeats.append((line, kept[row]))
         else:
@@ -148,13 +194,20 @@ def _without_repeats(rows: Rows, shown: str) -> dict[Row, int]:
         warnings.warn(
             f"{shown} repeats {len(repeats)} of its lines; the first of each is kept, and these "
             f"are left out: {listed}.",
+            AdhereWarning,
             stacklevel=2,
         )
-    _refuse([*kept.values()], [row.prompt for row in kept], "prompt")
+    _refuse(
+        [*kept.values()],
+        [row.prompt for row in kept],
+        "prompt",
+        "these lines say different things of one prompt, which is drawn once: leave one of each "
+        'out, or make them the same (one tag for both, such as "animals, objects").',
+    )
     return kept
 
 
-def _refuse(lines: Sequence[int], values: Sequence[str], what: str) -> None:
+def _refuse(lines: Sequence[int], values: Sequence[str], what: str, cure: str) -> None:
     """Refuses a value that several lines have, with all of these lines."""
     first: dict[str, int] = {}
     again = [
@@ -167,7 +220,7 @@ def _refuse(lines: Sequence[int], values: Sequence[str], what: str) -> None:
             f"line {line}: the {what} {_short(value)} is on line {before} too"
             for line, value, before in again
         ).removeprefix(f"line {again[0][0]}: ")
-        raise Mistake(again[0][0], f"{said}; leave one of each out, or make them the same.")
+        raise Mistake(again[0][0], f"{said}; {cure}")
 
 
 def _short(text: str) -> str:
@@ -189,23 +242,3 @@ def _wanted(row: Row) -> tuple[Wanted, ...]:
             strict=True,
         )
     )
-
-
-def found(text: str) -> tuple[Wanted, ...]:
-    """What a prompt asks for, by adhere's own rules.
-
-    A noun after a number is made singular; "birds" without a number stays as it is, with the
-    count 1. Of several colours of a subject the first is its colour, the rest are attributes.
-    """
-    wanted = []
-    plain = without_markup(text).lower()
-    for phrase in parse(text):
-        noun, *modifiers = (
-            " ".join(plain[slice(*span)].split()) for span in (phrase.noun, *phrase.attributes)
-        )
-        colour = next((m for m in modifiers if m.split()[-1] in lexicon("colours")), None)
-        if colour is not None:
-            modifiers.remove(colour)
-        subject = noun if phrase.count == 1 else singular(noun)
-        wanted.append(Wanted(subject, colour, phrase.count, tuple(modifiers)))
-    return tuple(wanted)

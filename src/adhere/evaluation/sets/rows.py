@@ -8,18 +8,26 @@ import json
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import field
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, StringConstraints
 
-from adhere.errors import unknown
+from adhere.errors import AdhereWarning
 from adhere.evaluation.sets import official as geneval
+from adhere.evaluation.sets.mistakes import MOST_SHOWN, Mistake
+from adhere.evaluation.sets.prompt import check_name
 from adhere.typed import typed
 
 COLUMNS = ("prompt", "id", "subjects", "colours", "counts", "attributes", "scene", "tag")
+# No columns here, but they say what is wanted: to pass over them would lose it.
+_OTHERWISE = ("wanted", "relations", "geneval", "include", "exclude")
 _LONGEST_NAME = 100
+_SPACES = str.maketrans(dict.fromkeys("\t\u2028\u2029", " "))
 
 
 def _printed(text: str) -> str:
@@ -48,7 +56,7 @@ class Row:
 
     Attributes:
         prompt: the prompt.
-        id: its name in the run's folders.
+        id: its name in the run's folders; rows that differ in it alone are equal.
         subjects: None where they are to be found.
         colours: of each subject, as are the two that follow.
         counts: how many.
@@ -56,13 +64,16 @@ class Row:
         scene: the words for place or time.
         tag: a kind, to sort results by.
         geneval: the row as GenEval's own file has it, as JSON.
+        ignored: columns of the line that are not read.
+        is_spaced: whether a text of the line had a tab, or a separator of lines, for a space.
 
     Raises:
-        ValueError: an entry of another type or beyond its limits, or lists of several lengths.
+        ValueError: an entry of another type or beyond its limits, lists of several lengths, or an
+            id that cannot name a folder.
     """
 
     prompt: Prompt
-    id: Prompt | None = None
+    id: Prompt | None = field(default=None, compare=False)
     subjects: Annotated[tuple[Word, ...], MaxLen(20)] | None = None
     colours: tuple[Word | None, ...] | None = None
     counts: tuple[Annotated[int, Ge(1), Le(100)] | None, ...] | None = None
@@ -70,8 +81,12 @@ class Row:
     scene: Word | None = None
     tag: Word | None = None
     geneval: str | None = None
+    ignored: tuple[str, ...] = field(default=(), compare=False)
+    is_spaced: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.id is not None:
+            check_name("the id", self.id)
         for name in ("colours", "counts", "attributes"):
             values = getattr(self, name)
             if values is None:
@@ -85,16 +100,8 @@ class Row:
                 )
 
 
-Rows = Iterator[tuple[int, Row]]
-"""Numbers of lines, from 1, and what they state."""
-
-
-class Mistake(ValueError):
-    """What is wrong with a line of a file."""
-
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(message)
-        self.line = line
+Rows = Iterator[tuple[int, Row | Mistake]]
+"""Numbers of lines, from 1, and what they state, or what is wrong with them."""
 
 
 def _of_txt(text: str) -> Rows:
@@ -107,21 +114,29 @@ def _of_txt(text: str) -> Rows:
     if comments:
         warnings.warn(
             f"Lines that begin with # are comments, no prompts: {', '.join(comments)}.",
+            AdhereWarning,
             stacklevel=2,
         )
 
 
 def _of_jsonl(text: str) -> Rows:
     for line, content in _lines(text):
-        try:
-            row = json.loads(content, object_pairs_hook=_object, parse_constant=_no_number)
-        except json.JSONDecodeError as error:
-            raise Mistake(line, f"no JSON at column {error.colno}: {error.msg}.") from None
-        except (ValueError, RecursionError) as error:
-            raise Mistake(line, f"no JSON that is read here: {error}.") from None
-        if not isinstance(row, dict):
-            raise Mistake(line, f'no object, got {row!r:.60}; expected {{"prompt": "a cat"}}.')
-        yield line, _row(line, row, content)
+        said = _said(content)
+        is_wrong = isinstance(said, str)
+        yield line, Mistake(line, said) if is_wrong else _row(line, said, content)
+
+
+def _said(content: str) -> dict[str, Any] | str:
+    """The object that a line of .jsonl holds, or what is wrong with it."""
+    try:
+        row = json.loads(content, object_pairs_hook=_object, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        return f"no JSON at column {error.colno}: {error.msg}."
+    except (ValueError, RecursionError) as error:
+        return f"no JSON that is read here: {error}."
+    if not isinstance(row, dict):
+        return f'no object, got {row!r:.60}; expected {{"prompt": "a cat"}}.'
+    return row
 
 
 def _of_csv(text: str) -> Rows:
@@ -133,18 +148,22 @@ def _of_csv(text: str) -> Rows:
             if any(cell.strip() for cell in cells):
                 if names is None:
                     names = _header(cells, line)
-                elif len(cells) != len(names):
-                    raise Mistake(
-                        line,
-                        f"got {len(cells)} cells, expected {len(names)}, as the first line names; "
-                        "put what holds a comma between double quotes.",
-                    )
                 else:
-                    filled = {n: c for n, c in zip(names, cells, strict=True) if c.strip()}
-                    yield line, _row(line, {n: _entries(n, c) for n, c in filled.items()})
+                    yield line, _csv_row(line, names, cells)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise Mistake(line, f"no CSV: {error}; double quotes open and close a cell.") from None
+        yield line, Mistake(line, f"no CSV: {error}; double quotes open and close a cell.")
+
+
+def _csv_row(line: int, names: Sequence[str], cells: Sequence[str]) -> Row | Mistake:
+    if len(cells) != len(names):
+        return Mistake(
+            line,
+            f"got {len(cells)} cells, expected {len(names)}, as the first line names; "
+            "put what holds a comma between double quotes.",
+        )
+    pairs = zip(names, cells, strict=True)
+    return _row(line, {n: _entries(n, c) if c.strip() else None for n, c in pairs})
 
 
 READERS: Mapping[str, Callable[[str], Rows]] = {
@@ -173,16 +192,44 @@ def _header(cells: Sequence[str], line: int) -> list[str]:
             f"no column is named prompt; expected a first line with the columns' names, of "
             f"{', '.join(COLUMNS)}.",
         )
-    for name in names:
-        _known(name, line)
+    for name in COLUMNS:
         if names.count(name) > 1:
             raise Mistake(line, f"two columns are named {name}; leave one out.")
+    try:
+        _ignored(names)
+    except ValueError as error:
+        raise Mistake(line, str(error)) from None
     return names
 
 
-def _known(name: str, line: int) -> None:
-    if name not in COLUMNS:
-        raise Mistake(line, str(unknown("column", name[:_LONGEST_NAME], COLUMNS)))
+def _ignored(names: Collection[str]) -> tuple[str, ...]:
+    """The names that are no columns.
+
+    Raises:
+        ValueError: some are nearly columns that are not there, or say what is wanted in another
+            way.
+    """
+    others = [name[:_LONGEST_NAME] for name in names if name not in COLUMNS]
+    wrong = []
+    for name in others:
+        near = _nearest(name)
+        if near is not None and near not in names:
+            wrong.append(f"{name!r}: did you mean {near!r}?")
+        elif name in _OTHERWISE:
+            wrong.append(f"{name!r}.")
+    if wrong:
+        more = f" And {len(wrong) - MOST_SHOWN} more." if len(wrong) > MOST_SHOWN else ""
+        raise ValueError(
+            f"Unknown column{'s' if len(wrong) > 1 else ''} {' '.join(wrong[:MOST_SHOWN])}{more} "
+            f"Available: {', '.join(COLUMNS)}; rename or leave out what is none of them."
+        )
+    return tuple(others)
+
+
+@lru_cache(maxsize=1_000)
+def _nearest(name: str) -> str | None:
+    """The column that a name must mean: "colors", but not "seed" for "scene"."""
+    return next(iter(get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.75)), None)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -214,7 +261,7 @@ def _entries(name: str, cell: str) -> Any:
     return [entry or None for entry in entries]
 
 
-def _row(line: int, said: Mapping[str, Any], content: str = "") -> Row:
+def _row(line: int, said: Mapping[str, Any], content: str = "") -> Row | Mistake:
     """What a line states; GenEval's own row, whose text is `content`, is kept as it is."""
     try:
         if geneval.is_official(said):
@@ -227,11 +274,16 @@ def _row(line: int, said: Mapping[str, Any], content: str = "") -> Row:
                 tag=said["tag"],
                 geneval=content,
             )
-        for name in said:
-            _known(name, line)
-        stated = {name: value for name, value in said.items() if value is not None}
+        ignored = tuple(n for n in _ignored(said) if said.get(n) is not None)
+        stated = {n: v for n, v in said.items() if n in COLUMNS and v is not None}
         if "prompt" not in stated:
             raise ValueError("there is no prompt.")
-        return Row(**stated)
+        spaced = {n: _spaced(v) for n, v in stated.items()}
+        return Row(**spaced, ignored=ignored, is_spaced=spaced != stated)
     except ValueError as error:
-        raise Mistake(line, str(error)) from None
+        return Mistake(line, str(error))
+
+
+def _spaced(value: Any) -> Any:
+    """A text with spaces for tabs and separators of lines; what is no text as it is."""
+    return value.translate(_SPACES) if isinstance(value, str) else value
