@@ -95,6 +95,9 @@ class WordTokenizer(PreTrainedTokenizer):
         ("a shelf in soft morning light, a small vase", ["shelf", "vase<small"]),
         ("a photo realistic, a cat", ["cat"]),
         ("a big, asleep, red frog", ["frog<big,asleep,red"]),
+        ("a cat afraid, a ship afloat, a door ajar", ["cat", "ship", "door"]),
+        ("a highly detailed, a fox and a hen", ["fox", "hen"]),
+        ("a cinematic, a fox", ["fox"]),
         ("a cup, not a mug or a glass", ["cup"]),
         ("not a lion but a tiger", ["tiger"]),
         ("not only a lion but also a tiger", ["lion", "tiger"]),
@@ -230,6 +233,39 @@ def test_named_words_keep_what_the_prompt_says_of_them(tokenizer: CLIPTokenizer)
     assert geese.count == 3
     (truck,) = find_subjects(tokenizer, "a red fire truck", ["fire truck"])
     assert len(truck.token_indices) >= 2 and truck.attributes[0].text == "red"
+
+
+@pytest.mark.parametrize(
+    "prompt, name, text, count",
+    [
+        ("iPhoneを持つ猫", "iPhone", "iPhone", 1),
+        ("赤いTシャツの猫とiPhone", "iPhone", "iPhone", 1),
+        ("cat猫", "cat", "cat", 1),
+        ("a king’s crown", "king's", "king’s", 1),
+        ("a king's crown", "king’s", "king's", 1),
+        ("a fire–truck", "fire-truck", "fire–truck", 1),
+        ("two cats and a frog", "two cats", "cats", 2),
+        ("3 black cats and a frog", "3 black cats", "cats", 3),
+    ],
+)
+def test_names_are_found_as_they_are_typed(
+    tokenizer: CLIPTokenizer, prompt: str, name: str, text: str, count: int
+) -> None:
+    (found,) = find_subjects(tokenizer, prompt, [name])
+    assert (found.text, found.count) == (text, count)
+
+
+def test_a_name_within_a_word_is_not_found(tokenizer: CLIPTokenizer) -> None:
+    with pytest.raises(SubjectNotFound):
+        find_subjects(tokenizer, "a concatenation", ["cat"])
+
+
+def test_an_index_of_a_character_of_several_tokens_is_all_of_them(
+    tokenizer: CLIPTokenizer,
+) -> None:
+    (found,) = find_subjects(tokenizer, "赤 cat", [2])
+    assert found.token_indices == find_subjects(tokenizer, "赤 cat", ["赤"])[0].token_indices
+    assert len(found.token_indices) > 1
 
 
 def test_a_shorter_name_has_a_place_beside_the_longer_one(tokenizer: CLIPTokenizer) -> None:

@@ -40,7 +40,7 @@ def size(text: str) -> tuple[int, int]:
 def subjects(text: str) -> list[str | int | tuple[str, ...]]:
     """Subjects from "cat,frog", with indices as "2" and pairs as "green:backpack"."""
     found: list[str | int | tuple[str, ...]] = []
-    for part in (part.strip() for part in text.split(",")):
+    for part in (part.strip() for part in re.split("[,，、]", text)):
         if not part:
             raise BadParameter(f"{text!r} has an empty subject; give cat,frog")
         parts = tuple(word.strip() for word in part.split(":"))

@@ -4,17 +4,23 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from adhere.errors import SubjectNotFound
+from adhere.errors import AdhereWarning, SubjectNotFound
+from adhere.subjects.commands import loading_tags, other_tags
 from adhere.subjects.forms import Tag
 from adhere.subjects.grammar import find_phrases
 from adhere.subjects.language import foreign_words
-from adhere.subjects.markup import loading_tags
 from adhere.subjects.naming import name_subjects
 from adhere.subjects.phrase import Phrase, Role
 from adhere.subjects.reading import Word, read
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.tagging import settle_marks, tag_words
 from adhere.subjects.tokenizing import Tokens, tokenize
+
+_LOAD_ADVICE = (
+    "which loads nothing here; load the file with a method of the pipeline, such as "
+    "load_lora_weights, and take it out of the prompt."
+)
+_TAG_ADVICE = "which is of another program and does nothing here; write the words it stands for."
 
 
 def tagged(prompt: str) -> tuple[list[Word], list[Tag]]:
@@ -76,13 +82,14 @@ def find_subjects(
         ValueError: an empty prompt, no words, or words that are one text.
     """
     found = tokenize(tokenizer, prompt)
-    tags = loading_tags(prompt)
-    if tags:
-        warnings.warn(
-            f"The prompt has {', '.join(tags)}, which loads nothing here; load the file with a "
-            "method of the pipeline, such as load_lora_weights, and take it out of the prompt.",
-            stacklevel=2,
-        )
+    for tags, advice in (
+        (loading_tags(prompt), _LOAD_ADVICE),
+        (other_tags(prompt), _TAG_ADVICE),
+    ):
+        if tags:
+            warnings.warn(
+                f"The prompt has {', '.join(tags)}, {advice}", AdhereWarning, stacklevel=2
+            )
     if words is not None:
         return name_subjects(found, lambda: noun_phrases(found.text), words)
     chosen = parse(found.text)
@@ -109,6 +116,7 @@ def find_subjects(
         warnings.warn(
             f"The text encoder reads {found.limit} tokens and cuts off {', '.join(lost)}; "
             "shorten the prompt to nurse them too.",
+            AdhereWarning,
             stacklevel=2,
         )
     return kept

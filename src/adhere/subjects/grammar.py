@@ -142,7 +142,9 @@ class _Reader:
             nouns.append(self.words[i])
             i += 1
         nouns = [word for word in nouns if not is_measure(word.text)]
-        if not nouns and adjectives and (opener or number):
+        # "a highly detailed, a fox" opens with what the image is.
+        is_style = start == 0 and self.tag(i) is Tag.COMMA
+        if not nouns and adjectives and (opener or number) and not is_style:
             nouns = [adjectives.pop()[1]]
         if any(is_denial(self.text(j)) for j in range(start + 1, i)):
             adjectives = []
@@ -200,8 +202,11 @@ class _Reader:
         if self.preposition in lexicon("stuff_prepositions") and self.is_stuff(group):
             self.attach(self.last, (*group.adjectives, group.span))
             return
-        if number is None or is_in(group.head, "pair_nouns") and before is not Tag.NUMBER:
-            number = 1
+        if is_in(group.head, "pair_nouns"):
+            # "two pairs of scissors" are two, which "pairs of" has counted as four.
+            pairs = number // 2 if number and self.text(start - 2) in ("pair", "pairs") else 1
+            number = group.number or pairs
+        number = 1 if number is None else number
         role = self.role(group, start)
         self.took = True
         phrase = Phrase(group.span, group.adjectives, max(number, 1), role)

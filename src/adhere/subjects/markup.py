@@ -10,111 +10,99 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from adhere.subjects.lexicon import lexicon
+from adhere.subjects.commands import SOFT, blank_commands, fill, narrow, replace
+from adhere.subjects.forms import closed_tag, goes_on, is_adjective
+from adhere.subjects.lexicon import lexicon, phrases
 
-# Stands where a mark may part two phrases; whether it does is told by the word before it.
-SOFT = "¦"
-# "<lora:name:0.8>" and the like, and ComfyUI's "embedding:name": they name a file to load.
-_LOADS = re.compile(r"<[A-Za-z]\w*:[^<>]*>|\bembedding:[^\s,()]+", re.I)
-_URL = re.compile(r"(?:https?://|www\.)\S+", re.I)
-# What stands before and after the prompt in text that is copied from a tool.
-_COMMAND = re.compile(r"\s*(?:/?imagine\b(?:\s+prompt)?\s*:?|prompt\s*:)", re.I)
-_SETTINGS = re.compile(r"\bnegative prompt\s*:|\bsteps:\s*\d+\s*,", re.I)
-# Midjourney's parameters; they end a prompt. Telephones make one dash of two.
-_FLAGS = re.compile(
-    r"(?<!\S)(?:--|—|–)"
-    r"(?:(?:ar|aspect|v|version|style|stylize|s|chaos|c|q|quality|seed|sameseed|no|niji|iw|tile|"
-    r"weird|w|stop|repeat|r|sref|cref|oref|ow|cw|sw|p|profile|hd|test|testp|uplight|upbeta|video|"
-    r"draft|raw|fast|relax|turbo|exp|creative|neg|negative|steps|cfg|width|height)(?!\S)|"
-    r"[a-z]+\s+\d)"
-)
+# Stands in a word that markup cuts, "red-(haired:1.2)", and is a letter to regular expressions.
+GLUE = "ˑ"
+# Stands before a colour that is said after its noun, "a cat (orange)", and is read as "painted".
+PAINTED = "≡"
 # A name of the kind "saber \(fate\)" says in brackets where it comes from.
 _ESCAPED = re.compile(r"\\\([^()\n]*\\\)|\\(?=[^\w\s])")
-_WILDCARD = re.compile(r"(?<!\w)__[\w/-]+?__(?!\w)")
 # Tags of quality that some models were trained with.
 _RATING = re.compile(r"\b(?:score_\d+(?:_up)?|(?:rating|source)_\w+)")
 _WEIGHT = re.compile(
     r"(?<=\))\d*\.?\d+"  # (word)1.2
     r"|(?<=[\w)])(?:\++|--+)(?=[\s,.;)\]}]|$)"  # word++
-    r"|(?<=[^\W\d])\s*:\s*-?\d*\.\d+(?=[\s,]|$)"  # word :1.2
+    r"|(?<=[^\W\d]|[\"”])\s*:\s*-?\d*\.\d+(?=[\s,]|$)"  # word :1.2
 )
-_BREAK = re.compile(r"\bBREAK\b")
+_LESS = re.compile(r"(?<=[\w)])-(?=[\s,.;)\]}]|$)")  # word-
+# NovelAI's "1.2::this::", with the end of the one before it.
+_EMPHASIS = re.compile(r"(?:::\s*)?(?<![\w.])[+-]?(?:\d+(?:\.\d+)?|\.\d+)::")
+_END = re.compile("::")
 _PART = re.compile(r"::\s*-?\d*\.?\d*")  # Midjourney's "this:: that::2"
 _UNDERSCORE = re.compile(r"(?<=[^\W\d_])_(?=[^\W\d_])")
 _HASHTAG = re.compile(r"#(?=\w)")
 _EDGE = re.compile(r"(?<!\w)_+|_+(?!\w)|[*`~^#]")
 # Marks that part two phrases, or stand inside one: "a red - car".
 _DASH = re.compile(r"(?<!\S)[-|/](?!\S)|\.{2,}|…|(?<!\w)[–—:;|]|[–—:;|](?!\w)")
-_HTML = re.compile(r"</?(?:b|i|u|em|strong|br|p|span|div|h\d)\s*/?>", re.I)
 _EITHER = re.compile(r"(?<=[^\W\d_]{2})/(?=[^\W\d_]{2})")
-_NUMBER = re.compile(r"-?(?:\d+(?:[.,]\d*)?|\.\d+)%?")
+# Where a hyphen or "'s" goes on with the word before it.
+_JOINT = re.compile(r"(?<=\w)( *)(?:-|['’](?=s\b))( *)(?=\w)")
+_CUT = re.compile(f"-?{GLUE}+(?:-{GLUE}*)?")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|\.\d+)%?")
+# Most prompts: no character, and none of the few words, that markup is made of.
+_PLAIN = re.compile(
+    r"(?! *(?i:imagine)\b|.*\b(?:BREAK|ADD(?:COL|ROW|COMM|BASE))\b)[A-Za-z0-9 ,']*\.?"
+)
 _OPENING = "([{ \n"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
-def loading_tags(prompt: str) -> tuple[str, ...]:
-    """The tags of a prompt that would load a file in another tool, and load nothing here."""
-    return tuple(match[0] for match in _LOADS.finditer(prompt))
-
-
 def without_markup(prompt: str) -> str:
     """A prompt with spaces in place of its markup; of the same length, character by character."""
-    return with_soft_marks(prompt).replace(SOFT, " ")
+    whole = _CUT.sub(lambda cut: " " * len(cut[0]), with_soft_marks(prompt))
+    return whole.replace(SOFT, " ").replace(PAINTED, " ")
 
 
 @lru_cache
 def with_soft_marks(prompt: str) -> str:
-    """The same, with `SOFT` in place of what may part two phrases.
+    """The same, with `SOFT` in place of what may part two phrases, and `GLUE` within a word.
 
     Markup are weights ("(red:1.3)", "((red))", "red++"), schedules ("[cat:dog:0.5]"), choices
-    ("{red|blue}"), tags that load files, Midjourney's parameters, wildcards, underscores between
-    words, emphasis, emoji, web addresses, and the settings that tools write after a prompt.
+    ("{red|blue}"), commands to other programs, underscores between words, emphasis and emoji.
     """
-    text = list(prompt)
-    _blank_ends(text)
-    for pattern, mark in (
-        (_LOADS, SOFT),
-        (_URL, SOFT),
-        (_ESCAPED, " "),
-        (_WILDCARD, " "),
-        (_RATING, " "),
-        (_WEIGHT, " "),
-    ):
-        _replace(text, pattern, mark)
+    return prompt if _PLAIN.fullmatch(prompt) else _marked(prompt)
+
+
+def _marked(prompt: str) -> str:
+    """The same, of a prompt that may hold markup."""
+    text = list(narrow(prompt))
+    blank_commands(text)
+    for pattern in (_ESCAPED, _RATING, _WEIGHT):
+        replace(text, pattern, " ")
+    _blank_emphases(text)
     _blank_brackets(text)
     for pattern, mark in (
-        (_BREAK, "."),
+        (_WEIGHT, " "),  # Of brackets that were never opened.
         (_PART, ","),
         (_UNDERSCORE, " "),
         (_HASHTAG, ","),
-        (_HTML, " "),
-        (_DASH, SOFT),
         (_EDGE, " "),
-        (_EITHER, "&"),
     ):
-        _replace(text, pattern, mark)
+        replace(text, pattern, mark)
+    _glue(text, prompt)
+    for pattern, mark in ((_LESS, SOFT), (_DASH, SOFT), (_EITHER, "&")):
+        replace(text, pattern, mark)
     return "".join(_symbols(text))
 
 
-def _replace(text: list[str], pattern: re.Pattern, mark: str) -> None:
-    """Writes `mark` and then spaces over whatever matches."""
-    for match in pattern.finditer("".join(text)):
-        _fill(text, match.start(), match.end(), mark)
+def _glue(text: list[str], prompt: str) -> None:
+    """Writes `GLUE` over the marks that stand in a word."""
+    for match in _JOINT.finditer("".join(text)):
+        if not re.search(r"\s", prompt[match.start() : match.end()]):
+            for group in (1, 2):
+                text[slice(*match.span(group))] = GLUE * len(match[group])
 
 
-def _fill(text: list[str], start: int, end: int, mark: str = " ") -> None:
-    text[start:end] = mark + " " * (end - start - 1)
-
-
-def _blank_ends(text: list[str]) -> None:
-    prompt = "".join(text)
-    command = _COMMAND.match(prompt)
-    if command:
-        _fill(text, *command.span())
-    for pattern in (_SETTINGS, _FLAGS):
-        tail = pattern.search(prompt)
-        if tail:
-            _fill(text, tail.start(), len(text))
+def _blank_emphases(text: list[str]) -> None:
+    """Blanks NovelAI's weights; in a prompt without them "::" is Midjourney's."""
+    found = list(_EMPHASIS.finditer("".join(text)))
+    for match in found:
+        fill(text, *match.span(), SOFT if match[0].startswith(":") else " ")
+    if found:
+        replace(text, _END, " ")
 
 
 def _symbols(text: list[str]) -> Iterator[str]:
@@ -133,8 +121,8 @@ def _symbols(text: list[str]) -> Iterator[str]:
 def _blank_brackets(text: list[str]) -> None:
     """Blanks brackets with their weights, and puts "&" between the choices of a schedule.
 
-    Brackets side by side are two phrases, "(cat:1.2) (dog:0.8)", but for a word after an article:
-    "a (fire:1.2) (truck:1.2)".
+    Brackets side by side are two phrases, "(cat:1.2) (dog:0.8)", but for nouns after an article
+    with a space between them: "a (fire:1.2) (truck:1.2)".
     """
     opened: list[tuple[int, list[int]]] = []
     closed = -1
@@ -151,14 +139,32 @@ def _blank_brackets(text: list[str]) -> None:
                 if closed < 0 or "".join(text[closed + 1 : start]).strip(_OPENING):
                     after_article = _is_after_article(text, start)
                 elif closed < start:
-                    is_word = len("".join(text[start:i]).split()) == 1
-                    text[start] = " " if after_article and is_word else SOFT
+                    is_one = after_article and _goes_with(text, closed, start, i)
+                    text[start] = " " if is_one else SOFT
                 closed = i
             text[i] = " "
         elif not character.isspace() and not opened:
             closed = -1
     for start, _ in opened:
         text[start] = " "
+
+
+def _goes_with(text: list[str], closed: int, start: int, end: int) -> bool:
+    """Whether brackets hold the next noun of a compound whose last bracket closed."""
+    words = "".join(text[start + 1 : end]).split()
+    is_noun = len(words) == 1 and not is_adjective(words[0].lower())
+    return is_noun and " " in text[closed + 1 : start]
+
+
+def _follows_noun(text: list[str], start: int, end: int) -> bool:
+    """Whether brackets hold a colour that is said of the noun before them: "a cat (orange)"."""
+    colour = "".join(text[start + 1 : end]).strip().lower()
+    before = "".join(text[max(0, start - 20) : start]).lower().split()
+    after = "".join(text[end + 1 : end + 20]).lower().lstrip(_OPENING).split()
+    if colour not in lexicon("colours") or not before or not before[-1].isalnum():
+        return False
+    is_noun = not goes_on(before[-1]) and f"{before[-1]} {colour}" not in phrases()
+    return is_noun and (not after or closed_tag(after[0]) is not None)
 
 
 def _is_after_article(text: list[str], start: int) -> bool:
@@ -173,12 +179,14 @@ def _blank_pair(text: list[str], start: int, end: int, parts: list[int]) -> None
     is_round = text[start] == "("
     weighted = bool(parts) and bool(_NUMBER.fullmatch("".join(text[parts[-1] + 1 : end]).strip()))
     if weighted:
-        _fill(text, parts.pop(), end)
+        fill(text, parts.pop(), end)
     # "a woman (red dress)" says two things, where "a (red) dress" and "a ((big red)) dress" say
     # one.
     nested = text[start - 1 : start] == ["("] or inside[:1] in (" ", SOFT)
     aside = is_round and not weighted and not nested and len(inside.split()) > 1
     text[start] = SOFT if aside else " "
+    if is_round and _follows_noun(text, start, end):
+        text[start] = PAINTED
     if is_round:
         return
     stops = [start, *parts, end]

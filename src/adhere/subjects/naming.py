@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from adhere.errors import SubjectNotFound
-from adhere.subjects.phrase import Phrase
+from adhere.subjects.phrase import Phrase, count_of
 from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.text import check_text, has_spaces, whole_words
@@ -15,23 +15,37 @@ from adhere.subjects.tokenizing import Tokens
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
 
 
+def _pattern(text: str) -> str:
+    """A regular expression of a text, in which apostrophes are alike, and hyphens and dashes."""
+    return re.sub(r"\\?[-‐‑–]", "[-‐‑–]", re.sub("['’]", "['’]", re.escape(text)))
+
+
+def _is_whole(text: str, span: Span) -> bool:
+    """Whether no word that is written between spaces goes on beyond either end of a span."""
+
+    def is_joined(at: int) -> bool:
+        pair = text[at - 1 : at + 1] if at else ""
+        return len(pair) == 2 and all(c.isalnum() and has_spaces(c) for c in pair)
+
+    return not (is_joined(span[0]) or is_joined(span[1]))
+
+
 def _occurrences(found: Tokens, name: str) -> list[Span]:
     """Where the prompt has a name, as whole words; else where one token is the name.
 
     A name in markup or across it is found too: "blue bench" in "a (blue:0.8) bench". In a script
-    that sets no spaces between words a name may stand anywhere.
+    that sets no spaces between words a name may stand anywhere, and beside one: "iPhoneを".
     """
-    parts = [re.escape(part) for part in unicodedata.normalize("NFC", name).split()]
+    parts = [_pattern(part) for part in unicodedata.normalize("NFC", name).split()]
     pattern = r"\s+".join(parts)
     # Further vectors of a textual-inversion word belong to it.
     if len(parts) == 1:
         pattern += rf"(?:\s+{parts[0]}_\d+)*"
-    whole = whole_words(pattern)
-    anywhere = r"\s*".join(map(re.escape, "".join(parts)))
-    patterns = [whole] if all(map(has_spaces, name)) else [whole, anywhere]
-    for pattern in patterns:
+    anywhere = r"\s*".join(map(_pattern, "".join(name.split())))
+    for one in (whole_words(pattern), pattern if all(map(has_spaces, name)) else anywhere):
         for text in (found.text, found.plain):
-            spans = [match.span() for match in re.finditer(pattern, text, re.I)]
+            spans = [match.span() for match in re.finditer(one, text, re.I)]
+            spans = [span for span in spans if _is_whole(text, span)]
             if spans:
                 return spans
     last = len(found.pieces) - found.closing
@@ -90,10 +104,9 @@ def _by_name(
     noun, attributes = span, phrase.attributes
     if span[0] < phrase.noun[0] and phrase.noun[1] <= span[1]:
         # The name has words before the noun: those that are attributes are its attributes.
-        noun = phrase.noun
         attributes = tuple(a for a in attributes if span[0] <= a[0] and a[1] <= span[1])
-        if not attributes:
-            noun = span
+        is_number = count_of(found.text[span[0] : phrase.noun[0]].strip().lower()) is not None
+        noun = phrase.noun if attributes or is_number else span
     kept = tuple(_attribute(a, found) for a in attributes if found.indices(a)[-1:] < (found.end,))
     return Subject(found.words(noun), found.require(noun), kept, phrase.count)
 
@@ -200,7 +213,9 @@ def name_subjects(
             raise ValueError(f"{word!r} names no subject; expected a word, an index or a pair.")
         elif isinstance(word, int):
             index, text = _by_index(word, found)
-            subjects[place] = Subject(text, (index,))
+            # A character may be several tokens.
+            same = [i for i, span in enumerate(found.spans) if span == found.spans[index]]
+            subjects[place] = Subject(text, tuple(same))
         elif isinstance(word, str):
             subjects[place] = _by_name(word, found, phrases, used)
         elif word:

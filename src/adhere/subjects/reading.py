@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from adhere.subjects.lexicon import lexicon, phrase_openers, phrases, singulars
-from adhere.subjects.markup import with_soft_marks
+from adhere.subjects.markup import GLUE, PAINTED, with_soft_marks
 
 Span = tuple[int, int]
 
@@ -28,7 +28,7 @@ _MARK = re.compile(r"[\"“”«»]|(?<!\w)['‘’]|['’](?!\w)")
 _GOES_ON = re.compile(r"\s*\w")
 _DESCRIBES = re.compile(r"(?:an?|the|one|two|three|four|five)\s", re.I)
 _ENDS = re.compile(r"\s*(?:[,.;|]|by\b|in the style\b|$)", re.I)
-_SHORT = {"w/": "with", "w/o": "without"}
+_SHORT = {"w/": "with", "w/o": "without", PAINTED: "painted"}
 # In words.
 LONGEST_ENTRY = 5
 
@@ -55,8 +55,9 @@ def read(prompt: str) -> tuple[Word, ...]:
     Phrases of the lexicon, such as "next to" or "hot dog", are one word each.
     """
     text = with_soft_marks(prompt)
+    said = _QUOTE.sub(_unquoted, text)
     # A prompt that is quoted as a whole is read.
-    words = _words(_QUOTE.sub(_unquoted, text)) or _words(_MARK.sub(" ", text))
+    words = _words(said if re.search(r"\w", said) else _MARK.sub(" ", text))
     return tuple(_join(words, text))
 
 
@@ -79,7 +80,8 @@ def _unquoted(quote: re.Match) -> str:
 
 def _words(text: str) -> list[Word]:
     found = ((match["many"] or match[0], match.span()) for match in _WORD.finditer(text))
-    return [Word(_SHORT.get(word.lower(), word.lower()), *span) for word, span in found]
+    plain = ((word.lower().replace(GLUE, ""), span) for word, span in found)
+    return [Word(_SHORT.get(word, word), *span) for word, span in plain]
 
 
 def _join(words: Sequence[Word], text: str) -> list[Word]:
