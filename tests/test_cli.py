@@ -92,6 +92,23 @@ def test_a_window_without_a_step_is_told(shell, method):
     assert "nothing" not in out[0]
 
 
+def test_what_a_method_leaves_alone_is_told(shell):
+    words = ["draw", "a cat and a frog", "--model", saved(), "--steps", "1"]
+    _, out, err = shell(*words, "--method", "emergent-layout")
+    assert "nothing was nursed" in out[0] and "nursed nothing" in err[0]
+    _, out, err = shell(*words, "--method", "syngen")
+    assert len(err) == 1 and "warning: syngen binds attributes" in err[0]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_parameters_that_hang_together_are_set_together(shell, swapped):
+    fractions, steps = ["start=0.8", "stop=0.9", "refine_at=0.8:0"], ["stop=2", "in_steps=true"]
+    for given in (fractions, [*steps, "refine_at=0:0"]):
+        words = [w for one in given[:: -1 if swapped else 1] for w in ("--set", one)]
+        status, _, err = shell("draw", PROMPT, "--model", saved(), *QUICK, *words)
+        assert (status, err) == (0, [])
+
+
 def test_two_methods_and_whose_parameter_is_whose(shell):
     both = ["--method", "attend-and-excite,token-reweighting", "--model", saved()]
     status, out, _ = shell(
@@ -209,7 +226,9 @@ def test_compare_draws_a_sheet_of_every_method(shell, tmp_path):
     model, brief = copied(tmp_path), {"saga": {"rounds": 1}, "initno": {"rounds": 1}}
     (model / "methods.json").write_text(json.dumps(brief))
     status, out, err = shell("compare", PROMPT, "--model", model, "--seeds", "0-1", "--steps", "2")
-    assert (status, err) == (0, [])
+    # In two steps, and with no attribute, these two have nothing to do.
+    assert status == 0 and all("warning: " in line for line in err)
+    assert {line.split()[2] for line in err} == {"conform", "syngen"}
     assert [line.split()[0] for line in out[:-1]] == ["baseline", *METHODS]
     left_out = {line.split()[0] for line in out[1:-1] if " left out: " in line}
     assert {"boxdiff", "taca"} <= left_out and "attend-and-excite" not in left_out

@@ -175,6 +175,7 @@ def test_failures_of_an_image_are_rows_and_the_run_goes_on(model, tmp_path):
     assert {m.unit for m in store.measurements()} == {u for u, r in rows.items() if r.sha256}
 
 
+@pytest.mark.filterwarnings("ignore:.*nursed nothing")
 def test_a_prompt_of_one_subject_is_a_failure_of_what_needs_two(model, tmp_path):
     prompts = PromptSet("s", "these tests", (Prompt("one", "a cat", ()), PAIRS.prompts[0]))
     plan = plan_run(

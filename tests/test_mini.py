@@ -52,6 +52,7 @@ def test_what_is_loaded_is_what_was_saved(pipe, part, file):
         assert torch.equal(value.float(), as_loaded[name].float()), name
 
 
+@pytest.mark.filterwarnings("ignore:.*nursed nothing")
 def test_a_bundled_model_is_a_folder_that_is_there(tmp_path, monkeypatch):
     assert mini.bundled() == {"mini": mini.folder(), "mini-joint": mini.ROOT / "joint"}
     shutil.copytree(mini.folder(), tmp_path / "joint")

@@ -1,5 +1,6 @@
 """The package's face: public names, cheap imports, citations."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,16 @@ def test_a_file_has_at_most_400_lines():
     files = {f: f.read_text().count("\n") for f in Path(adhere.__file__).parent.rglob("*.py")}
     longest = max(files, key=lambda file: files[file])
     assert files[longest] <= 400, longest
+
+
+def test_every_warning_is_of_our_own_category():
+    """The command shows warnings by their category alone."""
+    source = Path(adhere.__file__).parent
+    calls = [
+        ast.unparse(node)
+        for file in source.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"
+    ]
+    assert len(calls) > 5
+    assert [call for call in calls if "AdhereWarning" not in call] == []

@@ -8,13 +8,14 @@ from diffusers import StableDiffusionImg2ImgPipeline
 
 import toys
 from adhere.attention.columns import Columns
-from adhere.errors import SubjectNotFound, UnsupportedPipeline
+from adhere.errors import AdhereWarning, SubjectNotFound, UnsupportedPipeline
 from adhere.families import family_of, place
 from adhere.families.call import DenoiserCall
 from adhere.methods.attend_and_excite import AttendAndExcite
 from adhere.methods.emergent_layout import EmergentLayout
 from adhere.methods.objective import Objective
 from adhere.methods.reading import Reading
+from adhere.methods.registry import make
 from adhere.nursing import nurse
 from adhere.nursing.hooks import eager
 from adhere.subjects import Subject
@@ -52,6 +53,30 @@ def test_a_block_that_did_nothing_says_so():
         nurse(pipe, always(start=5, stop=9, in_steps=True), prompt=PROMPT),
     ):
         toys.run(pipe)
+
+
+@pytest.mark.parametrize(
+    "method, prompt",
+    [
+        ("conform", "a cat and a frog"),
+        ("a-star", "a cat"),
+        ("emergent-layout", "a red cat"),
+    ],
+)
+def test_a_method_that_finds_nothing_to_do_says_so(method, prompt):
+    pipe = toys.sd()
+    expected = toys.run(pipe, prompt)
+    with pytest.warns(AdhereWarning, match=f"{method} nursed nothing: with these subjects"):
+        with nurse(pipe, make(method)):
+            assert torch.equal(toys.run(pipe, prompt), expected)
+
+
+def test_attributes_that_are_missing_are_told_once():
+    pipe = toys.sd()
+    with pytest.warns(AdhereWarning) as told, nurse(pipe, make("syngen")):
+        toys.run(pipe, "a cat and a frog")
+    [warning] = told
+    assert "has no attributes" in str(warning.message)
 
 
 def test_a_threshold_after_the_end_of_nursing_is_named():

@@ -7,6 +7,7 @@ from .drawing.png import read_recipe as read_recipe
 from .drawing.recipe import Recipe as Recipe
 from .drawing.redrawing import redraw as redraw
 from .errors import AdhereError as AdhereError
+from .errors import AdhereWarning as AdhereWarning
 from .errors import AlreadyNursed as AlreadyNursed
 from .errors import NoAttentionRecorded as NoAttentionRecorded
 from .errors import NonFiniteLoss as NonFiniteLoss

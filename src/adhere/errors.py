@@ -11,6 +11,10 @@ class AdhereError(Exception):
     """Base of every named error of this library."""
 
 
+class AdhereWarning(UserWarning):
+    """Every warning of this library: the work goes on, but not as it may have been meant."""
+
+
 class SubjectNotFound(AdhereError):
     """No subject, or not the one that was named, is among the tokens of the prompt."""
 

@@ -119,6 +119,7 @@ def test_the_step_size_falls_linearly_and_steps_are_refined_while_guided():
     assert {schedule.threshold_at(Step(i, 50, 0.0)) for i in range(15)} == {0.8}
 
 
+@pytest.mark.filterwarnings("ignore:.*nursed nothing")
 def test_bounding_nothing_and_moving_nothing_changes_no_bit():
     pipe = toys.sd()
     plain = toys.run(pipe)

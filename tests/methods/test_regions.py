@@ -71,6 +71,7 @@ def test_a_word_of_two_subjects_is_attended_in_both_boxes():
     assert found[0, :, 1].tolist() == [0.0, -1.0, -1.0, 0.0]
 
 
+@pytest.mark.filterwarnings("ignore:.*nursed nothing")
 def test_no_strength_changes_no_bit_and_taps_no_layer():
     pipe = toys.sd()
     plain = toys.run(pipe)

@@ -47,6 +47,7 @@ def test_it_acts_while_the_image_is_noise():
 
 
 @pytest.mark.parametrize("kind", ["flux", "sd3"])
+@pytest.mark.filterwarnings("ignore:.*nursed nothing")
 def test_a_factor_of_one_changes_no_bit_and_another_does(kind):
     toy = FAMILIES[kind]
     pipe = toy.build()

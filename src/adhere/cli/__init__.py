@@ -8,7 +8,6 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import typer
 
@@ -16,7 +15,7 @@ from adhere import __version__
 from adhere.cli.command import Verbs
 from adhere.cli.former import new_form
 from adhere.cli.printing import printable
-from adhere.errors import AdhereError
+from adhere.errors import AdhereError, AdhereWarning
 
 VERBS = {
     "draw": ("adhere.cli.draw:draw", "Draw a prompt."),
@@ -49,7 +48,6 @@ an id on the Hugging Face hub.
 Every verb takes --help, and --debug, which shows tracebacks and all warnings. adhere --version
 prints the version.
 """
-_PACKAGE = str(Path(__file__).parent.parent)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,9 +132,13 @@ def _quiet(debug: bool) -> Iterator[None]:
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-    def show(message: Warning | str, category: type, filename: str, *_: object) -> None:
-        if filename.startswith(_PACKAGE) and issubclass(category, UserWarning):
-            _tell(f"warning: {' '.join(str(message).split())}", 0)
+    told: set[str] = set()
+
+    def show(message: Warning | str, category: type, *_: object) -> None:
+        line = f"warning: {' '.join(str(message).split())}"
+        if issubclass(category, AdhereWarning) and line not in told:
+            told.add(line)
+            _tell(line, 0)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

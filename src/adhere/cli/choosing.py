@@ -88,17 +88,17 @@ def chosen_methods(chosen: Chosen, model: str | Loaded) -> list[Method]:
     else:
         name_of = model if isinstance(model, str) else model.source.name
         methods = [method_named(name, official=chosen.official, model=name_of) for name in names]
-    given: set[tuple[int, str]] = set()
+    given: list[dict[str, str]] = [{} for _ in methods]
     for setting in chosen.set:
         said, is_value, text = setting.partition("=")
         if not is_value:
             raise ValueError(f"Got --set {setting!r}; give NAME=VALUE, as in step_size=10.")
         number, name = _owner(methods, said.strip())
-        if (number, name) in given:
+        if name in given[number]:
             raise ValueError(f"--set gives {name} twice; give it once.")
-        given.add((number, name))
-        methods[number] = with_parameters(methods[number], {name: text})
-    return methods
+        given[number][name] = text
+    both = zip(methods, given, strict=True)
+    return [with_parameters(own, new) if new else own for own, new in both]
 
 
 def chosen_model(source: Source, scheduler: object = None) -> Loaded:

@@ -28,7 +28,7 @@ from adhere.drawing.request import (
     guidance_of,
 )
 from adhere.drawing.stated import method_named
-from adhere.errors import NonFiniteLoss, UnsupportedPipeline
+from adhere.errors import AdhereWarning, NonFiniteLoss, UnsupportedPipeline
 from adhere.methods import Method
 from adhere.methods.base import checked
 from adhere.methods.registry import recipes_of
@@ -266,7 +266,9 @@ def _draw_batch(
             f"{recipe.dtype} is too narrow for it: use float32 or bfloat16."
         )
     if any(getattr(result, "nsfw_content_detected", None) or ()):
-        warnings.warn("The model's safety checker has blackened images.", stacklevel=3)
+        warnings.warn(
+            "The model's safety checker has blackened images.", AdhereWarning, stacklevel=3
+        )
     found = trace.subjects[0] if trace is not None and trace.subjects else ()
     recipe = replace(recipe, subjects=found)
     return Drawing(

@@ -11,6 +11,7 @@ from adhere.drawing.drawing import Drawing, Model, OnStep, draw, loaded_model
 from adhere.drawing.environment import environment
 from adhere.drawing.loading import Loaded, local_folder, scheduler_from_recipe
 from adhere.drawing.recipe import ModelRecipe, Recipe
+from adhere.errors import AdhereWarning
 from adhere.methods.registry import methods_of
 
 
@@ -43,7 +44,7 @@ def redraw(
     loaded = model_again(recipe, model, device)
     pipe = loaded.pipe
     for difference in _differences(recipe, loaded.source, pipe.device.type):
-        warnings.warn(f"{difference}: the image may differ.", stacklevel=2)
+        warnings.warn(f"{difference}: the image may differ.", AdhereWarning, stacklevel=2)
     batch = draw(
         recipe.prompt,
         model=loaded,

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from adhere.errors import AdhereWarning
 from adhere.evaluation.hardware import empty_cache, machine
 from adhere.evaluation.outcomes import Outcome
 from adhere.evaluation.pace import OnProgress, Pace, Progress, affordable
@@ -216,6 +217,7 @@ def _slots(ray: Any, plan: Plan) -> int:
         warnings.warn(
             "The cluster has GPUs, but the run is one for CPUs. To use them, begin a new run with "
             "--device cuda, on a machine that has one.",
+            AdhereWarning,
             stacklevel=2,
         )
     return slots

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from adhere.errors import AlreadyNursed, UnsupportedPipeline
+from adhere.errors import AdhereWarning, AlreadyNursed, UnsupportedPipeline
 from adhere.families import Family, family_of
 from adhere.families.given import overhearing
 from adhere.methods.base import AttentionMethod, LatentMethod, Method, checked
@@ -36,6 +36,8 @@ from adhere.nursing.trace import Trace
 
 _NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 _NURSED_LOCK = threading.Lock()
+# Steps so short change no float: who asks for them, such as a probe, wants to move nothing.
+_NO_LENGTH = 1e-20
 
 
 def nurse(
@@ -160,7 +162,7 @@ class _Block:
         self.scheduler = family.pipe.scheduler
         self.thread: int | None = None
         self.run: Run | None = None
-        self.was_touched = False
+        self.was_due = self.was_touched = False
 
     def is_mine(self) -> bool:
         """Whether a denoiser call in this thread is the nursed pipeline's."""
@@ -214,29 +216,45 @@ class _Block:
         """Close what was open for one call."""
         if self.run is not None:
             self.run.after_denoiser(is_done)
+            self.was_due |= self.run.is_due
             self.was_touched |= self.run.is_touched
 
     def warn_if_idle(self) -> None:
         """Say so where nothing was done."""
         names = " and ".join(method.name for method in self.trace.methods)
         if not self.trace.runs:
-            warnings.warn(
-                f"{names} nursed nothing: the pipeline did not sample inside the nurse block. "
-                "Call it there, with the scheduler that it had when the block began.",
-                stacklevel=4,
+            why = (
+                "the pipeline did not sample inside the nurse block. Call it there, with the "
+                "scheduler that it had when the block began."
             )
-        elif not self.was_touched and not self._is_empty_window():
-            steps = self.trace.full_forwards
-            warnings.warn(
-                f"{names} nursed nothing: none of the denoiser's {steps} calls lies in the "
-                "method's window. Use more steps, or a wider window (start, stop).",
-                stacklevel=4,
+        elif self.was_touched or self._is_asked_for_nothing():
+            return
+        elif self.was_due and self._has_told():
+            return
+        elif self.was_due:
+            why = (
+                "with these subjects and parameters it has nothing to do. Name more with "
+                "subjects=, or use another method."
             )
+        else:
+            why = (
+                f"none of the denoiser's {self.trace.full_forwards} calls lies in the method's "
+                "window. Use more steps, or a wider window (start, stop)."
+            )
+        warnings.warn(f"{names} nursed nothing: {why}", AdhereWarning, stacklevel=4)
 
-    def _is_empty_window(self) -> bool:
-        """Whether the user asked for nothing by empty windows or a step size of 0."""
+    def _has_told(self) -> bool:
+        """Whether each method lacks attributes, of which a warning has told."""
+        own = (subject for subjects in self.trace.subjects for subject in subjects)
+        is_bare = not any(subject.attributes for subject in own)
+        return is_bare and all(method.needs_attributes for method in self.trace.methods)
+
+    def _is_asked_for_nothing(self) -> bool:
+        """Whether the user asked for nothing, by empty windows or steps of no length."""
         return all(
             getattr(method, "start", 0.0) >= getattr(method, "stop", 1.0)
-            or not getattr(method, "step_size", 1.0)
+            or isinstance(method, LatentMethod)
+            and method.moves
+            and method.schedule.step_size < _NO_LENGTH
             for method in self.trace.methods
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from adhere.errors import SubjectNotFound, UnfitPrompt
+from adhere.errors import AdhereWarning, SubjectNotFound, UnfitPrompt
 from adhere.methods import METHODS
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
@@ -133,5 +133,6 @@ def warn_of_late_thresholds(methods: Sequence[Any]) -> None:
                 f"{method.name} has a threshold at {late[0]:g}, but nursing stops at "
                 f"{schedule.stop:g}, so it has no effect. Raise stop, or leave it out of "
                 "refine_at.",
+                AdhereWarning,
                 stacklevel=4,
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from adhere.errors import SubjectNotFound, UnsupportedPipeline
+from adhere.errors import AdhereWarning, SubjectNotFound, UnsupportedPipeline
 from adhere.families import Family, Opened, Placed, place, same
 from adhere.families.call import DenoiserCall
 from adhere.families.encoder import Encoder
@@ -220,6 +220,7 @@ class Prompts:
                     f"{method.name} binds attributes to their subjects, and {text[:60]!r} has no "
                     "attributes, so nothing is done for it. Name them with subjects=, or use "
                     "another method.",
+                    AdhereWarning,
                     stacklevel=4,
                 )
 

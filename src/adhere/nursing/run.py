@@ -65,7 +65,8 @@ class Run:
         self.taps = ExitStack()
         self.tapped: set[str] = set()
         self.met: set[str] = set()
-        self.is_touched = False
+        # Whether a method was to act at any step so far, and whether one did.
+        self.is_due = self.is_touched = False
 
     @property
     def total(self) -> int:
@@ -152,10 +153,11 @@ class Run:
         asked = [edit for edit in self.editors if edit.reads(step)]
         if not (nurses or watches or active or asked):
             return
-        # An edit that reads for later steps alone has done nothing yet.
-        self.is_touched |= bool(nurses or watches or active)
         opened = self._open(args, kwargs)
         context = self._resolved(opened)
+        self.is_due |= bool(nurses or watches or active)
+        # To watch is all that a method is for which moves nothing.
+        self.is_touched |= mover is not None and watches and not mover.moves
         if nurses and mover is not None:
             reader = context.reader(mover)
             for part in terms_of(mover):
@@ -173,10 +175,11 @@ class Run:
             )
             self.trace.steps.append(record)
             if shift.any():
+                self.is_touched = True
                 self.shift = shift / input_scale(self.scheduler, step.timestep)
-        subjects = context.subjects
-        active = [i for i in active if self.editors[i].edits(subjects)]
-        asks = any(edit.edits(subjects) for edit in asked)
+        active = [i for i in active if self.editors[i].edits(context.subjects)]
+        self.is_touched |= bool(active)
+        asks = any(edit.edits(context.subjects) for edit in asked)
         self._tap(opened, step, context, active, mover if watches else None, asks)
 
     def _open(self, args: tuple, kwargs: Mapping[str, Any]) -> Opened:
@@ -194,12 +197,10 @@ class Run:
             placed = self.prompts.placed(opened, self.texts)
             if self.editors:
                 words = self.prompts.encoders[0].tokenizer
-                placed = [
-                    replace(o, relations=find_relations(words, o.prompt, o.subjects))
-                    for o in placed
-                ]
-            total = self.family.columns_of(opened.call)
-            columns = batched(placed, total).to(opened.latents.device)
+                found = (find_relations(words, o.prompt, o.subjects) for o in placed)
+                placed = [replace(o, relations=r) for o, r in zip(placed, found, strict=True)]
+            columns = batched(placed, self.family.columns_of(opened.call))
+            columns = columns.to(opened.latents.device)
             self.context = Context(self.family, tuple(placed), columns)
             self.trace.prompts = tuple(one.prompt for one in placed)
             self.trace.subjects = tuple(one.subjects for one in placed)
@@ -240,8 +241,7 @@ class Run:
             self.met.add(name)
             heads[name] = call.heads
             self.trace.edited_layers += name in edited or name in own
-            is_read = name in asked or (name in watched and not (name in edited or name in own))
-            if is_read:
+            if name in asked or (name in watched and not (name in edited or name in own)):
                 raw[name] = call.mean_probabilities(family.region(opened, call))
             if name in own:
                 call = editing.with_self(at, call, own[name], active)
@@ -253,9 +253,8 @@ class Run:
                     rows[name] = outcome.probabilities()
                 return outcome.result
             if name in watched:
-                is_own = name in own
                 region = family.region(opened, call)
-                rows[name] = call.mean_probabilities(region) if is_own else raw[name]
+                rows[name] = call.mean_probabilities(region) if name in own else raw[name]
             return call.proceed()
 
         def note() -> None:

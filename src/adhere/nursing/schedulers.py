@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adhere.errors import AdhereWarning
+
 
 def input_scale(scheduler: Any, timestep: float) -> float:
     """What the scheduler multiplies latents by before the denoiser sees them; 1 for flows."""
@@ -76,6 +78,7 @@ def warn_of_unknown(scheduler: Any) -> None:
             f"{type(scheduler).__name__} is not among the schedulers that nursing knows, so each "
             "step is taken to begin from the latents that it is given. If images come out "
             f"unchanged or broken, use one of {', '.join(sorted(_BEHAVIOURS))}.",
+            AdhereWarning,
             stacklevel=4,
         )
 
