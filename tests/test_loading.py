@@ -105,6 +105,10 @@ def no_weights(folder):
     next((folder / "unet").glob("*.safetensors")).unlink()
 
 
+def renamed_weights(folder):
+    next((folder / "vae").glob("*.safetensors")).rename(folder / "vae" / "vae.safetensors")
+
+
 class Opens:
     def __init__(self, path):
         self.path = path
@@ -152,7 +156,8 @@ BREAKS = {
     component_with_code: "could not be loaded",
     component_outside: "names no component",
     no_unet: "lacks the folder 'unet'",
-    no_weights: "could not be loaded",
+    no_weights: "'unet' in .* has no weights; expected diffusion_pytorch_model.safetensors",
+    renamed_weights: "'vae' in .* has vae.safetensors; expected diffusion_pytorch_model",
     pickled: "unet/diffusion_pytorch_model.bin.*pickle.*safetensors",
     pickled_encoder: "text_encoder/pytorch_model.bin.*pickle.*safetensors",
     cut_off: "vae/diffusion_pytorch_model.safetensors.*is broken",
@@ -239,6 +244,25 @@ def test_several_variants_are_named(tmp_path):
     weights.rename(weights.with_name(weights.name.replace("fp16", "ema")))
     with pytest.raises(ValueError, match="several variants .ema, fp16."):
         load(folder)
+
+
+def test_a_variant_that_some_parts_lack_altogether_is_not_preferred(tmp_path):
+    folder = tmp_path / "mixed"
+    toys.sd().save_pretrained(folder, variant="fp16")
+    weights = next((folder / "unet").glob("*.safetensors"))
+    weights.rename(weights.with_name(weights.name.replace("fp16", "ema")))
+    with pytest.raises(ValueError, match="several variants .ema, fp16."):
+        load(folder, dtype="float16")
+
+
+def test_the_pipeline_beside_a_folder_that_is_none_is_named(tmp_path):
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "0123"
+    toys.sd().save_pretrained(snapshot)
+    for wrong in (tmp_path / "models--a--b", snapshot.parent, snapshot / "unet"):
+        with pytest.raises(ValueError, match=f"no pipeline: .* such as {str(snapshot)!r}"):
+            load(wrong)
+    with pytest.raises(ValueError, match="is a file of a pipeline; give its folder"):
+        load(snapshot / "model_index.json")
 
 
 def test_loading_says_nothing():

@@ -1,5 +1,6 @@
 """Several pipelines at once: what is nursed in one thread leaves the others alone."""
 
+import contextlib
 import copy
 import threading
 
@@ -63,6 +64,28 @@ def test_a_thread_that_is_not_nursed_is_left_alone(method):
     assert found
     assert all(torch.equal(image, expected) for image in found)
     assert all(torch.equal(image, expected_nursed) for image in results)
+
+
+@pytest.mark.parametrize("how", ["error", "interrupt"])
+def test_a_pipeline_that_shares_the_denoiser_is_left_alone_after_a_break(how):
+    nursed = toys.sd()
+    plain = twin(nursed)
+    expected = sample(plain)
+    before = toys.run(nursed, PROMPT)
+
+    def stop(pipe, index, time, changed):
+        if how == "error":
+            raise KeyboardInterrupt
+        pipe._interrupt = True
+        return changed
+
+    with adhere.nurse(nursed, adhere.AttendAndExcite(), prompt=PROMPT):
+        whole = toys.run(nursed, PROMPT)
+        with contextlib.suppress(KeyboardInterrupt):
+            toys.run(nursed, PROMPT, callback_on_step_end=stop)
+        assert torch.equal(sample(plain), expected)
+        assert torch.equal(toys.run(nursed, PROMPT), whole)
+    assert torch.equal(toys.run(nursed, PROMPT), before)
 
 
 def test_a_pipeline_that_shares_the_denoiser_is_left_alone_inside_the_block():

@@ -122,6 +122,8 @@ def find_folder(name: str, variant: str | None = None) -> tuple[Path, str | None
             "install adhere anew, or give another model."
         )
     if name and Path(name).expanduser().is_file():
+        if Path(name).name == "model_index.json":
+            raise ValueError(f"{name!r} is a file of a pipeline; give its folder.")
         raise ValueError(
             f"{name!r} is a file; expected a folder in diffusers' layout. Convert a single file "
             "with StableDiffusionPipeline.from_single_file(…).save_pretrained(folder)."

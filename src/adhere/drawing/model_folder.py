@@ -10,6 +10,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from adhere.files import write_whole
 
 # "model.fp16.safetensors", "model.fp16-00001-of-00002.safetensors".
 _VARIANT = re.compile(r"^[^.]+\.([\w-]+?)(?:-\d{5}-of-\d{5})?\.safetensors$")
+_INDEX = "model_index.json"
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 # A file that changed so many seconds ago may change again within its timestamp.
 _SETTLED = 10.0
@@ -24,11 +26,13 @@ _SETTLED = 10.0
 
 def components(folder: Path) -> list[str]:
     """Names of the folders that a pipeline consists of."""
-    index = folder / "model_index.json"
+    index = folder / _INDEX
     if not index.is_file():
+        near = _pipeline_near(folder)
         raise ValueError(
-            f"{str(folder)!r} is no pipeline: it has no model_index.json. Expected a folder in "
-            "diffusers' layout, as pipe.save_pretrained(folder) writes it."
+            f"{str(folder)!r} is no pipeline: it has no {_INDEX}. Expected a folder in diffusers' "
+            "layout, as pipe.save_pretrained(folder) writes it"
+            + (f", such as {str(near)!r}." if near else ".")
         )
     try:
         listed = json.loads(index.read_text(encoding="utf-8"))
@@ -54,6 +58,13 @@ def components(folder: Path) -> list[str]:
     return found
 
 
+def _pipeline_near(folder: Path) -> Path | None:
+    """The pipeline that a folder is part of, or holds, as the cache of the hub's client does."""
+    within = sorted([*folder.glob(f"*/{_INDEX}"), *folder.glob(f"snapshots/*/{_INDEX}")])
+    above = [folder.resolve().parent / _INDEX]
+    return next((index.parent for index in (*within, *above) if index.is_file()), None)
+
+
 def check_folder(folder: Path) -> None:
     """Makes sure that a folder is a pipeline with safetensors weights that are not broken.
 
@@ -75,8 +86,29 @@ def check_folder(folder: Path) -> None:
                 "when it is read; adhere reads safetensors only. Convert it with "
                 "pipe.save_pretrained(folder, safe_serialization=True) where you trust it."
             )
+        _check_names(place, tensors)
         for file in tensors:
             _check_tensors(file)
+
+
+def _check_names(place: Path, tensors: Sequence[Path]) -> None:
+    """Makes sure that a model has weights under the name that its library reads."""
+    try:
+        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        # No model, or one whose own class says what is wrong.
+        return
+    kind = config.get("_class_name") if isinstance(config, dict) else None
+    is_foreign = isinstance(config, dict) and bool(config.get("architectures"))
+    if "Scheduler" in str(kind) or not (kind or is_foreign):
+        return
+    expected = "diffusion_pytorch_model" if kind else "model"
+    if not any(file.name.startswith((f"{expected}.", f"{expected}-")) for file in tensors):
+        there = ", ".join(file.name for file in tensors) or "no weights"
+        raise ValueError(
+            f"The folder {place.name!r} in {str(place.parent)!r} has {there}; expected "
+            f"{expected}.safetensors. Copy or save the pipeline again."
+        )
 
 
 def _check_tensors(file: Path) -> None:
@@ -103,20 +135,21 @@ def variant_of(folder: Path, preferred: str | None = None) -> str | None:
     Raises:
         ValueError: there are several, and none is the preferred one.
     """
-    found: set[str] = set()
+    owned = []
     for component in components(folder):
         names = [file.name for file in (folder / component).glob("*.safetensors")]
-        variants = {match[1] if (match := _VARIANT.search(name)) else None for name in names}
-        if preferred is not None and preferred in variants:
-            return preferred
-        if None not in variants:
-            found |= {variant for variant in variants if variant is not None}
-    if len(found) > 1:
+        owned.append({match[1] if (match := _VARIANT.search(name)) else None for name in names})
+    there = sorted({variant for own in owned for variant in own if variant is not None})
+    # A component without the variant is read without one.
+    fits = [v for v in (*there, None) if all(not own or {v, None} & own for own in owned)]
+    if preferred in there and preferred in fits:
+        return preferred
+    if None not in fits and len(fits) != 1:
         raise ValueError(
-            f"{str(folder)!r} has weights of several variants ({', '.join(sorted(found))}) and "
-            "none without one. Keep the files of one variant, or save the pipeline without one."
+            f"{str(folder)!r} has weights of several variants ({', '.join(there)}) and none "
+            "without one. Keep the files of one variant, or save the pipeline without one."
         )
-    return next(iter(found), None)
+    return None if None in fits else fits[0]
 
 
 def weight_files(folder: Path, variant: str | None = None) -> list[Path]:

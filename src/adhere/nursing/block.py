@@ -164,14 +164,18 @@ class _Block:
         self.run: Run | None = None
         self.was_due = self.was_touched = False
 
-    def is_mine(self) -> bool:
+    def is_mine(self, args: tuple, kwargs: dict) -> bool:
         """Whether a denoiser call in this thread is the nursed pipeline's."""
         if self.family.pipe.scheduler is not self.scheduler:
             raise UnsupportedPipeline(
                 "The pipeline's scheduler was replaced inside the nurse block, where the one "
                 "before is nursed. Set the scheduler first, then open the block."
             )
-        return self.thread == threading.get_ident()
+        if self.thread != threading.get_ident():
+            return False
+        if self.run is not None and self.run.is_left(self.family.timestep(args, kwargs)):
+            self.run = self.thread = None
+        return self.thread is not None
 
     def around_set_timesteps(self, own: Callable) -> Callable:
         """The scheduler's `set_timesteps`, by which a pipeline begins a run in its thread."""

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from adhere.errors import AdhereWarning, SubjectNotFound, UnfitPrompt
+from torch import Tensor
+
+from adhere.errors import AdhereWarning, NonFiniteLoss, SubjectNotFound, UnfitPrompt
 from adhere.methods import METHODS
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
@@ -136,3 +138,12 @@ def warn_of_late_thresholds(methods: Sequence[Any]) -> None:
                 AdhereWarning,
                 stacklevel=4,
             )
+
+
+def check_finite(what: str, values: Tensor, step: int) -> None:
+    """Refuse numbers that would spoil all that follows."""
+    if not values.isfinite().all():
+        raise NonFiniteLoss(
+            f"The {what} NaN or infinity at step {step}; they should be finite. Use float32 or "
+            "bfloat16 weights, or a smaller step_size."
+        )

@@ -16,7 +16,7 @@ from torch import nn
 class Observer(Protocol):
     """What is told of the denoiser's calls."""
 
-    def is_mine(self) -> bool:
+    def is_mine(self, args: tuple, kwargs: dict) -> bool:
         """Whether a call in this thread is the nursed pipeline's."""
         ...
 
@@ -43,7 +43,7 @@ def around_calls(module: nn.Module, observer: Observer) -> Iterator[None]:
     own = module._call_impl if compiled is None else compiled
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not observer.is_mine():
+        if not observer.is_mine(args, kwargs):
             return own(*args, **kwargs)
         is_done = False
         try:

@@ -15,12 +15,12 @@ from adhere.attention.call import AttentionCall
 from adhere.attention.edits import attend
 from adhere.attention.probabilities import uncast
 from adhere.attention.tap import check_read, tapped
-from adhere.errors import NonFiniteLoss
 from adhere.families import Family, Opened, batched
 from adhere.methods.base import AttentionMethod, LatentMethod
 from adhere.methods.reading import Reading
 from adhere.methods.schedule import Step
 from adhere.methods.weighted_sum import terms_of
+from adhere.nursing.checks import check_finite
 from adhere.nursing.context import Context, Reader
 from adhere.nursing.editing import Bound, Editing, Place
 from adhere.nursing.hooks import eager
@@ -32,6 +32,7 @@ from adhere.nursing.records import RunTrace, StepRecord
 from adhere.nursing.schedulers import (
     begin_of,
     evaluations,
+    goes_back,
     ignores_sample,
     input_scale,
     keeping_sample,
@@ -94,6 +95,11 @@ class Run:
     def _noises(self) -> list[float]:
         return noises_of(self.scheduler, self._times)
 
+    def is_left(self, timestep: Any) -> bool:
+        """Whether the denoiser is called at an earlier time: by another loop, after a break."""
+        between = self.calls > 0 and not self.has_begun_step
+        return between and goes_back(self._times, (self.begin or 0) + self.calls, timestep)
+
     def before_denoiser(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """Nurse at the first call of a step, tap that call, and add the shift to every call."""
         if self.begin is None:
@@ -130,7 +136,7 @@ class Run:
                 result = own(output, timestep, moved, *args, **kwargs)
         if self.is_over and self.is_touched:
             latents = result[0] if isinstance(result, tuple) else result.prev_sample
-            _check_finite("result holds", latents, self.step_count() - 1)
+            check_finite("result holds", latents, self.step_count() - 1)
         return result
 
     def step_count(self) -> int:
@@ -186,7 +192,7 @@ class Run:
         if self.context is None:
             opened, texts = self.prompts.open(args, kwargs)
             self.texts = texts
-            _check_finite("latents hold", opened.latents, self.step().index)
+            check_finite("latents hold", opened.latents, self.step().index)
             return opened
         samples = len(self.context.placed)
         return self.family.open(args, kwargs, samples, samples)
@@ -288,12 +294,3 @@ class Run:
             and self.editors[i].edits(context.subjects)
         ]
         return Bound(self.editing, own, step) if own else None
-
-
-def _check_finite(what: str, values: Tensor, step: int) -> None:
-    """Refuse numbers that would spoil all that follows."""
-    if not values.isfinite().all():
-        raise NonFiniteLoss(
-            f"The {what} NaN or infinity at step {step}; they should be finite. Use float32 or "
-            "bfloat16 weights, or a smaller step_size."
-        )

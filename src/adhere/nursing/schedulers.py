@@ -54,6 +54,20 @@ def begin_of(scheduler: Any, timestep: Any) -> int:
     return int(places[0]) if len(places) else 0
 
 
+def goes_back(times: Sequence[float], place: int, timestep: Any) -> bool:
+    """Whether the denoiser is called at no later time than before, where no step of these does so.
+
+    Args:
+        times: of the scheduler's steps.
+        place: the coming one.
+        timestep: what the denoiser gets, in the scheduler's unit, or None.
+    """
+    if timestep is None:
+        return False
+    now = float(torch.as_tensor(timestep).flatten()[0])
+    return now >= times[place - 1] and now not in times[place : place + 1]
+
+
 def evaluations(scheduler: Any) -> int:
     """How often the denoiser is called for one step of the loop, as the methods' authors count.
 
