@@ -47,7 +47,9 @@ def test_a_scheduler_of_flow_matching_is_found_again_by_its_recipe(scheduler):
     toy = FAMILIES["sd3"]
     height, width = toy.square
     pipe = toy.build()
-    drawing = adhere.draw("a cat", model=pipe, scheduler=scheduler, steps=3, size=(width, height))
+    drawing = adhere.draw(
+        "a cat and a frog", model=pipe, scheduler=scheduler, steps=3, size=(width, height)
+    )
     with pytest.warns(UserWarning, match="it is not known whether"):
         again = adhere.redraw(drawing.recipes[0], model=pipe)
     assert again.recipes[0].scheduler == drawing.recipes[0].scheduler
