@@ -68,14 +68,9 @@ def _told(drawing: Drawing, number: int) -> str:
 def _effect(trace: Trace, sample: int) -> str:
     """The weakest subject's attention at the first and the last step that was nursed."""
     peaks = [record.peaks[sample] for record in trace.steps if record.peaks[sample]]
-    if (
-        not peaks
-        and not trace.edited_layers
-        and trace.subjects
-        and len(trace.subjects[sample]) < 2
-    ):
-        return f"nothing to keep apart, as {trace.subjects[sample][0].text} is alone"
     if not peaks and not trace.edited_layers:
+        if trace.subjects and len(trace.subjects[sample]) == 1:
+            return f"nothing to keep apart, as {trace.subjects[sample][0].text} is alone"
         return "nothing was nursed, as no step lies between start and stop"
     if not peaks:
         nursed = ", ".join(subject.text for subject in trace.subjects[sample])
