@@ -77,11 +77,11 @@ def test_attention_peaks_where_the_noun_is(pipe):
 
 def test_the_model_states_what_suits_it(pipe):
     assert method_named("attend-and-excite", model="mini") == adhere.AttendAndExcite(
-        temperature=0.1, step_size=37.6, refine_at=((0.0, 0.105), (0.2, 0.0787), (0.4, 0.0553))
+        temperature=0.05, step_size=18.8, refine_at=((0.0, 0.503), (0.2, 0.35), (0.4, 0.208))
     )
     assert gates.tuned(pipe) == method_named("attend-and-excite", model="mini")
     assert method_named("divide-and-bind", model="mini") == adhere.DivideAndBind(
-        temperature=0.1, step_size=271.0, refine_at=((0.0, 0.0122), (0.2, 0.00977), (0.4, 0.0062))
+        temperature=0.05, step_size=135.0, refine_at=((0.0, 0.0627), (0.2, 0.0482), (0.4, 0.0253))
     )
     assert method_named("attention-regulation", model="mini") == adhere.AttentionRegulation()
     with pytest.raises(ValueError, match="Unknown method 'nursing'"):

@@ -1,12 +1,12 @@
 """Numbers of latent methods for a model, from images of single subjects.
 
-Single subjects are drawn well by any model that pairs are worth nursing on. From them three
-numbers follow for every latent method:
+Single subjects are drawn well by any model that pairs are worth nursing on. Their attention is
+halved, as two subjects share an image. Then three numbers follow for every latent method:
 
 - the temperature: that at which the peak of a subject's map depends most on the latents. A
   sharper softmax is saturated, a flatter one hardly tells words apart. Joint attention is read
   raw, without a softmax.
-- the thresholds: what three of four well-drawn subjects reach, with half of their attention.
+- the thresholds: what three of four well-drawn subjects reach.
 - the step size: that which moves the latents, at the first step, by `SHIFT` of their length.
 """
 

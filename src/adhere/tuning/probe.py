@@ -41,8 +41,7 @@ class Seen:
     """What one image showed.
 
     Attributes:
-        scores: of (method, temperature) at each threshold's place in the loop, with the image's
-            raw attention halved.
+        scores: of (method, temperature) at each threshold's place in the loop.
         slopes: of (method, temperature), the length of the loss's gradient at the first step,
             over the length of the latents.
         sharpness: of a temperature, the same of the subject's peak.
@@ -58,7 +57,7 @@ class Seen:
 class Probe(LatentMethod):
     """Reads gradients at the first step and scores where thresholds lie, and moves nothing.
 
-    Scores are read of half the raw attention: where two subjects share an image, each has about
+    Both are read of half the raw attention: where two subjects share an image, each has about
     half of what it has alone.
     """
 
@@ -91,6 +90,7 @@ class Probe(LatentMethod):
         moving = latents.detach().clone().requires_grad_()
         reading = read(moving, range(len(moving)))
         self.seen.text_mass = float(reading.text_mass().detach().mean())
+        reading = _halved(reading)
         length = max(latents.norm().item(), 1e-12)
 
         def slope(value: Tensor) -> float:
@@ -115,14 +115,19 @@ class Probe(LatentMethod):
         """The peaks of the usual maps; the scores are noted on the way."""
         places = self._places(reading.step)
         if places:
-            layers = {name: layer / 2 for name, layer in reading.layers.items()}
-            halved = replace(reading, layers=layers, _kept={})
+            halved = _halved(reading)
             for name, at in places:
                 for temperature in self.temperatures:
                     method = replace(self.methods[name], temperature=temperature)
                     score = float(method.score(halved).mean())
                     self.seen.scores.setdefault((name, temperature), {})[at] = score
         return super().peaks(reading)
+
+
+def _halved(reading: Reading) -> Reading:
+    """The reading at half its raw attention, which still depends as much on the latents."""
+    layers = {name: layer - layer.detach() / 2 for name, layer in reading.layers.items()}
+    return replace(reading, layers=layers, _kept={})
 
 
 def _peak(reading: Reading, temperature: Temperature) -> Tensor:
