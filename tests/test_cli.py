@@ -223,7 +223,7 @@ def test_again_loads_no_model_on_the_word_of_an_image(shell, tmp_path):
 
 def test_compare_draws_a_sheet_of_every_method(shell, tmp_path):
     # With few rounds of what would take most of the time.
-    model, brief = copied(tmp_path), {"saga": {"rounds": 1}, "initno": {"rounds": 1}}
+    model, brief = copied(tmp_path), {"initno": {"rounds": 1}}
     (model / "methods.json").write_text(json.dumps(brief))
     status, out, err = shell("compare", PROMPT, "--model", model, "--seeds", "0-1", "--steps", "2")
     # In two steps, and with no attribute, these two have nothing to do.
@@ -231,7 +231,7 @@ def test_compare_draws_a_sheet_of_every_method(shell, tmp_path):
     assert {line.split()[2] for line in err} == {"conform", "syngen"}
     assert [line.split()[0] for line in out[:-1]] == ["baseline", *METHODS]
     left_out = {line.split()[0] for line in out[1:-1] if " left out: " in line}
-    assert {"boxdiff", "taca"} <= left_out and "attend-and-excite" not in left_out
+    assert {"boxdiff", "saga", "taca"} <= left_out and "attend-and-excite" not in left_out
     assert all("x baseline" in line for line in out[1:-1] if line.split()[0] not in left_out)
     with Image.open(tmp_path / out[-1]) as sheet:
         assert sheet.height > 5 * 256 and sheet.width > 2 * 256
@@ -272,6 +272,11 @@ def test_tokens_are_listed_with_their_roles(shell):
     assert out[6].endswith("subject frogs, 2 of them")
     status, out, _ = shell("tokens", "a red cat", "--model", saved(), "--subjects", "cat")
     assert status == 0
+
+
+def test_tokens_of_every_encoder_of_the_joint_model_are_listed(shell):
+    status, out, _ = shell("tokens", "a frog in a bowl", "--model", "mini-joint")
+    assert status == 0 and out[0].split() == ["token", "tokenizer", "tokenizer_3"]
 
 
 def test_what_a_tokenizer_says_moves_no_cursor(shell):

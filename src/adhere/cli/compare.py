@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from adhere.drawing import Drawing
     from adhere.methods import Method
 
+_SLOW = {"saga": "twenty times the baseline's time"}
+
 
 def compare(
     prompt: str,
@@ -27,7 +29,8 @@ def compare(
 ) -> None:
     """Draw the baseline and every method on the same seeds: one sheet, one row each.
 
-    Without `--methods`, a method that refuses the model or the prompt is left out with its reason.
+    Without `--methods`, a method that refuses the model or the prompt, or takes very long, is left
+    out with its reason.
 
       adhere compare "a cat and a frog" --seeds 0-3
       adhere compare "a red car and a blue bench" --methods divide-and-bind,attend-and-excite
@@ -68,6 +71,9 @@ def compare(
     rows: dict[str, Drawing] = {}
     try:
         for name, method in rows_of.items():
+            if name in _SLOW and not chosen:
+                say(f"{name:22} left out: it takes {_SLOW[name]}; --methods {name} draws it")
+                continue
             try:
                 with bar(name) as on_step:
                     reads = method is not None and method.needs_boxes

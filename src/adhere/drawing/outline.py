@@ -11,7 +11,7 @@ from adhere.drawing.loading import find_folder
 from adhere.drawing.model_folder import components, first_line
 from adhere.errors import UnsupportedPipeline
 
-_READERS = ("Tokenizer", "TokenizerFast", "Processor")
+_READERS = ("tokenizer", "processor")
 
 
 def load_outline(model: str | os.PathLike[str]) -> Any:  # noqa: ANN401
@@ -53,8 +53,12 @@ def _component(place: Path, kind: str) -> Any:  # noqa: ANN401
     import torch
     import transformers
 
-    if kind.endswith(_READERS) and hasattr(transformers, kind):
+    if place.name.startswith(_READERS):
         reader = getattr(transformers, kind)
+        if not issubclass(
+            reader, transformers.PreTrainedTokenizerBase | transformers.ProcessorMixin
+        ):
+            raise TypeError(f"{kind[:60]!r} is no tokenizer.")
         if not place.is_dir():
             raise ValueError(f"the folder {place.name!r} is missing.")
         return reader.from_pretrained(place, local_files_only=True, trust_remote_code=False)
