@@ -23,6 +23,7 @@ from adhere.errors import (
     SubjectNotFound,
     UnsupportedPipeline,
 )
+from adhere.families import family_of
 from adhere.methods.attention_regulation import AttentionRegulation
 from adhere.methods.objective import Objective
 from adhere.methods.token_reweighting import TokenReweighting
@@ -667,3 +668,12 @@ def test_what_is_no_instance_of_a_method_is_named(given, got):
         nurse(toys.sd(), given, prompt=PROMPT),
     ):
         pass
+
+
+def test_layers_are_chosen_by_a_pattern_that_ends():
+    family = family_of(toys.sd())
+    assert {layer.name.split(".")[0] for layer in family.chosen("up_blocks*")} == {"up_blocks"}
+    with pytest.raises(ValueError, match="fits no attention layer .* a pattern of names"):
+        family.chosen("([a-z_.0-9]+)+!")
+    with pytest.raises(ValueError, match="fits no attention layer"):
+        family.chosen("*a" * 100)

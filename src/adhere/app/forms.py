@@ -19,7 +19,7 @@ LARGEST_COUNT = 200
 def form_of(method: Method) -> dict[str, Component]:
     """A component for each parameter of a method, which shows its value.
 
-    Free text is left out: that of `layers` is a regular expression, which may run for ever.
+    Free text, such as that of `layers`, is left out.
     """
     fields, values = schema(type(method))["properties"], parameters_of(method)
     offered = {n: s for n, s in fields.items() if s.get("type") != "string" or "enum" in s}

@@ -5,6 +5,7 @@ Shapes: R rows of a call (all branches), B conditional samples, N image queries,
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -244,7 +245,7 @@ class Family(ABC):
         """The layers of a choice, in the order of a pass.
 
         Args:
-            choice: "default", one of `choices`, or a regular expression.
+            choice: "default", one of `choices`, or a pattern of names with * and ?.
 
         Raises:
             ValueError: it chooses none.
@@ -252,15 +253,12 @@ class Family(ABC):
         layers = self.layers()
         if choice == "default" and "default" not in self.choices:
             return layers
-        pattern = self.choices.get(choice, choice)
-        try:
-            found = tuple(layer for layer in layers if re.match(pattern, layer.name))
-        except re.error as error:
-            raise ValueError(f"layers {choice!r} is no regular expression ({error}).") from None
+        pattern = self.choices.get(choice, fnmatch.translate(choice))
+        found = tuple(layer for layer in layers if re.match(pattern, layer.name))
         if not found:
             named = ", ".join(["default", *(n for n in self.choices if n != "default")])
             raise ValueError(
                 f"layers {choice!r} fits no attention layer of {type(self.denoiser).__name__}. "
-                f"Give {named}, or a regular expression of names such as {layers[0].name!r}."
+                f"Give {named}, or a pattern of names, such as '{layers[0].name[:-1]}*'."
             )
         return found

@@ -59,7 +59,7 @@ class LatentMethod(Method):
         needs_self_attention: whether the loss reads self-attention.
         needs_noise: whether runs must begin from noise alone, not from a noised image.
         layers: which layers are read: "default", a name from the family's published choices, or
-            a regular expression that the modules' names match from their beginning.
+            a pattern of the modules' whole names, with * and ?, such as "up_blocks.1.*".
     """
 
     needs_self_attention: ClassVar[bool] = False
