@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adhere.errors import UnfitPrompt
 from adhere.methods.base import LayerContext
 from adhere.methods.emergent_layout import EmergentLayout
 from adhere.methods.phrases import Phrase, phrases_of
@@ -84,6 +85,11 @@ def test_two_of_a_kind_get_two_places():
     alone = bound({1: (0.5, 0.25), 2: (0.5, 0.25)}, subjects=[cats])
     inside = alone[..., 2] == 0
     assert inside.any() and not inside.all()
+
+
+def test_too_many_things_are_refused_before_any_is_placed():
+    with pytest.raises(UnfitPrompt, match="at most 36 things; the prompt asks for 2000000"):
+        bound(SIDES, subjects=[replace(CAT, count=1_000_000), replace(FROG, count=1_000_000)])
 
 
 def test_what_is_joined_is_near_and_within_the_others_place():

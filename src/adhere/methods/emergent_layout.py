@@ -27,6 +27,8 @@ from adhere.methods.phrases import Phrase, phrase_maps, phrases_of
 from adhere.methods.places import arrange, blur, cells
 from adhere.methods.reading import Reading, Subjects
 from adhere.methods.schedule import Step, check_window
+from adhere.subjects.relations import Relation
+from adhere.subjects.subject import Subject
 from adhere.typed import Fraction, Positive, typed
 
 # Of more, the places would be smaller than the cells of the maps.
@@ -97,7 +99,7 @@ class EmergentLayout(AttentionMethod):
             layout = (
                 reading,
                 [
-                    self._places(reading, sample, phrases_of(subjects, relations))
+                    self._places(reading, sample, subjects, relations)
                     for sample, (subjects, relations) in enumerate(
                         zip(context.subjects, context.relations, strict=True)
                     )
@@ -126,16 +128,22 @@ class EmergentLayout(AttentionMethod):
         return allowed.clamp_min(self.floor).log().flatten(2).transpose(1, 2).unsqueeze(1)
 
     def _places(
-        self, reading: Reading, sample: int, phrases: Sequence[Phrase]
+        self,
+        reading: Reading,
+        sample: int,
+        subjects: Sequence[Subject],
+        relations: Sequence[Relation],
     ) -> list[tuple[Phrase, Tensor]]:
         """Each phrase with its place, (H, W) of 0 and 1; nothing for a single phrase."""
-        if len(phrases) < 2:
+        things = sum(subject.count for subject in subjects)
+        if things < 2:
             return []
-        if len(phrases) > _MOST_THINGS:
+        if things > _MOST_THINGS:
             raise UnfitPrompt(
                 f"{self.name} finds places for at most {_MOST_THINGS} things; the prompt asks "
-                f"for {len(phrases)}. Ask for fewer, or use another method."
+                f"for {things}. Ask for fewer, or use another method."
             )
+        phrases = phrases_of(subjects, relations)
         maps = phrase_maps(reading, sample, phrases)
         if not maps.isfinite().all():
             raise NonFiniteLoss(
