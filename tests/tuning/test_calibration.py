@@ -9,6 +9,7 @@ import adhere
 from adhere import cli
 from adhere.drawing.loading import load
 from adhere.methods import make
+from adhere.methods.schedule import Step, step_index
 from adhere.tuning import calibration
 from adhere.tuning.probe import Probe, Seen, latent_methods
 
@@ -56,6 +57,13 @@ def test_joint_attention_is_read_raw():
 def test_a_loss_without_a_gradient_is_refused():
     with pytest.raises(ValueError, match="have no gradient on this model"):
         calibration.numbers_from([seen(0.07, 0.0, 0.1)] * 3, latent_methods())
+
+
+@pytest.mark.parametrize("count", [2, 7, 13, 25, 50])
+def test_scores_are_read_at_the_steps_that_have_thresholds(count):
+    probe, method = Probe(latent_methods(), (0.1,)), adhere.AttendAndExcite()
+    read = {i for i in range(count) if probe.watches(Step(i, count, 0.0))}
+    assert read == {step_index(at, count) for at, _ in method.refine_at}
 
 
 def test_the_probe_changes_no_image(mini):

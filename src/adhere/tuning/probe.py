@@ -11,6 +11,7 @@ from torch import Tensor
 
 from adhere import METHODS, LatentMethod, Reading, Schedule, Step
 from adhere.methods.base import Read
+from adhere.methods.schedule import step_index
 from adhere.typed import schema
 
 CALIBRATED = ("temperature", "step_size", "refine_at")
@@ -78,7 +79,7 @@ class Probe(LatentMethod):
             (name, at)
             for name, method in self.methods.items()
             for at, _ in method.refine_at
-            if round(at * step.count) == step.index
+            if step_index(at, step.count) == step.index
         ]
 
     def watches(self, step: Step) -> bool:
