@@ -39,6 +39,12 @@ class UnfitPrompt(AdhereError, ValueError):
     """The prompt has fewer subjects than the method needs, or more than it can place."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Each kind of device says it in its own way, and only CUDA by a class."""
+    is_said = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or is_said
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like this one, or None where none is like it."""
     return next(iter(get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)), None)

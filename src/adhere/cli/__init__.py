@@ -15,7 +15,7 @@ from adhere import __version__
 from adhere.cli.command import Verbs
 from adhere.cli.former import new_form
 from adhere.cli.printing import printable
-from adhere.errors import AdhereError, AdhereWarning
+from adhere.errors import AdhereError, AdhereWarning, is_out_of_memory
 
 VERBS = {
     "draw": ("adhere.cli.draw:draw", "Draw a prompt."),
@@ -108,7 +108,7 @@ def _told(error: Exception) -> int:
         return _tell(f"{told.rstrip('.')} (see {command} --help)", 2)
     if isinstance(error, AdhereError | ValueError | OSError):
         return _tell(one_line(error), 2)
-    if type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return _tell("out of memory: give a smaller --size or --batch-size", 2)
     return _tell(
         f"unexpected {type(error).__name__}: {one_line(error)} (--debug shows where; please "

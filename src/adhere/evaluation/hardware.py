@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from adhere.errors import is_out_of_memory
+
 
 @contextmanager
 def enough_memory() -> Iterator[None]:
@@ -27,12 +29,6 @@ def enough_memory() -> Iterator[None]:
             "A batch of this run does not fit into memory even without a method; give a smaller "
             "--batch-size or --size."
         ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Each kind of device says it in its own way, and only CUDA by a class."""
-    is_said = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_said
 
 
 def empty_cache() -> None:

@@ -14,12 +14,11 @@ from adhere import LatentMethod
 from adhere.drawing import Drawing, draw, environment
 from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
 from adhere.drawing.recipe import Recipe
-from adhere.errors import NonFiniteLoss, SubjectNotFound, UnfitPrompt
+from adhere.errors import NonFiniteLoss, SubjectNotFound, UnfitPrompt, is_out_of_memory
 from adhere.evaluation.hardware import (
     empty_cache,
     enough_memory,
     forget_peak,
-    is_out_of_memory,
     machine,
     peak_of,
 )
