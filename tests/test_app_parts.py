@@ -86,6 +86,14 @@ def test_a_stopped_drawing_ends_within_a_step_of_many_passes():
     assert len(passes) == 3
 
 
+def test_a_drawing_that_takes_too_long_ends(monkeypatch):
+    monkeypatch.setattr(studio, "LONGEST", -60)
+    with pytest.raises(ValueError, match="takes more than -1 minutes"):
+        studio.Studio(load()).draw(
+            "mine", lambda *_, **__: None, "A", None, prompt="a cat", steps=4
+        )
+
+
 def test_a_count_that_a_text_holds_has_its_limit_too():
     method = make("attend-and-excite")
     assert forms.nursing(method, {"max_refinements_first": "200"}).max_refinements_first == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -17,7 +18,7 @@ from adhere.app.studio import Cancelled, Studio
 from adhere.drawing import commands
 from adhere.drawing.loading import Loaded, scheduler_recipe
 from adhere.drawing.request import checked_size, guidance_of
-from adhere.errors import AdhereError
+from adhere.errors import AdhereError, is_out_of_memory
 from adhere.figures.trace import COLOURS, PALE
 from adhere.methods import parameters_of
 from adhere.methods.registry import WEIGHT
@@ -38,6 +39,7 @@ _SHOW_RESULT = """() => { if (innerWidth < 768)
   document.getElementById("result").scrollIntoView({behavior: "smooth"}); }"""
 # Tells Gradio where a progress is wanted.
 _PROGRESS = gr.Progress()
+_BROKEN = "This went wrong here, not by what you asked for. Ask again, or for something smaller."
 _HIDE, _SHOW = gr.update(visible=False), gr.update(visible=True)
 _QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -188,6 +190,10 @@ def make_page(loaded: Loaded) -> gr.Blocks:
                     yield {result: view.note("Cancelled. Nothing was kept."), details: _HIDE}
                 except (AdhereError, ValueError, TypeError) as error:
                     yield {result: view.note(error, "alert"), details: _HIDE}
+                except Exception as error:
+                    traceback.print_exc()
+                    why = "It does not fit into memory." if is_out_of_memory(error) else _BROKEN
+                    yield {result: view.note(why, "alert"), details: _HIDE}
 
             return run
 

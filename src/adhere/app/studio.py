@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -12,6 +13,9 @@ from adhere.drawing.drawing import DEFAULT_METHOD
 from adhere.drawing.loading import Loaded
 from adhere.drawing.stated import method_named
 from adhere.families import family_of
+
+LONGEST = 1800
+"""Seconds that a drawing may take while other visitors wait."""
 
 
 class Cancelled(Exception):
@@ -41,11 +45,14 @@ class Studio:
 
         Raises:
             Cancelled: the session's visitor has said so.
+            ValueError: it takes too long.
         """
 
         def check(*_: object) -> None:
             if stop.is_set():
                 raise Cancelled
+            if time.monotonic() > begun + LONGEST:
+                raise ValueError(f"This takes more than {LONGEST // 60} minutes; ask for less.")
 
         def on_step(done: int, count: int) -> None:
             told((done, count), desc=what, unit="steps")
@@ -53,6 +60,7 @@ class Studio:
 
         stop = self.stops[session]
         with self._lock:
+            begun = time.monotonic()
             on_step(0, asked["steps"])
             # A step may have many passes, of which a layer hears.
             layer = family_of(self.loaded.pipe).layers()[0].module
