@@ -4,7 +4,7 @@ import re
 from enum import Enum, auto
 from functools import lru_cache
 
-from adhere.subjects.lexicon import is_in, lexicon, numbers, singulars, stems
+from adhere.subjects.lexicon import is_in, lexicon, number_of, singulars, stems
 
 
 class Tag(Enum):
@@ -45,8 +45,10 @@ _ADJECTIVE_ENDING = re.compile(
 # Endings that make one anywhere.
 SURE_ENDING = re.compile(r"(?:ful|ous|less|able|ible)$")
 _MEASURE = re.compile(
-    r"\d+[\s-]?y|\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
+    r"\w+[\s-]years?[\s-]old|\d+[\s-]?y|\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
 )
+
+_ORDINAL = re.compile(r"\d{1,2}(?:st|nd|rd|th)")
 
 
 def is_measure(word: str) -> bool:
@@ -72,11 +74,13 @@ def closed_tag(word: str) -> Tag | None:
         return Tag.VERB
     if word == ",":
         return Tag.COMMA
-    if word.isdecimal() or word in numbers():
+    if word.isdecimal() or number_of(word) is not None:
         return Tag.NUMBER
     for name, tag in _CLOSED:
         if word in lexicon(name):
             return tag
+    if _ORDINAL.fullmatch(word):
+        return Tag.DETERMINER
     if not word[0].isalnum() and word[0] not in "<_":
         return Tag.IGNORED if word in "()[]{}\"'“”‘’*_" else Tag.STOP
     return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from adhere.subjects.forms import NOMINAL, Tag, is_denial, is_measure
 from adhere.subjects.lexicon import base_forms, is_in, is_plural, lexicon, numbers, singulars
-from adhere.subjects.phrase import Group, Phrase, Role, count_of, is_abstract, merge_shades
+from adhere.subjects.phrase import GROUPS, Group, Phrase, Role, added, is_abstract, merge_shades
 from adhere.subjects.reading import Span, Word
 from adhere.subjects.tagging import REACH
 from adhere.subjects.tail import without_tail
@@ -15,6 +15,10 @@ from adhere.subjects.tail import without_tail
 # What stands between what an image is and what it shows.
 _SHOWS = ("with", "showing", "depicting", "featuring", "in", "by")
 
+# Before the image: "on the left of the image".
+_SIDES = ("left of", "right of", "middle of", "center of", "centre of", "bottom of", "corner of")
+# What an image does: "the image shows a cat".
+_PRESENTS = ("show", "depict", "feature", "contain", "portray", "capture", "display", "present")
 
 # After "not" these deny no thing: "not only a cat", "not far from a cat".
 _SOFTENERS = ("only", "just", "far", "so", "too", "very", "quite")
@@ -27,6 +31,10 @@ _SINGLE = ("a", "an", "each", "every", "this", "that")
 def _is_many(noun: str) -> bool:
     """Whether a noun has the ending of a plural, or is one of those without."""
     return is_plural(noun) or (len(singulars(noun)) > 1 and not noun.endswith(("us", "is")))
+
+
+def _are_colours(adjectives: Sequence[tuple[int, Word]]) -> bool:
+    return all(word.text in lexicon("colours") for _, word in adjectives)
 
 
 class _Reader:
@@ -119,8 +127,8 @@ class _Reader:
         opener, number, is_group, start = None, None, False, i
         while self.tag(i) in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADVERB):
             if self.tag(i) is Tag.NUMBER:
-                number = count_of(self.text(i))
-                is_group = self.text(i) in ("dozen", "hundred", "thousand")
+                is_group = self.text(i) in GROUPS
+                number = added(number, self.text(i))
             elif self.tag(i) is not Tag.ADVERB:
                 opener = self.words[i]
             i += 1
@@ -144,7 +152,11 @@ class _Reader:
         nouns = [word for word in nouns if not is_measure(word.text)]
         # "a highly detailed, a fox" opens with what the image is.
         is_style = start == 0 and self.tag(i) is Tag.COMMA
-        if not nouns and adjectives and (opener or number) and not is_style:
+        if any(self.text(j) == "half" for j in range(start, i)) and is_group and number:
+            number //= 2
+        # "two dogs, one black and one white" has no third thing.
+        is_named = not _are_colours(adjectives) or not self.phrases
+        if not nouns and adjectives and is_named and (opener or number) and not is_style:
             nouns = [adjectives.pop()[1]]
         if any(is_denial(self.text(j)) for j in range(start + 1, i)):
             adjectives = []
@@ -152,8 +164,8 @@ class _Reader:
         if is_one and not is_group and nouns and not _is_many(nouns[-1].text):
             # "a two headed dragon", but "a dozen goldfish"
             number = None
-        is_coloured = all(word.text in lexicon("colours") for _, word in adjectives)
-        return Group(opener, number, merge_shades(adjectives), tuple(nouns), i, is_coloured)
+        shades, is_coloured = merge_shades(adjectives), _are_colours(adjectives)
+        return Group(opener, number, shades, tuple(nouns), i, is_coloured)
 
     def behind(self, i: int) -> int:
         """The place behind what joins adjectives at `i`: ", and" is one sign."""
@@ -196,6 +208,8 @@ class _Reader:
         if shows and group.is_any_of("wrappers") and not self.in_sentence(start):
             self.of_wrapper = True
             return
+        if self.is_frame(group, start):
+            return
         if followed_by_of and group.is_any_of("relations", "styles"):
             self.of_wrapper = self.of_wrapper or group.is_any_of("styles")
             return
@@ -204,8 +218,8 @@ class _Reader:
             return
         if is_in(group.head, "pair_nouns"):
             # "two pairs of scissors" are two, which "pairs of" has counted as four.
-            pairs = number // 2 if number and self.text(start - 2) in ("pair", "pairs") else 1
-            number = group.number or pairs
+            said_pairs = self.text(start - 2) in ("pair", "pairs")
+            number = group.number or (number and (number // 2 if said_pairs else number))
         number = 1 if number is None else number
         role = self.role(group, start)
         self.took = True
@@ -245,6 +259,18 @@ class _Reader:
                 )
         return False
 
+    def is_frame(self, group: Group, start: int) -> bool:
+        """Whether the phrase is the image itself: "the image shows", "the left of the image"."""
+        if not group.is_any_of("wrappers") and group.head != "frame":
+            return False
+        shows = any(form in _PRESENTS for form in base_forms(self.text(group.end)))
+        is_side = self.text(start - 1).endswith(_SIDES)
+        opener = group.opener.text if group.opener else ""
+        is_here = self.preposition == "in" and opener in ("this", "the")
+        begins = not self.in_sentence(start)
+        ends = is_here and self.tag(group.end) is Tag.COMMA
+        return is_side or (begins and (ends or (shows and self.tag(group.end) is Tag.VERB)))
+
     def is_stuff(self, group: Group) -> bool:
         return group.is_bare and (not group.head.endswith("s") or group.head.endswith("ss"))
 
@@ -282,6 +308,13 @@ class _Reader:
             before -= 1
         return self.after_style or self.tag(before) in (Tag.COMMA, Tag.STOP)
 
+    def is_opened_thing(self, group: Group) -> bool:
+        """Whether an article, a number or a colour makes a thing of "light" or "canvas"."""
+        if len(group.nouns) > 1 or not group.is_any_of("opened"):
+            return False
+        is_painted = bool(group.adjectives) and group.is_coloured and self.preposition != "in"
+        return is_painted or (not group.is_bare and self.preposition not in lexicon("locatives"))
+
     def role(self, group: Group, start: int) -> Role:
         """Whether the phrase is a thing, a place or neither."""
         opener = group.opener.text if group.opener else None
@@ -289,7 +322,7 @@ class _Reader:
         if self.is_maker(group, start):
             return Role.OTHER
         self.denied = self.denied or opener == "no"
-        if self.denied:
+        if self.denied or group.number == 0:
             return Role.OTHER
         if self.text(start - 1) in ("named", "called", "titled"):
             return Role.OTHER
@@ -298,6 +331,8 @@ class _Reader:
         if self.preposition in ("in the style of", "in style of"):
             return Role.OTHER
         if group.is_any_of("compounds"):
+            return Role.SUBJECT
+        if self.is_opened_thing(group):
             return Role.SUBJECT
         if group.is_any_of("sports") and bare and not group.adjectives:
             return Role.OTHER

@@ -1,5 +1,6 @@
 """The words that the rules know by heart, read from the files in `words/`."""
 
+import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -33,6 +34,17 @@ def pairs(name: str) -> dict[str, str]:
 def numbers() -> dict[str, int]:
     """Number words and what they count to, "pair" and "dozen" among them."""
     return {word: int(value) for word, value in pairs("numbers").items()}
+
+
+@lru_cache(maxsize=1_000)
+def number_of(word: str) -> int | None:
+    """What a number word counts, such as "two", "twenty-one" or "3x"; None for other words."""
+    known = numbers()
+    tens, _, ones = word.partition("-")
+    if known.get(tens, 0) in range(20, 100, 10) and known.get(ones, 0) in range(1, 10):
+        return known[tens] + known[ones]
+    times = re.fullmatch(r"(\d{1,2})x", word)
+    return int(times[1]) if times else known.get(word)
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from adhere.subjects.commands import SOFT, blank_commands, fill, narrow, replace
-from adhere.subjects.forms import closed_tag, goes_on, is_adjective
+from adhere.subjects.forms import Tag, closed_tag, goes_on, is_adjective
 from adhere.subjects.lexicon import lexicon, phrases
 
 # Stands in a word that markup cuts, "red-(haired:1.2)", and is a letter to regular expressions.
@@ -183,7 +183,9 @@ def _blank_pair(text: list[str], start: int, end: int, parts: list[int]) -> None
     # "a woman (red dress)" says two things, where "a (red) dress" and "a ((big red)) dress" say
     # one.
     nested = text[start - 1 : start] == ["("] or inside[:1] in (" ", SOFT)
-    aside = is_round and not weighted and not nested and len(inside.split()) > 1
+    first, *others = inside.split() or [""]
+    opens = closed_tag(first) is Tag.DETERMINER or is_adjective(first.lower())
+    aside = not nested and bool(others) and (opens or (is_round and not weighted))
     text[start] = SOFT if aside else " "
     if is_round and _follows_noun(text, start, end):
         text[start] = PAINTED

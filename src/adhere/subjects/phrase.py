@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from adhere.subjects.lexicon import is_in, lexicon, numbers
+from adhere.subjects.lexicon import is_in, lexicon, number_of
 from adhere.subjects.reading import LONGEST_ENTRY, Span, Word
+
+GROUPS = ("dozen", "hundred", "thousand")
+"""Numbers that others multiply, and that leave "a" before them without a meaning."""
 
 
 class Role(Enum):
@@ -69,7 +72,17 @@ def count_of(word: str) -> int | None:
     """What a number word counts; a larger figure is a year or a model: "a 1967 car"."""
     if word.isdecimal():
         return int(word) if len(word) < 3 else None
-    return numbers().get(word)
+    return number_of(word)
+
+
+def added(number: int | None, word: str) -> int | None:
+    """What a number and the number word after it count: "two hundred", "thirty five"."""
+    value = count_of(word)
+    if value is None or number is None:
+        return value
+    if word in GROUPS:
+        return number * value
+    return number + value if number in range(20, 100, 10) and value < 10 else value
 
 
 def is_abstract(word: str) -> bool:

@@ -15,9 +15,11 @@ _WORD = re.compile(
     r"(?P<many>\S{1,64})(?:\s+(?P=many)_\d+)+"  # a textual-inversion word of several vectors
     r"|<[^<>\s]+>"
     r"|\w/\d[\d.]*"  # an aperture
+    r"|\b(?i:mr|mrs|ms|dr|st|mt)\.(?=\s*\w)|\b(?:\w\.){2,}"  # "Mr. Bean", "U.S."
     r"|\bw/o?(?!\w)"
     r"|\d+(?:[.,:/]\d+)+"
     r"|\d+[\s-]?(?:y\.?/?o\b\.?|years?[\s-]old\b)"
+    r"|\b(?i:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty)[\s-]years?[\s-]old\b"
     r"|(?<=\w)['’]s\b"
     r"|\w+(?:-\w+|['’](?!s\b)\w+)*"
     r"|\S"
@@ -57,7 +59,8 @@ def read(prompt: str) -> tuple[Word, ...]:
     text = with_soft_marks(prompt)
     said = _QUOTE.sub(_unquoted, text)
     # A prompt that is quoted as a whole is read.
-    words = _words(said if re.search(r"\w", said) else _MARK.sub(" ", text))
+    says = re.search(r"\w", re.sub(r"\b(?:and|or|with)\b", "", said))
+    words = _words(said if says else _MARK.sub(" ", text))
     return tuple(_join(words, text))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adhere.subjects.finding import tagged
-from adhere.subjects.forms import Tag
+from adhere.subjects.forms import Tag, is_participle
 from adhere.subjects.lexicon import base_forms, is_in, lexicon, pairs
 from adhere.subjects.reading import Word
 from adhere.subjects.subject import Subject
@@ -147,7 +147,7 @@ class _Gap:
             says = _says(self.text(verb))
             if says is not None and (verb == i or text in _OF_VERBS):
                 return says
-            if verb == i or (text == "by" and self.text(verb).endswith("ed")):
+            if verb == i or (text == "by" and is_participle(self.text(verb))):
                 return "does"
         side = next((t for t in map(self.text, range(i + 1, i + 4)) if is_in(t, "relations")), "")
         kind = _WITHIN.get(side, "beside") if side else pairs("joints").get(text, text)

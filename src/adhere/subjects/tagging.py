@@ -38,6 +38,8 @@ _AIMS = frozenset("at with over into onto across through past toward towards aft
 # What no modal verb stands before.
 _ENDS = (Tag.AND, Tag.COMMA, Tag.STOP, Tag.PREPOSITION, Tag.CLAUSE)
 _MODALS = frozenset("will would can could shall should may might must do does did let".split())
+_TITLES = frozenset("mr. mrs. ms. dr. st.".split())
+_RELATIVES = frozenset("who that which".split())
 _SINGULAR = frozenset("a an one this each every another".split())
 
 
@@ -123,13 +125,15 @@ class _Tagger:
         closed = closed_tag(word)
         if closed is not None:
             return self.tag_closed(i, closed)
-        if " " in word:
+        if " " in word or (i and self.words[i - 1] in _TITLES):
             return Tag.NOUN
         if i and self.words[i - 1] in _MODALS and word in lexicon("verbs"):
             return Tag.VERB
         if i and self.words[i - 1] == "to" and (word in lexicon("verbs") or self.opens_phrase(i)):
             return Tag.VERB
-        if before in (Tag.PRONOUN, Tag.CLAUSE) and self.is_verb_form(word):
+        if (before is Tag.PRONOUN or self.is_relative(i)) and self.is_verb_form(word):
+            return Tag.VERB
+        if self.is_after_predicate(i) and (is_gerund(word) or is_third_person(word)):
             return Tag.VERB
         if is_gerund(word):
             return self.tag_gerund(i, before)
@@ -174,9 +178,20 @@ class _Tagger:
         sided = word in ("left", "right") and self.before(i) is Tag.DETERMINER
         if sided and self.leads_to_noun(i):
             return Tag.ADJECTIVE
-        if word in ("top", "front", "right", "left", "back", "outside", "inside", "light"):
+        if word in ("top", "front", "right", "left", "back", "outside", "inside", "light", "well"):
             return Tag.NOUN if self.before(i) in _OPENERS else tag
         return tag
+
+    def is_relative(self, i: int) -> bool:
+        """Whether the word at `i` is what "who", "that" or "which" does."""
+        place = next((j for j in _back(i) if self.tags[j] is not Tag.ADVERB), -1)
+        return place >= 0 and self.words[place] in _RELATIVES and self.tags[place] is Tag.CLAUSE
+
+    def is_after_predicate(self, i: int) -> bool:
+        """Whether a colour that ends before `i` is said of a thing: "a man in red riding"."""
+        if i < 2 or self.words[i - 1] not in lexicon("colours"):
+            return False
+        return self.words[i - 2] == "in" or self.tags[i - 2] in (Tag.BE, Tag.VERB)
 
     def tag_gerund(self, i: int, before: Tag) -> Tag:
         if before in (Tag.NOUN, Tag.BE, Tag.PRONOUN, Tag.CLAUSE) or self.follows_both(i):
@@ -230,14 +245,30 @@ class _Tagger:
                 if opener in _SINGULAR or opens_phrase:
                     return True
                 goes_on = after in (Tag.PREPOSITION, Tag.ADVERB, Tag.STOP, Tag.AND, Tag.NUMBER)
+                goes_on = goes_on or self.is_telegraphic(i)
                 return (not either or self.is_deed(i)) and goes_on and opener not in numbers()
             noun = self.words[i - 1] if self.tags[i - 1] is Tag.NOUN else ""
-            return base and (is_plural(noun) or (opens_phrase and not either))
+            several = is_plural(noun) or (self.is_joined(i) and self.is_done(i, either))
+            return base and (several or (opens_phrase and not either))
         if before in (Tag.AND, Tag.COMMA) and self.has_verb:
             return (third or base) and (opens_phrase or not either)
         if before is Tag.STOP:
             return base and opens_phrase
         return False
+
+    def is_telegraphic(self, i: int) -> bool:
+        """Whether a lone noun stands before `i`, and a thing after it: "girl holds umbrella"."""
+        alone = i == 1 or self.tags[i - 2] in (Tag.COMMA, Tag.STOP, Tag.AND)
+        return alone and closed_tag(self.after(i)) is None
+
+    def is_joined(self, i: int) -> bool:
+        """Whether "and" joins the noun phrase before `i` to another one."""
+        place = next((j for j in _back(i) if self.tags[j] not in NOMINAL), 0)
+        return place > 0 and self.tags[place] is Tag.AND and self.tags[place - 1] is Tag.NOUN
+
+    def is_done(self, i: int, either: bool) -> bool:
+        """Whether the base form at `i` says what two do, and ends no name such as "bus stop"."""
+        return not either or self.words[i] in _DEEDS or self.opens_phrase(i)
 
     def is_deed(self, i: int) -> bool:
         """Whether the word at `i` says what the one thing before it does, and is no part of it."""
