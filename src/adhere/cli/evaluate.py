@@ -60,7 +60,8 @@ def export(
 
     Args:
         run: folder of the run.
-        layout: whose layout, or jsonl or parquet for the rows and scores as data.
+        layout: attend-and-excite, geneval, tifa, tifa-result or t2i-compbench; or jsonl or
+            parquet, for the rows and scores as data.
         out: a new folder.
         condition: one method's images; all without it.
         set: one prompt set; all without it.
