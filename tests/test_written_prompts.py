@@ -234,6 +234,12 @@ def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> N
 @pytest.mark.parametrize(
     ("prompt", "subjects"),
     [
+        ("a car whose color is blue", ["car<blue"]),
+        ("the color of the car is red", ["car<red"]),
+        ("a car of red color and a dog of brown color", ["car<red", "dog<brown"]),
+        ('a "cat" and a "dog"', ["cat", "dog"]),
+        ("positive prompt: a cat and a dog", ["cat", "dog"]),
+        ("Subject: a cat. Background: a forest. Style: anime", ["cat"]),
         ("a cat (red hat:1.2)", ["cat", "hat<red"]),
         (
             "a girl (blonde hair:1.2) and a boy (green eyes:1.2)",

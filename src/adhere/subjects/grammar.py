@@ -213,6 +213,9 @@ class _Reader:
         if followed_by_of and group.is_any_of("relations", "styles"):
             self.of_wrapper = self.of_wrapper or group.is_any_of("styles")
             return
+        if group.is_any_of("hues") and group.adjectives and self.preposition in ("in", "of"):
+            self.attach(self.last, group.adjectives)
+            return
         if self.preposition in lexicon("stuff_prepositions") and self.is_stuff(group):
             self.attach(self.last, (*group.adjectives, group.span))
             return
@@ -284,13 +287,24 @@ class _Reader:
             return
         if self.tag(before) is Tag.BE:
             relative = self.tag(before - 1) is Tag.CLAUSE
-            self.attach(self.last if relative else self.topic, group.adjectives)
+            self.attach(self.last if relative else self.coloured(), group.adjectives)
         elif self.tag(before) is Tag.VERB and verb in lexicon("copulas"):
             relative = self.tag(before - 1) in (Tag.CLAUSE, Tag.NOUN)
             self.attach(self.last if relative else self.topic, group.adjectives)
         elif group.is_coloured and (self.text(before) == "in" or self.tag(before) is Tag.NOUN):
             # "a cat in black", "a mug (white)"
             self.attach(self.last, group.adjectives)
+
+    def coloured(self) -> int | None:
+        """What a predicate speaks of, and of a colour the thing that has it: "its color is"."""
+        if self.topic is None or not is_in(self.said(self.topic), "hues"):
+            return self.topic
+        return self.last if self.last != self.topic else max(self.topic - 1, 0)
+
+    def said(self, phrase: int) -> str:
+        """The noun of a phrase."""
+        first, last = self.phrases[phrase].noun
+        return " ".join(word.text for word in self.words if first <= word.start < last)
 
     def attach(self, phrase: int | None, attributes: tuple[Span, ...]) -> None:
         if phrase is not None:

@@ -76,7 +76,8 @@ def _unquoted(quote: re.Match) -> str:
         return f" {quote[0][1:-1]} "
     before = quote.string[max(0, start - 20) : start].split()
     opened = bool(before) and before[-1].lower() in lexicon("determiners")
-    if opened and len(quote[0].split()) == 1 and _GOES_ON.match(quote.string, end):
+    goes_on = _GOES_ON.match(quote.string, end) or before[-1:] in (["a"], ["an"])
+    if opened and len(quote[0].split()) == 1 and goes_on:
         return f" {quote[0][1:-1]} "
     return " " * len(quote[0])
 

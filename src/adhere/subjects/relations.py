@@ -79,6 +79,9 @@ def find_relations(
     return tuple(relations)
 
 
+_GROUNDS = ("foreground", "background")
+
+
 @dataclass(frozen=True)
 class _Gap:
     """The words between two subjects, from `first` to before `noun`, and those of the second."""
@@ -149,7 +152,8 @@ class _Gap:
                 return says
             if verb == i or (text == "by" and is_participle(self.text(verb))):
                 return "does"
-        side = next((t for t in map(self.text, range(i + 1, i + 4)) if is_in(t, "relations")), "")
+        near = map(self.text, range(i + 1, i + 4))
+        side = next((t for t in near if is_in(t, "relations") or t in _GROUNDS), "")
         kind = _WITHIN.get(side, "beside") if side else pairs("joints").get(text, text)
         return "wearing" if kind == "in" and self.is_worn else kind
 
