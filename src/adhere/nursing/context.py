@@ -52,6 +52,11 @@ class Context:
         """One list a sample, with columns as indices."""
         return [one.placed for one in self.placed]
 
+    def gives(self, method: LatentMethod) -> bool:
+        """Whether any sample has the attributes that the method acts on, if it needs them."""
+        own = (subject for subjects in self.subjects for subject in subjects)
+        return not method.needs_attributes or any(subject.attributes for subject in own)
+
     def reader(self, method: LatentMethod) -> Reader:
         """The layers that a method reads of these prompts."""
         return reader_of(self.family, method, self.subjects)

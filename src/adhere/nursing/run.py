@@ -164,7 +164,7 @@ class Run:
         self.is_due |= bool(nurses or watches or active)
         # To watch is all that a method is for which moves nothing.
         self.is_touched |= mover is not None and watches and not mover.moves
-        if nurses and mover is not None:
+        if nurses and mover is not None and context.gives(mover):
             reader = context.reader(mover)
             for part in terms_of(mover):
                 if searches and part.needs_noise and part.searches_at(step):
