@@ -417,7 +417,6 @@ MISTAKES = {
     "option for value": (["draw", PROMPT, "--out", "--baseline"], "--out needs a value"),
     "switch with value": (["draw", PROMPT, "--baseline=3"], "--baseline"),
     "no folder": (["draw", PROMPT, "--out", ""], "--out is empty"),
-    "train": (["train", "--folder", "x"], "run `python -m training mini --folder runs/mini`"),
     "nowhere to run": (["evaluate", "run", "", "--sets", "dvmp"], "the name is empty"),
     "no model": (["draw", PROMPT, "--model="], "--model is empty"),
     "a long folder": (["draw", PROMPT, "--out", "n" * 300], "Nothing can be written to 'nnn"),
@@ -456,9 +455,8 @@ MISTAKES = {
     "half a character": (["draw", "a caf\udcc3"], "give text in UTF-8"),
     "half of a negative one": (["draw", PROMPT, "--negative-prompt", "\udcc3"], "in UTF-8"),
     "half of a subject": (["tokens", PROMPT, "--subjects", "\udcc3"], "in UTF-8"),
-    "old again": (["draw", "--again", "x.png"], "adhere redraw PNG"),
-    "old parameter": (["draw", PROMPT, "--step-size", "10"], "say --set step_size=VALUE"),
-    "old parameter of one": (
+    "step size as an option": (["draw", PROMPT, "--step-size", "10"], "say --set step_size=VALUE"),
+    "parameter of one as an option": (
         ["draw", PROMPT, "--token-reweighting.stop=0.4"],
         "say --set token-reweighting.stop=VALUE",
     ),
@@ -491,7 +489,6 @@ MISTAKES = {
         ["compare", PROMPT, "--subjects", "dog", "--steps", "2"],
         "'dog' is not in the prompt",
     ),
-    "former switch": (["draw", PROMPT, "--plain"], "say --baseline"),
     "again with more": (["redraw", "x.png", "--steps", "3"], "--steps is no option"),
     "again nothing": (["redraw", "x.png"], "'x.png': No such file"),
     "again no picture": (["redraw", __file__], "no PNG"),

@@ -448,11 +448,6 @@ def test_steps_that_a_scheduler_can_take_are_taken(model, scheduler):
             assert vars(model.pipe.scheduler).keys() == before.keys()
 
 
-def test_the_model_before_the_prompt_is_told_the_new_form(model):
-    with pytest.raises(TypeError, match=r"prompt first.*draw\('a cat', model='mini'\)"):
-        draw("mini", "a cat")
-
-
 def test_the_first_line_draws_on_the_bundled_model():
     image = draw("a cat and a frog", steps=2).images[0]
     assert image.size == (128, 128)

@@ -625,8 +625,6 @@ def test_the_command_tells_of_damage_and_repairs(shell, tmp_path):
         (("prompts", "gone"), "gone"),
         (("prompts", "--tifa"), "without a set"),
         (("run",), "RUN"),
-        (("run", "RUN", "--sets", "dvmp", "--methods", "a=b:c=1"), "evaluate run plan.toml"),
-        (("run", "RUN", "--sets", "dvmp", "--methods", "a+0.5*b"), "names of methods only"),
         (("run", "RUN", "--sets", "dvmp", "--out", "X"), "--out without a plan"),
         (("run", "gone.toml"), "gone.toml"),
         (("run", "bad.toml"), "must be a list"),

@@ -285,15 +285,6 @@ def test_a_broken_database_is_told(data, tmp_path):
     assert (store.folder / "run.sqlite").read_bytes() == data
 
 
-def test_a_run_of_an_earlier_version_is_told(tmp_path):
-    store = Store.create(tmp_path / "run", small())
-    (store.folder / "manifest.jsonl").write_text("{}\n")
-    with pytest.raises(ValueError, match="earlier version.*manifest.jsonl.*new folder"):
-        Store.open(store.folder)
-    with pytest.raises(ValueError, match="earlier version"):
-        Store.create(store.folder, small())
-
-
 def test_an_image_that_was_drawn_again_has_one_row(tmp_path):
     """As when a repair was killed after it had drawn what failed before."""
     store = filled(tmp_path / "run")

@@ -296,12 +296,6 @@ def test_a_database_that_somebody_changed_is_named(store, statement, said):
     assert len(cache.read(store)) == 8
 
 
-def test_scores_of_an_earlier_version_are_told(store):
-    (store.folder / "scores").mkdir()
-    with pytest.raises(ValueError, match="earlier version.*score again"):
-        cache.score(store, Redness())
-
-
 def test_what_is_no_number_is_never_written(store):
     class Broken(Redness):
         def judge(self, images, prompts, baseline):

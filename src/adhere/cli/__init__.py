@@ -13,7 +13,7 @@ import typer
 
 from adhere import __version__
 from adhere.cli.command import Verbs
-from adhere.cli.former import new_form
+from adhere.cli.hints import hint_of
 from adhere.cli.printing import printable
 from adhere.errors import AdhereError, AdhereWarning, is_out_of_memory
 
@@ -104,7 +104,7 @@ def _told(error: Exception) -> int:
     if hasattr(error, "format_message"):
         # Of the parser: the words are wrong.
         command = getattr(getattr(error, "ctx", None), "command_path", "adhere")
-        told = new_form(command, error) or " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        told = hint_of(command, error) or " ".join(error.format_message().split())  # type: ignore[attr-defined]
         return _tell(f"{told.rstrip('.')} (see {command} --help)", 2)
     if isinstance(error, AdhereError | ValueError | OSError):
         return _tell(one_line(error), 2)

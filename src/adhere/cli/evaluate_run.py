@@ -41,7 +41,6 @@ from adhere.evaluation.store import PLAN, Store
 from adhere.methods import METHODS
 from adhere.typed import NonNegative, PositiveCount, typed
 
-_FORMER = "=:+*"
 _SECONDS_BETWEEN_LINES = 60.0
 
 
@@ -191,12 +190,6 @@ def _conditions(text: str | None) -> tuple[ConditionEntry, ...] | None:
     """A condition for each of the methods in `--methods`, by commas."""
     if text is None:
         return None
-    if any(sign in text for sign in _FORMER):
-        raise ValueError(
-            f"Got --methods {text!r}, which takes names of methods only; methods with parameters, "
-            "weights or names of their own stand in a plan ([[conditions]] in plan.toml), and "
-            "`adhere evaluate run plan.toml` draws it."
-        )
     names = [name.strip() for name in text.split(",")]
     return tuple(ConditionEntry(name, (MethodEntry(name),)) for name in names if name != BASELINE)
 

@@ -90,7 +90,7 @@ class Drawing:
 
 def draw(
     prompt: str,
-    *former: object,
+    *,
     model: Model = "mini",
     method: str | Method | Sequence[str | Method] | None = DEFAULT_METHOD,
     subjects: Sequence[str | int | Sequence[str] | Subject] | None = None,
@@ -113,7 +113,6 @@ def draw(
 
     Args:
         prompt: what to draw.
-        former: nothing; a model used to come before the prompt.
         model: "mini" or "mini-joint" (bundled), a folder, a hub id, what
             `adhere.drawing.loading.load` gave, or a text-to-image pipeline of yours.
         method: what nurses: the name of a method, with its paper's numbers, or with those that
@@ -145,11 +144,6 @@ def draw(
         ValueError: an argument out of range, or an unknown name.
         AdhereError: what `adhere.nurse` raises; `NonFiniteLoss` also for an image of NaN.
     """
-    if former:
-        raise TypeError(
-            f"draw takes the prompt first and nothing else without its name. Write "
-            f"draw({former[0]!r}, model={prompt!r}) if {prompt!r} is the model."
-        )
     methods = _methods(method, _name_of(model))
     check_boxes(methods, boxes)
     prompt = checked_prompt(prompt)

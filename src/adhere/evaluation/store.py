@@ -90,7 +90,6 @@ class Store:
             ValueError: the folder is no run, or its plan is broken or of another version.
         """
         home = Path(folder)
-        _check_not_of_lines(home)
         try:
             text = (home / PLAN).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
@@ -340,15 +339,6 @@ def _values(outcome: Outcome) -> tuple[Any, ...]:
     seen = outcome.attention
     attention = None if seen is None else _ATTENTION.dump_json(seen).decode()
     return (*row.unit, *own, *cost, attention)
-
-
-def _check_not_of_lines(home: Path) -> None:
-    """Refuses a run that an earlier version wrote as lines of JSON."""
-    if (home / "manifest.jsonl").exists() and not (home / DATABASE).exists():
-        raise ValueError(
-            f"{str(home)!r} is a run of an earlier version of adhere, which kept its rows in "
-            f"manifest.jsonl, and this version reads {DATABASE}; draw it again into a new folder."
-        )
 
 
 def _write(path: Path, data: bytes) -> None:

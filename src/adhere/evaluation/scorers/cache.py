@@ -225,11 +225,6 @@ def _short(identity: Mapping[str, str], metrics: Sequence[Metric]) -> str:
 
 
 def _database(store: Store) -> Database:
-    if (store.folder / "scores").is_dir() and not (store.folder / DATABASE).exists():
-        raise ValueError(
-            f"The folder 'scores' in {str(store.folder)!r} is of an earlier version of adhere, "
-            f"and this version keeps scores in {DATABASE}; move the folder away and score again."
-        )
     return Database(store.folder / DATABASE, _SCHEMA, _KEPT)
 
 

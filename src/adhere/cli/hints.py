@@ -1,20 +1,12 @@
-"""What to say of words that a former version took."""
+"""What to say of an option that is not known."""
 
 from __future__ import annotations
 
-_VERBS = {
-    "train": "the bundled model is trained from a checkout of the repository: run "
-    "`python -m training mini --folder runs/mini`"
-}
-_OPTIONS = {
-    "--again": "an image is drawn again by adhere redraw PNG",
-    "--plain": "say --baseline",
-}
 _WITH_METHOD = ("adhere draw", "adhere maps")
 
 
-def new_form(command: str, error: Exception) -> str | None:
-    """The new form of an option or verb that is not known; None where there is none.
+def hint_of(command: str, error: Exception) -> str | None:
+    """What an option that is not known may have meant; None where the error is another one.
 
     Args:
         command: such as "adhere draw".
@@ -22,10 +14,7 @@ def new_form(command: str, error: Exception) -> str | None:
     """
     option = str(getattr(error, "option_name", None) or "").split("=")[0]
     if not option:
-        verb = str(error).partition("'")[2].partition("'")[0]
-        return _VERBS.get(verb) if "No such command" in str(error) else None
-    if option in _OPTIONS:
-        return _OPTIONS[option]
+        return None
     near: list[str] = list(getattr(error, "possibilities", None) or ())
     if command in _WITH_METHOD and not near[:1] == [option]:
         prefix, _, name = option.removeprefix("--").replace("-", "_").rpartition(".")
