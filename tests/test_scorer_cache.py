@@ -213,9 +213,7 @@ def test_an_altered_or_missing_image_is_refused_and_what_was_scored_stays(store)
 def test_an_image_that_was_drawn_anew_and_is_another_is_scored_anew(store):
     cache.score(store, Redness())
     batch = store.plan.batches[0]
-    with store.writing():
-        store.forget([batch.units[0]])
-    fill(store, colour=lambda unit: 200)
+    fill(store, [batch], colour=lambda unit: 200)
     scorer = Redness()
     cache.score(store, scorer)
     assert scorer.asked == 2

@@ -54,7 +54,6 @@ _TAKEN = "seconds, peak_bytes, full_forwards, truncated_forwards, backwards, flo
 _INSERT = (
     f"INSERT OR REPLACE INTO images ({_ROW}, {_TAKEN}, attention) VALUES ({', '.join('?' * 17)})"
 )
-_DELETE = 'DELETE FROM images WHERE condition = ? AND "set" = ? AND prompt = ? AND seed = ?'
 _SUBJECTS = TypeAdapter(tuple[Subject, ...])
 _ATTENTION = TypeAdapter(Attention)
 
@@ -255,7 +254,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """A block in which `keep` and `forget` may be called, by this process alone.
+        """A block in which `keep` may be called, by this process alone.
 
         Raises:
             ValueError: another process is drawing into this folder.
@@ -284,11 +283,6 @@ class Store:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_whole(path, outcome.data)
         self._database.write([(_INSERT, [_values(outcome) for outcome in outcomes])])
-
-    def forget(self, units: Sequence[Unit]) -> None:
-        """Takes the rows of these units' batches away, so that they are drawn again."""
-        batches = {self._batch_of[unit] for unit in units}
-        self._database.write([(_DELETE, [unit for batch in batches for unit in batch.units])])
 
     @property
     def _drawing(self) -> str:

@@ -87,7 +87,7 @@ class TokenReweighting(AttentionMethod):
         return context.shared[key]
 
     def probabilities(self, scores: Tensor, context: LayerContext) -> Tensor:
-        """The softmax of the scores times the weights, (B, A, N, K)."""
+        """The softmax of the scores times the weights, (B, A, N, K), in "words" and "none"."""
         others = scores.shape[-1] - len(context.columns)
         weights = F.pad(self._weights(context), (0, others), value=1.0)
         weights = weights.to(scores)[:, None, None]
@@ -95,8 +95,6 @@ class TokenReweighting(AttentionMethod):
         weighted = attention * weights
         if self.mode == "none":
             return weighted
-        if self.mode in ("row", "hard"):
-            return weighted / weighted.sum(-1, keepdim=True)
         words = F.pad(context.columns.words, (0, others)).to(scores)[:, None, None]
         mass = (attention * words).sum(-1, keepdim=True)
         weighted_mass = (weighted * words).sum(-1, keepdim=True)

@@ -39,14 +39,12 @@ class Outcome:
         latents: (B, ...), moved.
         loss: (B,), of each sample's last evaluation, which its last update is based on.
         refinements: (B,), updates that each sample took for the threshold's sake.
-        forwards: passes of the denoiser.
-        backwards: gradients taken.
+        backwards: gradients taken, one a pass of the denoiser.
     """
 
     latents: Tensor
     loss: Tensor
     refinements: Tensor
-    forwards: int
     backwards: int
 
 
@@ -153,4 +151,4 @@ def move(
             f"A step of size {step_size:g} took the latents to NaN or infinity; they should stay "
             "finite. Use a smaller step_size."
         )
-    return Outcome(moved, loss, refinements, passes, passes)
+    return Outcome(moved, loss, refinements, passes)
