@@ -17,13 +17,13 @@ from PIL import Image, PngImagePlugin
 import adhere.drawing
 import toys
 from adhere.cli import main, one_line
-from adhere.cli.printing import printable
 from adhere.cli.values import seeds
 from adhere.drawing import draw, redraw
 from adhere.drawing.png import SHEET_CHUNK, read_recipe, save_image
 from adhere.drawing.recipe import from_json
 from adhere.drawing.stated import stated_numbers
 from adhere.methods import METHODS
+from adhere.printing import printable
 from doors import PROMPT, copied, saved
 from test_recipe import RECIPE
 

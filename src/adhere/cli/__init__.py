@@ -14,8 +14,8 @@ import typer
 from adhere import __version__
 from adhere.cli.command import Verbs
 from adhere.cli.hints import hint_of
-from adhere.cli.printing import printable
 from adhere.errors import AdhereError, AdhereWarning, is_out_of_memory
+from adhere.printing import printable
 
 VERBS = {
     "draw": ("adhere.cli.draw:draw", "Draw a prompt."),

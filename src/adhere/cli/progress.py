@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from adhere.cli.printing import printable
+from adhere.printing import printable
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from adhere.cli.printing import printable
+from adhere.printing import printable
 from adhere.subjects.text import check_prompt
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from pathlib import Path
 from adhere.errors import unknown
 from adhere.evaluation.sets.own import READERS, own
 from adhere.evaluation.sets.prompt import Joined, Prompt, PromptSet, Wanted, set_of
+from adhere.printing import printable
 
 __all__ = ["PROMPT_SETS", "Joined", "Prompt", "PromptSet", "Wanted", "describe", "prompt_set"]
 
@@ -77,7 +78,7 @@ def describe(name: str | None = None) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines with aligned columns; a column is at most 80 wide, and longer cells stick out."""
-    table = [head, *([_printable(cell) for cell in row] for row in rows)]
+    table = [head, *([printable(cell) for cell in row] for row in rows)]
     widths = [
         max(min(len(cell), _WIDEST) for cell in column) for column in zip(*table, strict=True)
     ]
@@ -89,8 +90,3 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _said(wanted: Wanted) -> str:
     return wanted.phrase if wanted.count == 1 else f"{wanted.count} × {wanted.phrase}"
-
-
-def _printable(text: str) -> str:
-    """Text that moves no cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
