@@ -10,7 +10,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from adhere import Trace
-from adhere.drawing.png import png
+from adhere.drawing.png import image_png
 from adhere.drawing.recipe import Recipe
 from adhere.evaluation.plan import Plan, Unit
 from adhere.subjects import Subject
@@ -151,7 +151,7 @@ def drawn(
         attention: what was read of it.
     """
     recipe = plan.recipe(unit, subjects, batch)
-    data = png(image, {"parameters": recipe.parameters_text(), "adhere": recipe.to_json()})
+    data = image_png(image, recipe)
     digest = hashlib.sha256(data).hexdigest()
     row = Row(unit, recipe, plan.set_sha256(unit.set), subjects_from, digest, None)
     return Outcome(row, data, measurement, attention)
