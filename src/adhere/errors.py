@@ -1,4 +1,4 @@
-"""The exceptions that `adhere` raises by name, and the message for an unknown name.
+"""The exceptions that `adhere` raises by name, and parts of the messages of others.
 
 Every message says what is wrong, what was given and what to do, in one line.
 """
@@ -43,6 +43,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Each kind of device says it in its own way, and only CUDA by a class."""
     is_said = any(words in str(error) for words in ("can't allocate memory", "out of memory"))
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or is_said
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind, with no full stop; at most 300 letters."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300].rstrip(" .")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from adhere.drawing.model_folder import (
     check_folder,
-    first_line,
     hash_weights,
     variant_of,
 )
 from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
-from adhere.errors import unknown
+from adhere.errors import first_line, unknown
 from adhere.mini import FOLDERS, bundled
 
 if TYPE_CHECKING:
@@ -254,7 +253,7 @@ def scheduler_from_recipe(recipe: SchedulerRecipe, own: Any) -> Any:  # noqa: AN
         return kind.from_config(dict(recipe.config))
     except (TypeError, ValueError, NotImplementedError, ArithmeticError, RuntimeError) as error:
         raise ValueError(
-            f"{recipe.name} does not take the recipe's settings: {first_line(error)}"
+            f"{recipe.name} does not take the recipe's settings: {first_line(error)}."
         ) from error
 
 
@@ -299,7 +298,7 @@ def _read(folder: Path, dtype: str, variant: str | None = None) -> DiffusionPipe
     # Files of strangers fail in as many ways as there are classes that read them.
     except Exception as error:
         raise ValueError(
-            f"{str(folder)!r} could not be loaded as a pipeline: {first_line(error)}"
+            f"{str(folder)!r} could not be loaded as a pipeline: {first_line(error)}."
         ) from error
 
 
@@ -331,7 +330,7 @@ def _fetch(name: str, variant: str | None) -> tuple[Path, str | None]:
     except Exception as error:
         raise ValueError(
             f"{name!r} is no folder here, and the hub did not give it "
-            f"({type(error.__cause__ or error).__name__}: {first_line(error)}) Check the "
+            f"({type(error.__cause__ or error).__name__}: {first_line(error)}). Check the "
             "spelling and the network, or give a folder."
         ) from error
     return folder, folder.name

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from adhere.errors import first_line
 from adhere.files import write_whole
 
 # "model.fp16.safetensors", "model.fp16-00001-of-00002.safetensors".
@@ -199,9 +200,3 @@ def _cache_folder() -> Path:
     """Where this user keeps what can be made again."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "adhere"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its kind, with a full stop."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".")[:300] + "."

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from adhere.drawing.loading import find_folder
-from adhere.drawing.model_folder import components, first_line
-from adhere.errors import UnsupportedPipeline
+from adhere.drawing.model_folder import components
+from adhere.errors import UnsupportedPipeline, first_line
 
 _READERS = ("tokenizer", "processor")
 
@@ -42,7 +42,7 @@ def load_outline(model: str | os.PathLike[str]) -> Any:  # noqa: ANN401
         # Files of strangers fail in as many ways as there are classes that read them.
         except Exception as error:
             raise ValueError(
-                f"{name} in {str(folder)!r} cannot be read: {first_line(error)}"
+                f"{name} in {str(folder)!r} cannot be read: {first_line(error)}."
             ) from error
     return pipe
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from adhere.errors import AdhereWarning
+from adhere.errors import AdhereWarning, first_line
 from adhere.evaluation.hardware import empty_cache, machine
 from adhere.evaluation.outcomes import Outcome
 from adhere.evaluation.pace import OnProgress, Pace, Progress, affordable
@@ -106,7 +106,7 @@ def _drawn(
     except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
         raise ValueError(
             f"Workers were lost {_MOST_LOSSES} times with the same work: "
-            f"{_first_line(error)}. There may be too little memory. The batches finished before "
+            f"{first_line(error)}. There may be too little memory. The batches finished before "
             "are kept."
         ) from error
     finally:
@@ -185,10 +185,10 @@ def _cluster(address: str, plan: Plan, workers: int | None) -> Iterator[Any]:
         # A machine that is too slow to start is a bare Exception to Ray.
         except Exception as error:
             if address == LOCAL:
-                said = f"Ray did not start here ({_first_line(error)}); this machine may be busy "
+                said = f"Ray did not start here ({first_line(error)}); this machine may be busy "
                 said += "or short of memory: try again, or draw without --ray."
             else:
-                said = f"No Ray cluster answers at {address!r} ({_first_line(error)}); start one "
+                said = f"No Ray cluster answers at {address!r} ({first_line(error)}); start one "
                 said += "with `ray start --head`, or give `local`."
             raise ValueError(said) from error
     try:
@@ -225,7 +225,3 @@ def _slots(ray: Any, plan: Plan) -> int:
 
 def _threads(plan: Plan) -> int:
     return int(plan.environment.get("threads", "1"))
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 from PIL import Image
 from pydantic import TypeAdapter
 
+from adhere.errors import first_line
 from adhere.evaluation.database import Database, telling
 from adhere.evaluation.outcomes import Attention, Measurement, Outcome, Row, SubjectsFrom
 from adhere.evaluation.plan import Batch, Plan, Unit, plan_from_json
@@ -315,10 +316,9 @@ class Store:
         return Row(unit, recipe, self.plan.set_sha256(unit.set), origin, sha256, error)
 
     def _changed(self, unit: Sequence[Any], wrong: Exception) -> ValueError:
-        said = next(iter(str(wrong).splitlines()), "")
         return ValueError(
             f"The row {tuple(unit)} of {str(self.folder / DATABASE)!r} was not written by this "
-            f"run ({said}); put back the file as it was, or draw into another folder."
+            f"run ({first_line(wrong)}); put back the file as it was, or draw into another folder."
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from adhere.errors import unknown
+from adhere.errors import first_line, unknown
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".h5", ".msgpack")
@@ -80,10 +80,9 @@ def read(kind: Any, source: Source, **settings: Any) -> Any:
         )
     # Files of strangers fail in as many ways as there are classes that read them.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
             f"{source.name!r} cannot be loaded by {kind.__name__} of transformers: "
-            f"{lines[0][:300]} Give a folder or an id of a model of that kind."
+            f"{first_line(error)}. Give a folder or an id of a model of that kind."
         ) from error
 
 
@@ -262,11 +261,10 @@ def _fetch(model: str) -> Source:
         )
     # Whatever the network, the hub or its client raise, the model is not here.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
         raise ValueError(
             f"{model!r} is no folder here, and the hub did not give it "
-            f"({type(error).__name__}: {lines[0][:200]}) Check the spelling and the network, or "
-            "give a folder."
+            f"({type(error).__name__}: {first_line(error)}). Check the spelling and the network, "
+            "or give a folder."
         ) from error
     _check(folder, model)
     return Source(name, folder.name, folder)
