@@ -103,8 +103,8 @@ def test_an_override_that_was_there_is_chained(graphs):
     [
         ("unknown_word", "'zebra' is not in the prompt"),
         ("wrong_box", "give (left, top, right, bottom) in fractions of the image"),
-        ("no_box", "regions needs a box for each subject"),
-        ("one_subject", "conform needs 2 subjects"),
+        ("no_box", "regions needs boxes"),
+        ("one_subject", "conform needs at least 2 subjects"),
         ("heun", "Use one with one call of the model a step"),
         ("other_box", "box for 'dog', which is no subject"),
         ("wrong_number", "alpha"),

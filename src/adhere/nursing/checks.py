@@ -119,7 +119,8 @@ def check_needs(methods: Sequence[Method], subjects: Sequence[Subject], prompt: 
             raise ValueError(
                 f"{method.name} needs boxes, and of the subjects of {prompt[:60]!r} ({names}) "
                 f"none has one. Give boxes={{{word!r}: (left, top, right, bottom)}} in "
-                f'fractions of the image; on the command line --boxes "{word}=0,0,.5,1".'
+                f'fractions of the image; on the command line --boxes "{word}=0,0,.5,1", in '
+                "ComfyUI by nodes 'Box of a word'."
             )
 
 

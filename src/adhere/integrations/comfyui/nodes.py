@@ -10,6 +10,7 @@ from adhere.integrations.comfyui.moving import Mover
 from adhere.integrations.comfyui.prompts import place_prompt
 from adhere.methods import METHODS, make
 from adhere.methods.base import AttentionMethod, LatentMethod, Method
+from adhere.nursing.checks import check_needs
 from adhere.typed import schema
 
 _BOXES = "ADHERE_BOXES"
@@ -139,16 +140,8 @@ def _nurse_node(
             # A graph that leaves a parameter out gives None for it.
             given = {key: value for key, value in method.items() if value is not None}
             made = make(given.pop("method"), given)
-            if made.needs_boxes and not boxes:
-                raise ValueError(
-                    f"{made.name} needs a box for each subject. Connect nodes 'Box of a word'."
-                )
             prompt = place_prompt(clip, text, subjects, boxes)
-            if len(prompt.placed) < made.least_subjects:
-                raise ValueError(
-                    f"{made.name} needs {made.least_subjects} subjects, and the prompt has "
-                    f"{len(prompt.placed)}. Name more of them, or choose another method."
-                )
+            check_needs([made], prompt.placed, text)
             conditioning = clip.encode_from_tokens_scheduled(clip.tokenize(text))
             worker = worker_of(model, made, prompt, strength)
             return io.NodeOutput(worker.put_into(model), conditioning)
