@@ -128,6 +128,7 @@ def test_a_plan_keeps_relations_and_older_plans_keep_their_fingerprints():
         (lambda d: d.update(size=["8", "8"]), "size"),
         (lambda d: d.update(seeds=[0, 0]), "seeds"),
         (lambda d: d.update(seeds=[]), "seeds"),
+        (lambda d: d["environment"].update(threads="two"), "'two' threads; give a whole number"),
         (lambda d: d.update(sets=7), "no plan"),
         (lambda d: d["sets"][0]["prompts"][0]["wanted"][0].update(count="two"), "count"),
     ],

@@ -26,7 +26,7 @@ from adhere.drawing.png import check_writable
 from adhere.errors import unknown
 from adhere.evaluation.cluster import draw_on_cluster, needed_ray
 from adhere.evaluation.pace import OnProgress, Progress
-from adhere.evaluation.plan import BASELINE, Plan
+from adhere.evaluation.plan import BASELINE
 from adhere.evaluation.planfile import (
     ConditionEntry,
     MethodEntry,
@@ -266,7 +266,7 @@ def _opened(
     if file is None:
         store = Store.open(run)
         if how.ray is None:
-            _set_threads(how.threads or _threads(store.plan))
+            _set_threads(how.threads or store.plan.threads)
         elif how.threads or how.device:
             given = "--threads" if how.threads else "--device"
             raise ValueError(
@@ -279,7 +279,7 @@ def _opened(
     threads = how.threads or file.threads
     if threads is None and (Path(run) / PLAN).exists():
         # A run goes on with its own number of threads, whatever this machine would take.
-        threads = _threads(Store.open(run).plan)
+        threads = Store.open(run).plan.threads
     model = load(file.model, dtype=file.dtype, device=how.device)
     before = torch.get_num_threads()
     # On a cluster, the more workers have room, the more is drawn.
@@ -321,11 +321,6 @@ def _check_names(file: PlanFile) -> None:
         raise unknown("scheduler", file.scheduler, SCHEDULERS)
     if file.dtype is not None and file.dtype not in DTYPES:
         raise unknown("dtype", file.dtype, DTYPES)
-
-
-def _threads(plan: Plan) -> int | None:
-    said = plan.environment.get("threads", "")
-    return int(said) if said.isascii() and said.isdigit() and 0 < len(said) < 5 else None
 
 
 def _set_threads(count: int | None) -> None:

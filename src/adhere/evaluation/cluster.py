@@ -224,4 +224,4 @@ def _slots(ray: Any, plan: Plan) -> int:
 
 
 def _threads(plan: Plan) -> int:
-    return int(plan.environment.get("threads", "1"))
+    return plan.threads or 1

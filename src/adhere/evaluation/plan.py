@@ -35,6 +35,7 @@ MOST_SEEDS = 1_000
 # Folders of a run that hold something else than images.
 RESERVED = ("scores", "report", "exports")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
 
 
 class Unit(NamedTuple):
@@ -176,6 +177,15 @@ class Plan:
             if name not in (known := [s.name for s in self.sets]):
                 raise unknown("set of the baseline only", name, known)
         _check_seeds(self.seeds)
+        said = self.environment.get("threads", "1")
+        if not _COUNT.fullmatch(said):
+            raise ValueError(f"Got {said[:20]!r} threads; give a whole number from 1 to 9999.")
+
+    @property
+    def threads(self) -> int | None:
+        """How many PyTorch draws with on a CPU; None on another device."""
+        said = self.environment.get("threads")
+        return None if said is None else int(said)
 
     @cached_property
     def batches(self) -> tuple[Batch, ...]:

@@ -284,8 +284,8 @@ def to_toml(plan: Plan) -> str:
     }
     if scheduler := short_name(plan.scheduler):
         data["scheduler"] = scheduler
-    if plan.environment.get("threads", "").isdigit():
-        data["threads"] = int(plan.environment["threads"])
+    if plan.threads is not None:
+        data["threads"] = plan.threads
     made_with = {"fingerprint": plan.fingerprint, "weights": plan.weights or ""}
     data["made_with"] = {**made_with, **plan.environment, **plan.platform}
     data["conditions"] = [
