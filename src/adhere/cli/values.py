@@ -6,11 +6,11 @@ import re
 
 from typer import BadParameter
 
-MOST_SEEDS = 1_000
-
 
 def seeds(text: str) -> tuple[int, ...]:
     """Seeds from "7", "0-3" or "0,2,5-9"."""
+    from adhere.drawing.request import LARGEST_SEED, MOST_SEEDS
+
     found: dict[int, None] = {}
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part, re.ASCII)
@@ -24,7 +24,7 @@ def seeds(text: str) -> tuple[int, ...]:
         if last - first + len(found) >= MOST_SEEDS:
             raise BadParameter(f"{text!r} are more than {MOST_SEEDS} seeds")
         found |= dict.fromkeys(range(first, last + 1))
-    if max(found) >= 2**63:
+    if max(found) > LARGEST_SEED:
         raise BadParameter(f"{text!r} goes beyond the largest seed, 2**63 - 1")
     return tuple(found)
 

@@ -19,7 +19,7 @@ from adhere.drawing.recipe import (
     SchedulerRecipe,
     from_json,
 )
-from adhere.drawing.request import LARGEST_SEED
+from adhere.drawing.request import LARGEST_SEED, MOST_SEEDS
 from adhere.errors import unknown
 from adhere.evaluation.sets.prompt import Prompt, PromptSet
 from adhere.methods import METHODS, Method
@@ -31,7 +31,6 @@ from adhere.typed import PositiveCount, message, typed
 
 SCHEMA = 1
 BASELINE = "none"
-MOST_SEEDS = 1_000
 # Folders of a run that hold something else than images.
 RESERVED = ("scores", "report", "exports")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+CLIP_COLUMNS = 77
+"""Columns of CLIP's text encoder."""
+
 
 def as_given(prompt: str) -> str:
     """A prompt that no template is put around."""

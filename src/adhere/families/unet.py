@@ -13,15 +13,13 @@ from adhere.attention.call import AttentionCall, Region
 from adhere.errors import UnsupportedPipeline
 from adhere.families.base import Family, Layer, Opened
 from adhere.families.call import DenoiserCall
-from adhere.families.encoder import Encoder
+from adhere.families.encoder import CLIP_COLUMNS, Encoder
 from adhere.families.encoders import tokenizer_of
 from adhere.families.switches import refuse_switches
 
 _BLOCK = re.compile(r"(down_blocks|mid_block|up_blocks)(?:\.(\d+))?\.")
 # Cells on the shorter side that a map needs to show where a subject is.
 _ENOUGH_CELLS = 16
-# Columns of CLIP's text encoder.
-_CLIP_COLUMNS = 77
 
 
 class UNetFamily(Family):
@@ -119,7 +117,7 @@ class UNetFamily(Family):
         name = "tokenizer" if has_first or not has_second else "tokenizer_2"
         tokenizer = tokenizer_of(self.pipe, name)
         is_first_generation = not has_second and width < 1024
-        return (Encoder(name, tokenizer, chunk=_CLIP_COLUMNS, pads=is_first_generation),)
+        return (Encoder(name, tokenizer, chunk=CLIP_COLUMNS, pads=is_first_generation),)
 
     def check(self) -> None:
         """Refuse what cannot be nursed.

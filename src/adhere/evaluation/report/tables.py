@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,12 @@ from adhere.evaluation.report.paired import (
 )
 from adhere.evaluation.report.ratios import Ratios
 from adhere.evaluation.report.why import Why
+from adhere.evaluation.scorers.base import Group
 from adhere.evaluation.scorers.cache import Scored
 from adhere.evaluation.statistics import differences, macro
 
 # Stands for all sets together; no set can be called this.
 MACRO = "macro average"
-GROUPS = ("presence", "binding", "relation", "count", "mixing", "alignment", "preservation")
 _FIRST = ("mini", "owlv2")
 
 
@@ -92,7 +92,7 @@ class Tables:
         found: dict[str, Column] = {}
         for column in sorted(self._having_values, key=_rank):
             found.setdefault(column.metric.group, column)
-        return tuple(found[group] for group in GROUPS if group in found)
+        return tuple(found[group] for group in get_args(Group) if group in found)
 
     @cached_property
     def primary(self) -> Column:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from adhere.errors import UnsupportedPipeline
-from adhere.integrations.comfyui.prompts import COLUMNS
+from adhere.families.encoder import CLIP_COLUMNS
 from adhere.methods.schedule import Step
 
 # The resolution that objectives read is a quarter of the latents in Stable Diffusion 1 and SDXL.
@@ -75,9 +75,9 @@ def check_columns(columns: int) -> None:
     Raises:
         UnsupportedPipeline: it has another number of columns.
     """
-    if columns != COLUMNS:
+    if columns != CLIP_COLUMNS:
         raise UnsupportedPipeline(
-            f"Attention reads {columns} text columns, and the node's prompt has {COLUMNS}. Use "
-            "the node's own conditioning as the positive one, and a negative prompt of up to 75 "
-            "tokens."
+            f"Attention reads {columns} text columns, and the node's prompt has {CLIP_COLUMNS}. "
+            "Use the node's own conditioning as the positive one, and a negative prompt of up to "
+            "75 tokens."
         )

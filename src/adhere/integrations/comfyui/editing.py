@@ -17,6 +17,7 @@ from adhere.attention.call import AttentionCall, Region
 from adhere.attention.edits import LayerEdit, attend
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Placed, batched
+from adhere.families.encoder import CLIP_COLUMNS
 from adhere.integrations.comfyui.calls import (
     check_columns,
     conditional,
@@ -24,7 +25,6 @@ from adhere.integrations.comfyui.calls import (
     step_of,
     unet_of,
 )
-from adhere.integrations.comfyui.prompts import COLUMNS
 from adhere.methods.base import AttentionMethod, LayerContext
 from adhere.methods.schedule import Step
 
@@ -185,7 +185,7 @@ class Editor:
             step=step,
             size=size,
             subjects=[self.prompt.placed] * samples,
-            columns=batched([self.prompt] * samples, COLUMNS).to(device),
+            columns=batched([self.prompt] * samples, CLIP_COLUMNS).to(device),
             heads=heads,
             device=device,
             memory=self._memories.setdefault(name, {}),

@@ -18,8 +18,8 @@ from torch import Tensor
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Opened, Placed, batched
 from adhere.families.call import DenoiserCall
+from adhere.families.encoder import CLIP_COLUMNS
 from adhere.integrations.comfyui.calls import check_columns, conditional, step_of, unet_of
-from adhere.integrations.comfyui.prompts import COLUMNS
 from adhere.integrations.comfyui.unet import ComfyUNet, thaw
 from adhere.methods.base import LatentMethod
 from adhere.methods.reading import Reading
@@ -173,7 +173,7 @@ class Mover:
         latents = x[rows][self.family.place_of(call)]
         opened = Opened(call, len(x), rows.start, samples, latents, self.family.size(call))
         prompts = (self.prompt,) * samples
-        context = Context(self.family, prompts, batched(prompts, COLUMNS).to(x.device))
+        context = Context(self.family, prompts, batched(prompts, CLIP_COLUMNS).to(x.device))
         shift, _, self._previous = nurse_latents(
             context,
             context.reader(self.method),

@@ -7,11 +7,10 @@ from typing import Any
 
 from adhere.errors import UnsupportedPipeline
 from adhere.families import Encoder, Placed, place
+from adhere.families.encoder import CLIP_COLUMNS
 from adhere.nursing.checks import checked_boxes, with_boxes
 from adhere.subjects import find_relations, find_subjects
 
-# Columns of CLIP's text encoder.
-COLUMNS = 77
 # Where ComfyUI keeps the tokenizers of Stable Diffusion 1, SDXL and 2.
 _TOKENIZERS = {"l": "clip_l", "h": "clip_h", "g": "clip_g"}
 
@@ -40,8 +39,8 @@ def place_prompt(clip: Any, text: str, subjects: str, boxes: object) -> Placed:
         )
     if len(chunks[name]) > 1:
         raise UnsupportedPipeline(
-            f"The prompt takes {len(chunks[name])} times {COLUMNS} tokens, and the node knows "
-            "one. Shorten it to 75 tokens."
+            f"The prompt takes {len(chunks[name])} times {CLIP_COLUMNS} tokens, and the node "
+            "knows one. Shorten it to 75 tokens."
         )
     tokenizer = getattr(clip.tokenizer, _TOKENIZERS[name]).tokenizer
     ids = [one[0] for one in chunks[name][0]]
@@ -55,6 +54,6 @@ def place_prompt(clip: Any, text: str, subjects: str, boxes: object) -> Placed:
     named = [word.strip().lower() for word in subjects.split(",") if word.strip()] or None
     found = find_subjects(tokenizer, plain, named)
     found = with_boxes(found, checked_boxes(boxes), plain)
-    encoder = Encoder(_TOKENIZERS[name], tokenizer, chunk=COLUMNS, pads=set(chunks) == {"l"})
-    placed = place([encoder], {"prompt": plain}, found, COLUMNS)
+    encoder = Encoder(_TOKENIZERS[name], tokenizer, chunk=CLIP_COLUMNS, pads=set(chunks) == {"l"})
+    placed = place([encoder], {"prompt": plain}, found, CLIP_COLUMNS)
     return replace(placed, relations=find_relations(tokenizer, plain, found))
