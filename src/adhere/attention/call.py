@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adhere.attention.probabilities import MeanProbabilities
+from adhere.errors import UnsupportedPipeline
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,29 @@ class AttentionCall:
         return tensor if groups == 1 else tensor.repeat_interleave(groups, 1)
 
     def mask(self, rows: slice | Sequence[int], queries: slice = slice(None)) -> Tensor | None:
-        """What is added to the scores of some rows and queries, or None."""
+        """What is added to the scores of some rows and queries, or None.
+
+        Raises:
+            UnsupportedPipeline: the call is causal.
+        """
+        mask = self._own_mask(rows, queries)
+        if mask is None or mask.dtype is not torch.bool:
+            return mask
+        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -math.inf)
+
+    def _own_mask(self, rows: slice | Sequence[int], queries: slice) -> Tensor | None:
+        """The call's mask for some rows and queries, with four dimensions."""
+        if self.is_causal:
+            raise UnsupportedPipeline(
+                "A layer's attention is causal, where each token sees only those before it; such "
+                "maps are not read or edited. Use another pipeline."
+            )
         mask = self.attn_mask
         if mask is None:
             return None
         mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
         mask = mask[rows] if mask.shape[0] == len(self.query) > 1 else mask
-        mask = mask[:, :, queries] if mask.shape[2] > 1 else mask
-        if mask.dtype is torch.bool:
-            return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -math.inf)
-        return mask
+        return mask[:, :, queries] if mask.shape[2] > 1 else mask
 
     def mean_probabilities(self, region: Region, bias: Tensor | None = None) -> Tensor:
         """Probabilities over all keys of the region's columns, mean over heads, float32.
@@ -193,11 +207,7 @@ class AttentionCall:
 
     def attend(self, rows: Sequence[int], queries: slice = slice(None)) -> Tensor:
         """The call for some rows and queries alone."""
-        mask = self.attn_mask
-        if mask is not None and mask.ndim == 4:
-            mask = mask[rows] if mask.shape[0] == len(self.query) > 1 else mask
-            mask = mask[:, :, queries] if mask.shape[2] > 1 else mask
-        query = self.query[rows][:, :, queries]
+        query, mask = self.query[rows][:, :, queries], self._own_mask(rows, queries)
         return self._attend(query, self.key[rows], self.value[rows], mask)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
