@@ -200,7 +200,7 @@ class _Reader:
             return
         if is_owned and group.is_any_of("places"):
             self.set_aside(self.last)
-        number = self.saidcount_of(group)
+        number = self.said_count(group)
         self.number = None
         if followed_by_of and group.is_any_of("collectives") and len(group.nouns) == 1:
             self.number = self.carried(group)
@@ -233,7 +233,7 @@ class _Reader:
             self.topic = self.last
         self.after_style = group.is_any_of("styles", "wrappers") or self.is_maker(group, start)
 
-    def saidcount_of(self, group: Group) -> int | None:
+    def said_count(self, group: Group) -> int | None:
         """How many a group asks for, as a word, a figure, before "of" or as in "2girls"."""
         if group.number is not None:
             return group.number
