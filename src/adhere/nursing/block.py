@@ -75,11 +75,11 @@ def nurse(
         AlreadyNursed: the pipeline is inside another such block.
         SubjectNotFound: a prompt has no subject, or not the one named.
         UnfitPrompt: a prompt has fewer subjects than the method needs.
-        ValueError: boxes that no method reads, or other arguments that cannot be meant.
         NoAttentionRecorded: while sampling, when a layer does not use PyTorch's attention.
         NonFiniteLoss: while sampling, when latents or loss become NaN or infinite.
         ValueError: an empty prompt; no method, or an object that is not a method; several methods
-            that move latents; a box outside the image.
+            that move latents; boxes that no method reads, none where one needs them, or one
+            outside the image.
     """
     return nursed(pipe, method, prompt, subjects, boxes)
 
