@@ -17,7 +17,7 @@ import toys
 from adhere.errors import SubjectNotFound
 from adhere.mini.vocabulary import COLOURS, OBJECTS
 from adhere.mini.vocabulary import SUBJECTS as WORLD
-from adhere.subjects import Attribute, Subject, find_subjects, parse, tokens
+from adhere.subjects import Attribute, Subject, find_subjects, parse, token_texts
 from adhere.subjects.finding import noun_phrases
 from adhere.subjects.lexicon import lexicon
 from adhere.subjects.naming import name_subjects
@@ -178,8 +178,8 @@ def test_repeated_words_are_each_their_own(tokenizer: CLIPTokenizer) -> None:
 
 
 def test_tokens_are_what_the_text_encoder_reads(tokenizer: CLIPTokenizer) -> None:
-    assert tokens(tokenizer, "a Cat, ") == (START, "a", "cat", ",", END)
-    long = tokens(tokenizer, "cat " * 100)
+    assert token_texts(tokenizer, "a Cat, ") == (START, "a", "cat", ",", END)
+    long = token_texts(tokenizer, "cat " * 100)
     assert len(long) == 77 and long[0] == START and long[75] == "cat" and long[76] == END
 
 
@@ -189,7 +189,7 @@ def test_textual_inversion_words_take_all_their_vectors(tokenizer: CLIPTokenizer
     several = CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=77)
     several.add_tokens(["<toy>", "<toy>_1", "<toy>_2"])
     prompt = "a <toy> and a red cat"
-    assert tokens(several, prompt)[2:5] == ("<toy>", "<toy>_1", "<toy>_2")
+    assert token_texts(several, prompt)[2:5] == ("<toy>", "<toy>_1", "<toy>_2")
     assert [s.token_indices for s in find_subjects(several, prompt)] == [(2, 3, 4), (8,)]
     (named,) = find_subjects(several, prompt, ["<toy>"])
     assert named.token_indices == (2, 3, 4)
@@ -280,7 +280,7 @@ def test_a_shorter_name_has_a_place_beside_the_longer_one(tokenizer: CLIPTokeniz
 
 def test_named_indices_and_pieces_are_taken_alone(tokenizer: CLIPTokenizer) -> None:
     assert find_subjects(tokenizer, KITCHEN, [2]) == (Subject("green", (2,)),)
-    place = tokens(tokenizer, "a sombrero").index("re")
+    place = token_texts(tokenizer, "a sombrero").index("re")
     (piece,) = find_subjects(tokenizer, "a sombrero", ["re"])
     assert piece == Subject("re", (place,))
 

@@ -220,7 +220,7 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
     return Tokens(text, tuple(ids), tuple(pieces), whole, limit, opening, closing)
 
 
-def tokens(tokenizer: Any, prompt: str) -> tuple[str, ...]:  # noqa: ANN401
+def token_texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:  # noqa: ANN401
     """The tokens that the text encoder reads, without padding; the position is the index.
 
     Args:
