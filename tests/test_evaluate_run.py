@@ -31,6 +31,7 @@ from adhere.methods import (
     AttendAndExcite,
     AttentionRegulation,
     DivideAndBind,
+    InitNO,
     TokenReweighting,
     make,
 )
@@ -428,6 +429,7 @@ def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):
         "refined": AttendAndExcite(stop=0.5, refine_at=((0.0, 0.99),), max_refinements=3),
         "finer": DivideAndBind(stop=0.5, refine_at=(), max_refinements=0),
         "searching": SAGA(start=0.0, stop=0.0, rounds=2, draws=3),
+        "finding": InitNO(stop=0.0, refine_at=(), least_peak=0.0, most_overlap=1.0),
         "edited": AttentionRegulation(),
     }
     plan = plan_run(
@@ -448,6 +450,10 @@ def test_operations_of_nursing_are_counted_once_and_multiplied(model, tmp_path):
     # Two rounds of three draws, and the pass that looks at what was found.
     assert taken["searching"].truncated_forwards == 7
     assert taken["searching"].flops == baseline + 7 * nursing
+    # The first noise is good enough, so that its pass needs no gradient.
+    found = taken["finding"]
+    assert (found.truncated_forwards, found.backwards) == (2, 1)
+    assert nursing < found.flops - baseline < 2 * nursing
     assert taken["edited"].flops == baseline and taken["edited"].full_forwards == 2
     # What is counted here while it happens has the smoothing of maps on top, which is little.
     added = all_operations(model, chosen["still"]) - all_operations(model, None)

@@ -295,7 +295,7 @@ class Drawer:
                 peak_bytes=peak,
                 full_forwards=passes.full,
                 truncated_forwards=passes.nursing,
-                backwards=passes.nursing,
+                backwards=passes.gradients,
                 flops=self._operations.of(passes, self._mover(batch), found),
                 worker=self._worker,
             )
@@ -337,8 +337,10 @@ def _passes(drawing: Drawing, number: int, calls: int) -> Passes:
         return Passes(calls)
     trace = drawing.trace
     nursed = [record for record in trace.steps if record.truncated_forwards]
-    nursing = sum(1 + int(r.refinements[number]) + r.searches[number] for r in nursed)
-    return Passes(trace.full_forwards, nursing)
+    own = sum(1 + int(record.refinements[number]) for record in nursed)
+    searching = sum(record.searches[number] for record in nursed)
+    gradients = sum(record.search_gradients[number] for record in nursed)
+    return Passes(trace.full_forwards, own + searching, own + gradients)
 
 
 def _settings(loaded: Loaded, recipe: Recipe) -> dict[str, Any]:

@@ -26,11 +26,13 @@ class Passes:
 
     Attributes:
         full: calls by the pipeline, each for all branches.
-        nursing: passes for nursing, each of one branch up to the last layer read, with a gradient.
+        nursing: passes for nursing, each of one branch up to the last layer read.
+        gradients: taken of these.
     """
 
     full: int
     nursing: int = 0
+    gradients: int = 0
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Operations:
 
     family: Family
     opened: Opened
-    _counts: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _counts: dict[tuple[str, ...], tuple[int, int]] = field(default_factory=dict)
 
     def of(
         self, passes: Passes, method: LatentMethod | None, subjects: Sequence[Subject] = ()
@@ -57,16 +59,17 @@ class Operations:
             subjects: of the image.
         """
         branches = self.opened.rows // self.opened.samples
-        total = passes.full * branches * self._count(())
+        total = passes.full * branches * self._count(())[0]
         if method is not None and passes.nursing:
             reader = reader_of(self.family, method, [subjects])
-            total += passes.nursing * self._count(tuple(layer.name for layer in reader.layers))
+            forward, backward = self._count(tuple(layer.name for layer in reader.layers))
+            total += passes.nursing * forward + passes.gradients * backward
         return total
 
-    def _count(self, layers: tuple[str, ...]) -> int:
-        """Of one row: a whole pass, or one that reads these layers, with the gradient."""
+    def _count(self, layers: tuple[str, ...]) -> tuple[int, int]:
+        """Of one row: a whole pass, or one that reads these layers, and its gradient."""
         if layers not in self._counts:
-            self._counts[layers] = sum(counted_pass(self.family, self.opened, layers))
+            self._counts[layers] = counted_pass(self.family, self.opened, layers)
         return self._counts[layers]
 
 

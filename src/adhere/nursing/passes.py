@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -114,6 +115,7 @@ def nurse_latents(
             backwards=outcome.backwards + passes.search_backwards,
             seconds=time.perf_counter() - started,
             searches=tuple(passes.searches[sample] for sample in range(opened.samples)),
+            search_gradients=tuple(passes.gradients[sample] for sample in range(opened.samples)),
         )
         return outcome.latents - latents, seen, final
 
@@ -142,6 +144,7 @@ class _Passes:
         forwards: passes so far.
         search_backwards: gradients that the method's search took.
         searches: the passes of the method's search by sample.
+        gradients: those of the search by sample.
         first: each sample's peaks and means in its first evaluation.
         last: each sample's last reading, and its place there.
     """
@@ -157,6 +160,7 @@ class _Passes:
     forwards: int = 0
     search_backwards: int = 0
     searches: Counter[int] = field(default_factory=Counter)
+    gradients: Counter[int] = field(default_factory=Counter)
     first: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)
     last: dict[int, tuple[Reading, int]] = field(default_factory=dict)
 
@@ -184,11 +188,12 @@ class _Passes:
         """What a pass over some samples' latents (K, ...) sees, for the method's search."""
         self.searches.update(samples)
         if moving.requires_grad:
-            moving.register_hook(self._count)
+            moving.register_hook(partial(self._count, samples))
         return self._see(moving, list(samples))
 
-    def _count(self, _: Tensor) -> None:
+    def _count(self, samples: Sequence[int], _: Tensor) -> None:
         self.search_backwards += 1
+        self.gradients.update(samples)
 
     def _keep(self, reading: Reading, samples: list[int]) -> None:
         """Keep a reading as the samples' last, and its numbers where it is their first."""

@@ -29,6 +29,7 @@ class StepRecord:
         backwards: gradients taken.
         seconds: of all this, without the pipeline's own pass.
         searches: for each sample the passes of the method's search; empty where nothing moved.
+        search_gradients: for each sample the gradients that the search took; empty as well.
     """
 
     step: Step
@@ -41,6 +42,7 @@ class StepRecord:
     backwards: int
     seconds: float
     searches: tuple[int, ...] = ()
+    search_gradients: tuple[int, ...] = ()
 
     @classmethod
     def watched(
