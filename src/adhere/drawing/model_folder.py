@@ -136,13 +136,10 @@ def variant_of(folder: Path, preferred: str | None = None) -> str | None:
     Raises:
         ValueError: there are several, and none is the preferred one.
     """
-    owned = []
-    for component in components(folder):
-        names = [file.name for file in (folder / component).glob("*.safetensors")]
-        owned.append({match[1] if (match := _VARIANT.search(name)) else None for name in names})
+    owned = [_by_variant(folder / component) for component in components(folder)]
     there = sorted({variant for own in owned for variant in own if variant is not None})
     # A component without the variant is read without one.
-    fits = [v for v in (*there, None) if all(not own or {v, None} & own for own in owned)]
+    fits = [v for v in (*there, None) if all(not own or v in own or None in own for own in owned)]
     if preferred in there and preferred in fits:
         return preferred
     if None not in fits and len(fits) != 1:
@@ -157,13 +154,18 @@ def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
     """The weights that are read: of each component the variant's, or those without one."""
     kept = []
     for component in components(folder):
-        files = sorted((folder / component).glob("*.safetensors"))
-        by_variant: dict[str | None, list[Path]] = {}
-        for file in files:
-            match = _VARIANT.search(file.name)
-            by_variant.setdefault(match[1] if match else None, []).append(file)
-        kept += by_variant.get(variant) or by_variant.get(None, [])
+        own = _by_variant(folder / component)
+        kept += own.get(variant) or own.get(None, [])
     return sorted(kept)
+
+
+def _by_variant(component: Path) -> dict[str | None, list[Path]]:
+    """A component's weights by their variant, None for those without one."""
+    found: dict[str | None, list[Path]] = {}
+    for file in component.glob("*.safetensors"):
+        match = _VARIANT.search(file.name)
+        found.setdefault(match[1] if match else None, []).append(file)
+    return found
 
 
 def hash_weights(folder: Path, variant: str | None = None) -> str:
