@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from adhere.errors import AdhereWarning, SubjectNotFound
@@ -23,12 +24,13 @@ _LOAD_ADVICE = (
 _TAG_ADVICE = "which is of another program and does nothing here; write the words it stands for."
 
 
-def tagged(prompt: str) -> tuple[list[Word], list[Tag]]:
+@lru_cache
+def tagged(prompt: str) -> tuple[tuple[Word, ...], tuple[Tag, ...]]:
     """The words of a prompt, and the part of speech of each; none if it is not in English."""
     if foreign_words(prompt):
-        return [], []
+        return (), ()
     words = settle_marks(read(prompt))
-    return words, tag_words(words)
+    return tuple(words), tuple(tag_words(words))
 
 
 def noun_phrases(prompt: str) -> tuple[Phrase, ...]:

@@ -48,7 +48,7 @@ _MEASURE = re.compile(
     r"\w+[\s-]years?[\s-]old|\d+[\s-]?y|\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
 )
 
-_ORDINAL = re.compile(r"\d{1,2}(?:st|nd|rd|th)")
+_ORDINAL = re.compile(r"\d{1,2}[snrt][tdh]")
 
 
 def is_measure(word: str) -> bool:
