@@ -167,6 +167,17 @@ def test_geneval_refuses_what_its_models_cannot_name(tmp_path):
     assert left(tmp_path) == ["a", "b", "c"]
 
 
+def test_prompts_that_a_layout_cannot_hold_are_refused_at_once(tmp_path):
+    frogs = [Prompt(f"f-{n}", f"a frog {n}", (Wanted("frog"),)) for n in range(12)]
+    store = run(tmp_path, [*frogs, PROMPTS[1]], seeds=(3,))
+    with pytest.raises(ValueError, match="cannot hold 12 of the 13 prompts of 'own'") as caught:
+        export(store, "geneval", tmp_path / "view", condition="attend", prompts="own")
+    told = str(caught.value)
+    assert told.count("does not know 'frog'") == 10
+    assert "'f-0'" in told and "'f-9'" in told and "; and 2 more. Name another" in told
+    assert "\n" not in told and left(tmp_path) == ["run"]
+
+
 def test_tifa_finds_an_image_for_every_id_of_its_questions(tmp_path):
     store = run(tmp_path)
     out = export(store, "tifa", tmp_path / "view", condition="attend", prompts="own")

@@ -30,16 +30,16 @@ from typing import Any
 
 from adhere.errors import unknown
 from adhere.evaluation.data import FORMATS
+from adhere.evaluation.held import check_distinct, check_folder_name, of_each_prompt
 from adhere.evaluation.outcomes import Row
 from adhere.evaluation.scorers.cache import scored
-from adhere.evaluation.scorers.questions import Ask, as_tifa, asking
+from adhere.evaluation.scorers.questions import Ask, Question, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
 from adhere.evaluation.scorers.tifa import result
 from adhere.evaluation.sets.official import metadata
 from adhere.evaluation.store import Store
 from adhere.files import write_whole
 
-_LONGEST_NAME = 255
 # Another disk, or a file system without links.
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
 
@@ -169,9 +169,8 @@ def attend_and_excite(store: Store, rows: Sequence[Row]) -> _View:
     Raises:
         ValueError: a prompt that is no folder's name, or one that two ids have.
     """
-    for row in rows:
-        _check_folder_name(row.text)
-    _check_distinct(rows)
+    of_each_prompt(rows, lambda row: check_folder_name(row.text))
+    check_distinct(rows)
     return _View({f"{row.text}/{row.unit.seed}.png": row for row in rows}, {})
 
 
@@ -179,17 +178,17 @@ def geneval(store: Store, rows: Sequence[Row]) -> _View:
     """A numbered folder for each prompt, with what its image should hold.
 
     Raises:
-        ValueError: a prompt that GenEval cannot judge; see `adhere.evaluation.sets.official`.
+        ValueError: prompts that GenEval cannot judge; see `adhere.evaluation.sets.official`.
     """
+    said = of_each_prompt(rows, lambda row: metadata(store.plan.prompt(row.unit)))
     images: dict[str, Row] = {}
     files: dict[str, str] = {}
     by_prompt: dict[str, list[Row]] = {}
     for row in rows:
         by_prompt.setdefault(row.unit.prompt, []).append(row)
     index = []
-    for number, own in enumerate(by_prompt.values()):
-        prompt = store.plan.prompt(own[0].unit)
-        files[f"{number:05d}/metadata.jsonl"] = json.dumps(metadata(prompt)) + "\n"
+    for number, (name, own) in enumerate(by_prompt.items()):
+        files[f"{number:05d}/metadata.jsonl"] = json.dumps(said[name]) + "\n"
         for sample, row in enumerate(own):
             place = f"{number:05d}/samples/{sample:04d}.png"
             images[place] = row
@@ -211,21 +210,25 @@ def tifa(store: Store, rows: Sequence[Row], ask: Ask = by_templates) -> _View:
         ValueError: fewer than two images, on which the script fails, or prompts that want
             nothing known, of which nothing can be asked.
     """
+
+    def questions_of(row: Row) -> Sequence[Question]:
+        own = ask(store.plan.prompt(row.unit))
+        if not own:
+            raise ValueError(
+                f"Nothing is known of what the prompt {row.unit.prompt!r} wants, so TIFA can ask "
+                "nothing; state its subjects in the prompt file."
+            )
+        return own
+
+    by_prompt = of_each_prompt(rows, questions_of)
     asked: list[dict[str, object]] = []
     images: dict[str, Row] = {}
     places: dict[str, str] = {}
     for row in rows:
-        prompt = store.plan.prompt(row.unit)
-        own = ask(prompt)
-        if not own:
-            raise ValueError(
-                f"Nothing is known of what the prompt {prompt.id!r} wants, so TIFA can ask "
-                "nothing; state its subjects in the prompt file."
-            )
         name = _identity(row)
         places[name] = f"images/{row.unit.prompt}-{row.unit.seed}.png"
         images[places[name]] = row
-        asked += as_tifa(name, prompt, own)
+        asked += as_tifa(name, store.plan.prompt(row.unit), by_prompt[row.unit.prompt])
     if len(rows) < 2:
         raise ValueError("TIFA's script fails on a single image; export a run with two or more.")
     return _View(images, {"imgs.json": _json(places), "questions.json": _json(asked)})
@@ -265,15 +268,19 @@ def t2i_compbench(store: Store, rows: Sequence[Row]) -> _View:
     Raises:
         ValueError: a prompt with "_", or one that is no file's name.
     """
-    images: dict[str, Row] = {}
-    index = []
-    for number, row in enumerate(rows_by_prompt(rows)):
-        _check_folder_name(row.text, reserved=len("_000000.png"))
+
+    def check(row: Row) -> None:
+        check_folder_name(row.text, reserved=len("_000000.png"))
         if "_" in row.text:
             raise ValueError(
                 f"The prompt {row.text!r} has a '_', at which T2I-CompBench's scripts end the "
                 "prompt; leave it out of this layout."
             )
+
+    of_each_prompt(rows, check)
+    images: dict[str, Row] = {}
+    index = []
+    for number, row in enumerate(rows_by_prompt(rows)):
         place = f"samples/{row.text}_{number:06d}.png"
         images[place] = row
         index.append(_index(place, row))
@@ -339,34 +346,6 @@ def _check_drawn(rows: Sequence[Row]) -> None:
             f"{len(failures)} images failed (first: {first.condition!r} on {first.set!r}, "
             f"prompt {first.prompt!r}, seed {first.seed}), and a gap would be left out of the "
             "script's mean; `adhere evaluate run` with --repair draws them again."
-        )
-
-
-def _check_distinct(rows: Sequence[Row]) -> None:
-    ids: dict[str, str] = {}
-    for row in rows:
-        if ids.setdefault(row.text, row.unit.prompt) != row.unit.prompt:
-            raise ValueError(
-                f"Two prompts of the set have the text {row.text!r}, and would share a folder; "
-                "export a set in which every prompt is another."
-            )
-
-
-def _check_folder_name(text: str, reserved: int = 0) -> None:
-    """Refuses a prompt that cannot be a file's name letter for letter, or hides or leaves it."""
-    reason = None
-    if "/" in text or "\0" in text:
-        reason = "holds '/' or a NUL"
-    elif text in ("", "..") or text.startswith("."):
-        reason = "is empty or begins with a dot"
-    elif len(os.fsencode(text)) + reserved > _LONGEST_NAME:
-        reason = f"is longer than {_LONGEST_NAME - reserved} bytes"
-    elif any(ord(letter) < 32 for letter in text):
-        reason = "holds a control character"
-    if reason is not None:
-        raise ValueError(
-            f"The prompt {text[:80]!r} {reason}, so it cannot name a file, which this layout "
-            "needs letter for letter; export to another layout, such as tifa."
         )
 
 
