@@ -100,7 +100,7 @@ def test_only_numbers_and_switches_are_searched():
     kinds = searching.space(method, ("step_size", "binding", "refine_at", "max_refinements"))
     assert [kind for kind, *_ in kinds.values()] == ["float", "switch", "pairs", "int"]
     assert kinds["step_size"][1:] == (2.0, 200.0)
-    with pytest.raises(ValueError, match="levels of 0, which cannot be searched"):
+    with pytest.raises(ValueError, match="which cannot be searched; give some of step_size"):
         searching.space(make("conform"), ("refine_at",))
     with pytest.raises(ValueError, match="no metric 'mixture' of which more is better"):
         searching.drawer(None, scorer("mini"), "mixture", 2)
@@ -108,6 +108,29 @@ def test_only_numbers_and_switches_are_searched():
         searching.space(method, ("layers",))
     with pytest.raises(ValueError, match="step_sizes"):
         searching.space(method, ("step_sizes",))
+
+
+def test_without_names_a_method_is_searched_by_its_own_parameters(capsys, tmp_path):
+    assert searching.usual(make("attend-and-excite")) == searching.USUAL
+    assert searching.usual(make("a-star")) == ("temperature", "step_size")
+    assert searching.usual(make("conform")) == ("step_size",)
+    out = ["--out", str(tmp_path / "x.sqlite")]
+    for method, can in (("token-reweighting", "alpha, beta,"), ("regions", "strength, softness,")):
+        assert cli.main(["tune", method, *out]) == 2
+        told = capsys.readouterr().err
+        assert f"{method} has none of temperature, step_size, refine_at" in told
+        assert f"--parameters with some of {can}" in told
+
+
+def test_a_prompt_that_cannot_be_nursed_is_named_before_anything_is_drawn(capsys, tmp_path):
+    path, out = tmp_path / "odd.txt", tmp_path / "x.sqlite"
+    for odd, reason in (("!!!", "No noun was found"), ("a cat", "needs at least 2 subjects")):
+        path.write_text(f"a cat and a dog\na frog and a bear\na cow and a bird\n{odd}\n")
+        words = ["self-cross", "--set", str(path), "--prompts", "2", "--out", str(out)]
+        assert cli.main(["tune", *words]) == 2
+        told = capsys.readouterr().err
+        assert f"The prompt 'prompt-003', {odd!r}, cannot be searched on" in told
+        assert reason in told and not out.exists()
 
 
 def test_the_report_has_each_method_with_its_gain():

@@ -7,8 +7,6 @@ from typing import Any
 
 from adhere.cli.progress import say
 
-SEARCHED = "temperature,step_size,refine_at"
-
 
 def tune(
     method: str,
@@ -17,7 +15,7 @@ def tune(
     prompts: int = 11,
     seeds: Any = (0, 1),  # noqa: ANN401
     report_seeds: Any = (2, 3),  # noqa: ANN401
-    parameters: str = SEARCHED,
+    parameters: str | None = None,
     metric: str = "all-present",
     scorer: str = "mini",
     cost_weight: float = 0.05,
@@ -42,7 +40,8 @@ def tune(
         prompts: how many in each of the two splits.
         seeds: those that choose.
         report_seeds: those that do not.
-        parameters: to search, separated by commas.
+        parameters: to search, separated by commas; without it those of temperature, step_size
+            and refine_at that the method has.
         metric: of the scorer.
         scorer: what judges.
         cost_weight: of a pass of nursing.
@@ -62,23 +61,23 @@ def tune(
     from adhere.tuning import search as searching
     from adhere.typed import text_of
 
-    make(method)
+    own = make(method)
+    searched = searching.usual(own) if parameters is None else tuple(names(parameters))
     listed, count = prompt_set(set).prompts, max(prompts, 0)
     # Every second prompt chooses, the others report.
     validation = searching.Split(tuple(listed[::2][:count]), tuple(seeds))
     report = searching.Split(tuple(listed[1::2][:count]), tuple(report_seeds))
-    search = searching.Search(
-        method, tuple(names(parameters)), validation, metric, cost_weight, steps, trials
-    )
+    search = searching.Search(method, searched, validation, metric, cost_weight, steps, trials)
     searching.check_apart(validation, report)
     hush()
     loaded, judge = load(model, device=device), scorer_named(scorer)
+    searching.check_read(own, loaded, (*validation.prompts, *report.prompts))
     storage = Path(out) if out else Path("runs") / f"tune-{method}.sqlite"
     best = searching.tune(search, loaded, judge, storage, _told)
     found = " ".join(f"--set {n}={text_of(getattr(best, n))}" for n in search.parameters)
     say(f"best: {found}")
     score = searching.drawer(loaded, judge, search.metric, search.steps)
-    methods = {"baseline": None, "default": make(method), "tuned": best}
+    methods = {"baseline": None, "default": own, "tuned": best}
     if stated := stated_numbers(model).get(method):
         methods["stated"] = make(method, stated)
     for line in searching.reported(methods, report, score, "baseline"):

@@ -12,16 +12,21 @@ import numpy as np
 
 from adhere import draw
 from adhere.drawing.loading import Loaded
+from adhere.errors import AdhereError
 from adhere.evaluation.scorers import Scorer
 from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.statistics import differences, estimate
 from adhere.methods import Method, make, parameters_of, with_parameters
+from adhere.nursing.checks import check_needs
+from adhere.subjects import find_subjects
 from adhere.typed import schema
 
 if TYPE_CHECKING:
     import optuna
 
 SETTINGS = "settings"
+USUAL = ("temperature", "step_size", "refine_at")
+"""Parameters that are searched where none are named."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +115,25 @@ def space(method: Method, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     Raises:
         ValueError: no such parameter, or one that cannot be searched.
     """
-    own, fields = parameters_of(method), schema(type(method))["properties"]
-    found: dict[str, tuple[Any, ...]] = {}
+    own, can, found = parameters_of(method), searchable(method), {}
     for name in names:
         if name not in own:
             with_parameters(method, {name: 0})
-        value, field = own[name], fields[name]
-        most = field.get("maximum", field.get("exclusiveMaximum", np.inf))
+        if name not in can:
+            raise ValueError(
+                f"The parameter {name!r} of {method.name} is {own[name]!r}, which cannot be "
+                f"searched; give some of {', '.join(can)}."
+            )
+        found[name] = can[name]
+    return found
+
+
+def searchable(method: Method) -> dict[str, tuple[Any, ...]]:
+    """What `space` gives for each parameter that it takes."""
+    fields = schema(type(method))["properties"]
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, value in parameters_of(method).items():
+        most = fields[name].get("maximum", fields[name].get("exclusiveMaximum", np.inf))
         is_pairs = isinstance(value, list) and value and all(isinstance(v, list) for v in value)
         if isinstance(value, bool):
             found[name] = ("switch",)
@@ -126,19 +143,41 @@ def space(method: Method, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
             found[name] = ("float", value / 10, min(10 * value, most))
         elif is_pairs:
             places, levels = zip(*value, strict=True)  # type: ignore[arg-type]
-            if min(levels) <= 0:
-                raise ValueError(
-                    f"The parameter {name!r} of {method.name} has levels of 0, which cannot be "
-                    "searched; leave it out."
-                )
-            found[name] = ("pairs", places, tuple((level / 10, level * 10) for level in levels))
-        else:
-            can = [k for k, v in own.items() if isinstance(v, bool | int | float) and v]
-            raise ValueError(
-                f"The parameter {name!r} of {method.name} is {value!r}, which cannot be searched; "
-                f"give some of {', '.join(can)}, or pairs such as refine_at."
-            )
+            if min(levels) > 0:
+                found[name] = ("pairs", places, tuple((one / 10, one * 10) for one in levels))
     return found
+
+
+def usual(method: Method) -> tuple[str, ...]:
+    """Those of `USUAL` that can be searched.
+
+    Raises:
+        ValueError: none of them can.
+    """
+    can = searchable(method)
+    found = tuple(name for name in USUAL if name in can)
+    if not found:
+        raise ValueError(
+            f"{method.name} has none of {', '.join(USUAL)} to search; give --parameters with "
+            f"some of {', '.join(can)}."
+        )
+    return found
+
+
+def check_read(method: Method, model: Loaded, prompts: Sequence[Prompt]) -> None:
+    """Refuse prompts that the method cannot nurse, before anything is drawn.
+
+    Raises:
+        ValueError: the first of them, with the reason.
+    """
+    for prompt in prompts:
+        try:
+            check_needs([method], find_subjects(model.pipe, prompt.text), prompt.text)
+        except AdhereError as error:
+            raise ValueError(
+                f"The prompt {prompt.id!r}, {prompt.text[:60]!r}, cannot be searched on; leave it "
+                f"out of the set. {error}"
+            ) from None
 
 
 def suggested(trial: optuna.Trial, kinds: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
