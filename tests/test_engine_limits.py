@@ -602,6 +602,19 @@ def test_a_second_block_is_named():
     nursed(pipe)
 
 
+def test_a_block_is_entered_as_often_as_wanted():
+    pipe = toys.sd()
+    block = nurse(pipe, always(), prompt=PROMPT)
+    traces = []
+    for _ in range(2):
+        with block as trace:
+            with pytest.raises(AlreadyNursed), block:
+                pass
+            toys.run(pipe)
+        traces.append(trace)
+    assert [len(trace.runs) for trace in traces] == [1, 1]
+
+
 def test_what_is_not_finite_is_named():
     pipe = toys.sd()
     noise = torch.full((1, 4, 8, 8), float("nan"))

@@ -79,6 +79,14 @@ def test_attributes_that_are_missing_are_told_once():
     assert "has no attributes" in str(warning.message)
 
 
+def test_warnings_of_a_block_point_to_its_line():
+    pipe = toys.sd()
+    late = always(stop=0.2, refine_at=((0.5, 0.9),))
+    with pytest.warns(AdhereWarning) as told, nurse(pipe, [late], prompt=PROMPT):
+        pass
+    assert len(told) == 2 and {warning.filename for warning in told} == {__file__}
+
+
 def test_a_threshold_after_the_end_of_nursing_is_named():
     method = AttendAndExcite(stop=0.3, refine_at=((0.0, 0.05), (0.3, 0.5)))
     pipe = toys.sd()

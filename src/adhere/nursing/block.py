@@ -11,7 +11,8 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -67,7 +68,8 @@ def nurse(
             the image.
 
     Returns:
-        A context manager that gives the trace, which fills while the pipeline runs.
+        A context manager that gives the trace, which fills while the pipeline runs; entered
+        again, it gives a new one.
 
     Raises:
         UnsupportedPipeline: the pipeline, or a switch that is on in it, cannot be nursed; or it
@@ -81,7 +83,7 @@ def nurse(
             that move latents; boxes that no method reads, none where one needs them, or one
             outside the image.
     """
-    return nursed(pipe, method, prompt, subjects, boxes)
+    return _Blocks(partial(nursed, pipe, method, prompt, subjects, boxes))
 
 
 @contextmanager
@@ -142,6 +144,23 @@ def nursed(
         with _NURSED_LOCK:
             _NURSED.discard(family.denoiser)
     block.warn_if_idle()
+
+
+class _Blocks(AbstractContextManager[Trace], ContextDecorator):
+    """A block that opens anew each time that it is entered."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Trace]]) -> None:
+        self._make = make
+        self._opened: list[AbstractContextManager[Trace]] = []
+
+    def __enter__(self) -> Trace:
+        block = self._make()
+        trace = block.__enter__()
+        self._opened.append(block)
+        return trace
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._opened.pop().__exit__(*error)
 
 
 class _Block:
@@ -245,7 +264,7 @@ class _Block:
                 f"none of the denoiser's {self.trace.full_forwards} calls lies in the method's "
                 "window. Use more steps, or a wider window (start, stop)."
             )
-        warnings.warn(f"{names} nursed nothing: {why}", AdhereWarning, stacklevel=4)
+        warnings.warn(f"{names} nursed nothing: {why}", AdhereWarning, stacklevel=5)
 
     def _has_told(self) -> bool:
         """Whether each method lacks attributes, of which a warning has told."""

@@ -137,7 +137,7 @@ def warn_of_late_thresholds(methods: Sequence[Any]) -> None:
                 f"{schedule.stop:g}, so it has no effect. Raise stop, or leave it out of "
                 "refine_at.",
                 AdhereWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
 

@@ -221,7 +221,7 @@ class Prompts:
                     "attributes, so nothing is done for it. Name them with subjects=, or use "
                     "another method.",
                     AdhereWarning,
-                    stacklevel=4,
+                    stacklevel=6,
                 )
 
     def placed(self, opened: Opened, texts: Sequence[Mapping[str, str]]) -> list[Placed]:

@@ -93,7 +93,7 @@ def warn_of_unknown(scheduler: Any) -> None:
             "step is taken to begin from the latents that it is given. If images come out "
             f"unchanged or broken, use one of {', '.join(sorted(_BEHAVIOURS))}.",
             AdhereWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
