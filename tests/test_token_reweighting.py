@@ -77,6 +77,11 @@ def test_attributes_can_be_weighted_with_their_subject():
 def test_equal_weights_change_nothing():
     method = TokenReweighting(alpha=1, beta=1)
     assert not method.bias(context()).any()
+    assert not method.edits([]) and TokenReweighting(alpha=1).edits([])
+    words = TokenReweighting(alpha=2, beta=2, mode="words")
+    before = scores().softmax(-1)
+    torch.testing.assert_close(words.probabilities(scores(), context()), before)
+    assert not words.edits([]) and replace(words, mode="row").edits([])
 
 
 def test_the_window_can_be_shortened():

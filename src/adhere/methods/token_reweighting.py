@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adhere.methods.base import AttentionMethod, LayerContext
+from adhere.methods.reading import Subjects
 from adhere.methods.schedule import Step, check_window
 from adhere.typed import Fraction, NonNegative, Positive, typed
 
@@ -75,6 +76,12 @@ class TokenReweighting(AttentionMethod):
     def is_active(self, step: Step) -> bool:
         """Whether this step lies in the window."""
         return step.within(self.start, self.stop)
+
+    def edits(self, subjects: Subjects) -> bool:
+        """Whether any weight is another than 1, or than the other words' in the mode "words"."""
+        if self.mode == "words":
+            return self.alpha != self.beta
+        return self.mode == "hard" or {self.alpha, self.beta, self.specials} != {1}
 
     def bias(self, context: LayerContext) -> Tensor | None:
         """The logarithms of the weights, (B, 1, 1, T), in the modes that are nothing else."""
