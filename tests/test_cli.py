@@ -92,12 +92,49 @@ def test_a_window_without_a_step_is_told(shell, method):
     assert "nothing" not in out[0]
 
 
+@pytest.mark.parametrize(
+    ("method", "settings", "reason", "warned"),
+    [
+        ("attend-and-excite", ["step_size=0"], "the step size is 0", []),
+        (
+            "token-reweighting",
+            ["alpha=1", "beta=1"],
+            "its parameters change nothing",
+            ["token-reweighting nursed nothing: .* give other parameters"],
+        ),
+    ],
+)
+def test_parameters_that_change_nothing_are_told(shell, method, settings, reason, warned):
+    words = ["draw", PROMPT, "--model", saved(), "--method", method, "--steps", "1"]
+    status, out, err = shell(*words, *(w for one in settings for w in ("--set", one)))
+    assert status == 0 and f"nothing was nursed, as {reason}" in out[0]
+    assert [bool(re.search(*pair)) for pair in zip(warned, err, strict=True)] == [True] * len(err)
+
+
+def test_a_subject_that_is_alone_is_told(shell):
+    _, out, _ = shell("draw", "a cat", "--model", saved(), "--steps", "2")
+    assert "nothing to keep apart, as cat is alone" in out[0]
+
+
+@pytest.mark.parametrize("verb", ["draw", "maps"])
+def test_a_method_that_did_nothing_is_told_by_every_verb_that_draws(shell, verb):
+    words = [verb, "a cat", "--model", saved(), "--steps"]
+    for steps, reason in ((1, "none of the denoiser's 1 calls"), (2, "with these subjects")):
+        _, _, err = shell(*words, str(steps))
+        assert f"emergent-layout nursed nothing: {reason}" in err[0]
+    _, _, err = shell(*words, "1", "--method", "syngen")
+    assert len(err) == 1 and "syngen binds attributes" in err[0]
+    for quiet in (["--baseline"], ["--method", "token-reweighting", "--set", "stop=0"]):
+        assert shell(*words, "1", *quiet)[2] == []
+
+
 def test_what_a_method_leaves_alone_is_told(shell):
     words = ["draw", "a cat and a frog", "--model", saved(), "--steps", "1"]
     _, out, err = shell(*words, "--method", "emergent-layout")
     assert "nothing was nursed" in out[0] and "nursed nothing" in err[0]
     _, out, err = shell(*words, "--method", "syngen")
     assert len(err) == 1 and "warning: syngen binds attributes" in err[0]
+    assert "nothing was nursed, as no subject has attributes" in out[0]
 
 
 @pytest.mark.parametrize("swapped", [False, True])

@@ -69,9 +69,7 @@ def _effect(trace: Trace, sample: int) -> str:
     """The weakest subject's attention at the first and the last step that was nursed."""
     peaks = [record.peaks[sample] for record in trace.steps if record.peaks[sample]]
     if not peaks and not trace.edited_layers:
-        if trace.subjects and len(trace.subjects[sample]) == 1:
-            return f"nothing to keep apart, as {trace.subjects[sample][0].text} is alone"
-        return "nothing was nursed, as no step lies between start and stop"
+        return _idle(trace, sample)
     if not peaks:
         nursed = ", ".join(subject.text for subject in trace.subjects[sample])
         return f"edited the attention of {nursed}"
@@ -84,3 +82,21 @@ def _effect(trace: Trace, sample: int) -> str:
         f"{peaks[-1][last]:.2f} ({subjects[last].text})"
         + (f", {refined} refinements" if refined else "")
     )
+
+
+def _idle(trace: Trace, sample: int) -> str:
+    """Why nothing was done."""
+    from adhere.methods.base import AttentionMethod, LatentMethod
+
+    movers = [method for method in trace.methods if isinstance(method, LatentMethod)]
+    if movers and not movers[0].schedule.step_size:
+        return "nothing was nursed, as the step size is 0"
+    if not trace.runs[-1].is_due:
+        return "nothing was nursed, as no step lies between start and stop"
+    own = trace.subjects[sample]
+    if any(mover.needs_attributes for mover in movers):
+        return "nothing was nursed, as no subject has attributes"
+    editors = [method for method in trace.methods if isinstance(method, AttentionMethod)]
+    if len(own) == 1 and any(editor.edits([[*own, *own]]) for editor in editors):
+        return f"nothing to keep apart, as {own[0].text} is alone"
+    return "nothing was nursed, as its parameters change nothing"

@@ -62,8 +62,8 @@ class WeightedSum(LatentMethod):
 
     @property
     def needs_attributes(self) -> bool:  # type: ignore[override]
-        """Whether all of the terms do: else one of them has something to do."""
-        return all(method.needs_attributes for _, method in self.terms)
+        """Whether all of the terms that move latents do: else one of them has something to do."""
+        return self.moves and all(m.needs_attributes for _, m in self.terms if m.moves)
 
     def loss(self, reading: Reading) -> Tensor:
         """The weighted sum of the losses, (B,)."""

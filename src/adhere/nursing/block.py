@@ -23,9 +23,11 @@ from adhere.families.given import overhearing
 from adhere.methods.base import AttentionMethod, LatentMethod, Method, checked
 from adhere.methods.weighted_sum import terms_of
 from adhere.nursing.checks import (
+    acting,
     check_boxes,
     checked_boxes,
     checked_prompts,
+    names_of,
     warn_of_late_thresholds,
 )
 from adhere.nursing.hooks import around_calls, shadowed
@@ -181,7 +183,6 @@ class _Block:
         self.scheduler = family.pipe.scheduler
         self.thread: int | None = None
         self.run: Run | None = None
-        self.was_due = self.was_touched = False
 
     def is_mine(self, args: tuple, kwargs: dict) -> bool:
         """Whether a denoiser call in this thread is the nursed pipeline's."""
@@ -239,45 +240,48 @@ class _Block:
         """Close what was open for one call."""
         if self.run is not None:
             self.run.after_denoiser(is_done)
-            self.was_due |= self.run.is_due
-            self.was_touched |= self.run.is_touched
 
     def warn_if_idle(self) -> None:
         """Say so where nothing was done."""
-        names = " and ".join(method.name for method in self.trace.methods)
+        runs = self.trace.runs
+        was_due = any(run.is_due for run in runs)
         if not self.trace.runs:
             why = (
                 "the pipeline did not sample inside the nurse block. Call it there, with the "
                 "scheduler that it had when the block began."
             )
-        elif self.was_touched or self._is_asked_for_nothing():
+        elif any(run.is_touched for run in runs) or self._is_asked_for_nothing():
             return
-        elif self.was_due and self._has_told():
+        elif was_due and self._has_told():
             return
-        elif self.was_due:
+        elif was_due:
             why = (
                 "with these subjects and parameters it has nothing to do. Name more with "
-                "subjects=, or use another method."
+                "subjects=, give other parameters, or use another method."
             )
         else:
             why = (
                 f"none of the denoiser's {self.trace.full_forwards} calls lies in the method's "
                 "window. Use more steps, or a wider window (start, stop)."
             )
+        names = names_of(self.trace.methods)
         warnings.warn(f"{names} nursed nothing: {why}", AdhereWarning, stacklevel=5)
 
     def _has_told(self) -> bool:
         """Whether each method lacks attributes, of which a warning has told."""
         own = (subject for subjects in self.trace.subjects for subject in subjects)
         is_bare = not any(subject.attributes for subject in own)
-        return is_bare and all(method.needs_attributes for method in self.trace.methods)
+        return is_bare and all(method.needs_attributes for method in acting(self.trace.methods))
 
     def _is_asked_for_nothing(self) -> bool:
         """Whether the user asked for nothing, by empty windows or steps of no length."""
-        return all(
-            getattr(method, "start", 0.0) >= getattr(method, "stop", 1.0)
-            or isinstance(method, LatentMethod)
-            and method.moves
-            and method.schedule.step_size < _NO_LENGTH
-            for method in self.trace.methods
-        )
+        return all(_is_empty(method) for method in acting(self.trace.methods))
+
+
+def _is_empty(method: Method) -> bool:
+    """Whether a method's window is empty, or its steps have no length."""
+    when, is_short = method, False
+    if isinstance(method, LatentMethod):
+        when = method.schedule
+        is_short = method.moves and when.step_size < _NO_LENGTH
+    return is_short or getattr(when, "start", 0.0) >= getattr(when, "stop", 1.0)

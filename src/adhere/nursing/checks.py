@@ -11,11 +11,22 @@ from torch import Tensor
 
 from adhere.errors import AdhereWarning, NonFiniteLoss, SubjectNotFound, UnfitPrompt
 from adhere.methods import METHODS
-from adhere.methods.base import Method
+from adhere.methods.base import LatentMethod, Method
 from adhere.methods.boxes import Box
 from adhere.methods.weighted_sum import terms_of
 from adhere.subjects import Subject
 from adhere.subjects.text import check_prompt
+
+
+def acting(methods: Sequence[Method]) -> Sequence[Method]:
+    """The methods without those that only watch others, unless all do."""
+    return [m for m in methods if not isinstance(m, LatentMethod) or m.moves] or methods
+
+
+def names_of(methods: Sequence[Method]) -> str:
+    """The names of those that act, terms of sums too, for a message."""
+    terms = [term for method in methods for term in terms_of(method)]
+    return " and ".join(method.name for method in acting(terms))
 
 
 def checked_prompts(prompt: object) -> tuple[str, ...] | None:

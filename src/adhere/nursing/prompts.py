@@ -18,7 +18,7 @@ from adhere.families.encoder import Encoder
 from adhere.families.given import Given, check_given
 from adhere.methods.base import Method
 from adhere.methods.boxes import Box
-from adhere.nursing.checks import check_needs, with_boxes
+from adhere.nursing.checks import check_needs, names_of, with_boxes
 from adhere.subjects import Subject, find_subjects
 from adhere.subjects.tokenizing import tokenize
 
@@ -217,9 +217,9 @@ class Prompts:
         for method in self.methods:
             if method.needs_attributes and not any(one.attributes for one in subjects):
                 warnings.warn(
-                    f"{method.name} binds attributes to their subjects, and {text[:60]!r} has no "
-                    "attributes, so nothing is done for it. Name them with subjects=, or use "
-                    "another method.",
+                    f"{names_of([method])} binds attributes to their subjects, and {text[:60]!r} "
+                    "has no attributes, so nothing is done for it. Name them with subjects=, or "
+                    "use another method.",
                     AdhereWarning,
                     stacklevel=6,
                 )

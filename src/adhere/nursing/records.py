@@ -71,6 +71,8 @@ class RunTrace:
         steps: one record for each step at which the maps were read.
         full_forwards: the pipeline's own denoiser calls, whole batches, all branches together.
         edited_layers: layer calls in which attention was edited.
+        is_due: whether a method was to act at any step.
+        is_touched: whether one did.
     """
 
     prompts: tuple[str, ...] = ()
@@ -81,3 +83,5 @@ class RunTrace:
     steps: list[StepRecord] = field(default_factory=list)
     full_forwards: int = 0
     edited_layers: int = 0
+    is_due: bool = False
+    is_touched: bool = False

@@ -66,8 +66,6 @@ class Run:
         self.taps = ExitStack()
         self.tapped: set[str] = set()
         self.met: set[str] = set()
-        # Whether a method was to act at any step so far, and whether one did.
-        self.is_due = self.is_touched = False
 
     @property
     def total(self) -> int:
@@ -134,7 +132,7 @@ class Run:
             moved = (sample + shift.reshape(sample.shape)).to(sample.dtype)
             with keeping_sample(self.scheduler):
                 result = own(output, timestep, moved, *args, **kwargs)
-        if self.is_over and self.is_touched:
+        if self.is_over and self.trace.is_touched:
             latents = result[0] if isinstance(result, tuple) else result.prev_sample
             check_finite("result holds", latents, self.step_count() - 1)
         return result
@@ -161,10 +159,13 @@ class Run:
             return
         opened = self._open(args, kwargs)
         context = self._resolved(opened)
-        self.is_due |= bool(nurses or watches or active)
-        # To watch is all that a method is for which moves nothing.
-        self.is_touched |= mover is not None and watches and not mover.moves
-        if nurses and mover is not None and context.gives(mover):
+        # To watch is all that a method is for which moves nothing and is alone.
+        looks = mover is not None and watches and not mover.moves and not self.editors
+        self.trace.is_due |= bool(nurses or looks or active)
+        self.trace.is_touched |= looks
+        if nurses and mover is not None and not context.gives(mover):
+            nurses, watches = False, mover.watches(step) and not is_repeat
+        if nurses and mover is not None:
             reader = context.reader(mover)
             for part in terms_of(mover):
                 if searches and part.needs_noise and part.searches_at(step):
@@ -181,10 +182,10 @@ class Run:
             )
             self.trace.steps.append(record)
             if shift.any():
-                self.is_touched = True
+                self.trace.is_touched = True
                 self.shift = shift / input_scale(self.scheduler, step.timestep)
         active = [i for i in active if self.editors[i].edits(context.subjects)]
-        self.is_touched |= bool(active)
+        self.trace.is_touched |= bool(active)
         asks = any(edit.edits(context.subjects) for edit in asked)
         self._tap(opened, step, context, active, mover if watches else None, asks)
 
