@@ -680,6 +680,16 @@ def test_scores_are_told_with_all_that_they_depend_on(shell, tmp_path):
     assert shell("score", "RUN", "--scorers", "pixels,mini")[1] == out
 
 
+def test_prompts_that_a_scorer_cannot_judge_are_told(shell, tmp_path):
+    path = tmp_path / "few.csv"
+    path.write_text("prompt,subjects\na cat,cat\na zebra,zebra\na zebra and a dog,zebra; dog\n")
+    words = ["--sets", str(path), "--model", saved(), "--methods", "none", "--seeds", "0"]
+    words += ["--steps", "1", "--scorers", "mini"]
+    status, out, _ = shell("run", tmp_path / "run", *words)
+    told = "cannot judge 2 of 3 prompts by what they want: 'a zebra' (zebra); 'a zebra and a dog' "
+    assert status == 0 and any(line.strip().startswith(told) for line in out)
+
+
 @pytest.mark.usefixtures("drawn")
 def test_one_view_of_a_run_is_exported(shell, tmp_path):
     one = ("--condition", "none", "--set", "own-mine", "--copy")

@@ -538,6 +538,34 @@ def test_a_mistake_is_shown_with_its_line(write, name, content, line, message):
         prompt_set(write(name, content))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'prompt,subjects\na cat and a dog,"cat, dog"'),
+        ("a.jsonl", '\n{"prompt": "a cat and a dog", "subjects": ["cat, dog"]}'),
+    ],
+)
+def test_a_subject_with_a_comma_is_refused_with_a_way_on(write, name, content):
+    with pytest.raises(ValueError, match="line 2: the subject 'cat, dog' has a comma; .*cat; dog"):
+        prompt_set(write(name, content))
+
+
+def test_prompts_without_a_subject_are_listed(write):
+    path = write("a.txt", "a cat\nun chat\n\n!!!")
+    with pytest.warns(
+        UserWarning, match="a.txt has prompts in which no subject .* lines 2, 4; wr"
+    ):
+        assert [bool(p.wanted) for p in prompt_set(path).prompts] == [True, False, False]
+    assert prompt_set(write("a.jsonl", '{"prompt": "!!!", "subjects": []}')).prompts
+
+
+def test_stated_subjects_that_are_not_in_the_prompt_are_listed(write):
+    rows = ["a cat,zebra", "two mice and a fire truck,Mouse; truck", "a dog,dog; bus"]
+    path = write("a.csv", "\n".join(["prompt,subjects", *rows]))
+    with pytest.warns(UserWarning, match=r"not name: 'zebra' \(line 2\), 'bus' \(line 4\); im"):
+        assert len(prompt_set(path).prompts) == 3
+
+
 def test_lines_that_are_there_again_are_left_out_and_listed(write):
     path = write("color.txt", "a cat\na dog\n\n a cat\na bird\na dog\na cat")
     with pytest.warns(

@@ -13,6 +13,8 @@ from adhere.errors import unknown
 from adhere.evaluation.plan import Plan
 from adhere.evaluation.scorers import SCORERS, Scorer, cache, scorer
 from adhere.evaluation.scorers.questions import asking
+from adhere.evaluation.sets.mistakes import MOST_SHOWN
+from adhere.evaluation.sets.prompt import Prompt
 from adhere.evaluation.store import Store
 from adhere.mini import bundled
 
@@ -127,3 +129,31 @@ def _told(store: Store, chosen: Scorer) -> Iterator[str]:
                 means.append(f"{metric.name} {mean(found):.3f}")
         if means:
             yield f"  {condition.name}, {len(said):,} images: {', '.join(means)}"
+    unjudged = _unjudged(store, own)
+    if unjudged:
+        listed = "; ".join(
+            f"{prompt.text[:60]!r} ({', '.join(w.subject for w in prompt.wanted) or 'nothing'})"
+            for prompt in unjudged[:MOST_SHOWN]
+        )
+        more = f"; and {len(unjudged) - MOST_SHOWN} more" if len(unjudged) > MOST_SHOWN else ""
+        yield (
+            f"  cannot judge {len(unjudged)} of {sum(len(s.prompts) for s in store.plan.sets)} "
+            f"prompts by what they want: {listed}{more}; state what {chosen.name} knows, or give "
+            "another scorer by --scorers"
+        )
+
+
+def _unjudged(store: Store, own: cache.Scored) -> list[Prompt]:
+    """The prompts of whose images a scorer says nothing."""
+    said: dict[tuple[str, str], bool] = {}
+    for row in store.rows():
+        if row.sha256 is not None and row.unit in own.judgements:
+            values = own.judgements[row.unit].values.values()
+            key = row.unit.set, row.unit.prompt
+            said[key] = said.get(key, False) or any(value is not None for value in values)
+    return [
+        prompt
+        for prompts in store.plan.sets
+        for prompt in prompts.prompts
+        if said.get((prompts.name, prompt.id)) is False
+    ]

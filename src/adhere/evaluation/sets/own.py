@@ -26,7 +26,8 @@ are lists: `["cat", "bench"]`, `["black", null]`, `[2, null]`, `[["furry", "slee
 
 Where `subjects` is left out or empty, subjects, colours and counts are those that
 `adhere.find_subjects` finds by its own rules; nothing is downloaded. `"subjects": []` in .jsonl
-says that there are none.
+says that there are none. A warning lists the lines in which none is found, and subjects that are
+stated and not in their prompt.
 
 GenEval's own `evaluation_metadata.jsonl` is read as it is, and each of its rows is kept whole. Its
 other keys are kept too, and not used.
@@ -44,7 +45,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adhere.errors import AdhereWarning
@@ -52,6 +53,7 @@ from adhere.evaluation.sets.found import found
 from adhere.evaluation.sets.mistakes import MOST_SHOWN, Mistake, numbered, told
 from adhere.evaluation.sets.prompt import LONGEST_NAME, Prompt, PromptSet, Wanted
 from adhere.evaluation.sets.rows import READERS, Row, Rows
+from adhere.subjects.lexicon import singular
 
 LARGEST_FILE = 16 * 2**20
 MOST_PROMPTS = 10_000
@@ -121,6 +123,7 @@ def _prompts(rows: Rows, shown: str) -> tuple[Prompt, ...]:
     read = _read(rows, shown)
     _warn_of_changes(read, shown)
     kept = _without_repeats(read, shown)
+    _warn_of_subjects(kept, shown)
     prompts = []
     for number, row in enumerate(kept):
         own_id = f"prompt-{number:03d}" if row.id is None else row.id
@@ -172,6 +175,39 @@ def _warn_of_changes(read: Sequence[tuple[int, Row]], shown: str) -> None:
             AdhereWarning,
             stacklevel=2,
         )
+
+
+def _warn_of_subjects(kept: Mapping[Row, int], shown: str) -> None:
+    """Says once where nothing is found to be wanted, and once what is stated and not said."""
+    empty = [line for row, line in kept.items() if row.subjects is None and not found(row.prompt)]
+    if empty:
+        warnings.warn(
+            f"{shown} has prompts in which no subject is found: {numbered(empty)}; write them in "
+            "English, state their subjects (in .csv or .jsonl), or leave them out.",
+            AdhereWarning,
+            stacklevel=2,
+        )
+    strange = [
+        f"{subject!r} (line {line})"
+        for row, line in kept.items()
+        for subject in row.subjects or ()
+        if row.geneval is None and not _is_said(subject, row.prompt)
+    ]
+    if strange:
+        more = f" and {len(strange) - MOST_SHOWN} more" if len(strange) > MOST_SHOWN else ""
+        warnings.warn(
+            f"{shown} states subjects that their prompts do not name: "
+            f"{', '.join(strange[:MOST_SHOWN])}{more}; images are judged by them all the same.",
+            AdhereWarning,
+            stacklevel=2,
+        )
+
+
+def _is_said(subject: str, prompt: str) -> bool:
+    """Whether a prompt has a subject, or its noun in another number."""
+    said = {singular(word) for word in re.findall(r"\w+", prompt.lower())}
+    noun = re.findall(r"\w+", subject.lower())[-1:]
+    return subject.lower() in prompt.lower() or all(singular(word) in said for word in noun)
 
 
 def _without_repeats(read: Sequence[tuple[int, Row]], shown: str) -> dict[Row, int]:

@@ -68,8 +68,8 @@ class Row:
         is_spaced: whether a text of the line had a tab, or a separator of lines, for a space.
 
     Raises:
-        ValueError: an entry of another type or beyond its limits, lists of several lengths, or an
-            id that cannot name a folder.
+        ValueError: an entry of another type or beyond its limits, lists of several lengths, a
+            subject with a comma, or an id that cannot name a folder.
     """
 
     prompt: Prompt
@@ -87,6 +87,12 @@ class Row:
     def __post_init__(self) -> None:
         if self.id is not None:
             check_name("the id", self.id)
+        several = next((one for one in self.subjects or () if "," in one), None)
+        if several is not None and self.geneval is None:
+            raise ValueError(
+                f"the subject {several!r} has a comma; give each subject an entry of its own: in "
+                '.csv "cat; dog", in .jsonl ["cat", "dog"].'
+            )
         for name in ("colours", "counts", "attributes"):
             values = getattr(self, name)
             if values is None:
