@@ -48,11 +48,13 @@ def test_the_hash_follows_the_weights_and_nothing_else(tmp_path):
     assert hash_weights(folder) != hash_weights(saved())
 
 
-def test_a_missing_tokenizer_is_not_sought_elsewhere(tmp_path, monkeypatch):
-    shutil.rmtree(copied(tmp_path) / "tokenizer")
+@pytest.mark.parametrize("name", ["tokenizer", "unet"])
+def test_a_missing_folder_is_not_sought_elsewhere(tmp_path, monkeypatch, name):
+    shutil.rmtree(copied(tmp_path) / name)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="tokenizer in .*model' cannot be read: the folder"):
-        load_outline("model")
+    for read in (load_outline, load):
+        with pytest.raises(ValueError, match=f"model' lacks the folder '{name}'"):
+            read("model")
 
 
 def empty(folder):

@@ -66,6 +66,21 @@ def _pipeline_near(folder: Path) -> Path | None:
     return next((index.parent for index in (*within, *above) if index.is_file()), None)
 
 
+def component_folder(folder: Path, name: str) -> Path:
+    """The folder of a pipeline's component.
+
+    Raises:
+        ValueError: it is missing.
+    """
+    place = folder / name
+    if not place.is_dir():
+        raise ValueError(
+            f"{str(folder)!r} lacks the folder {name!r} that its model_index.json names; "
+            "copy or save the pipeline again."
+        )
+    return place
+
+
 def check_folder(folder: Path) -> None:
     """Makes sure that a folder is a pipeline with safetensors weights that are not broken.
 
@@ -73,12 +88,7 @@ def check_folder(folder: Path) -> None:
         ValueError: it is not; the message names the file.
     """
     for name in components(folder):
-        place = folder / name
-        if not place.is_dir():
-            raise ValueError(
-                f"{str(folder)!r} lacks the folder {name!r} that its model_index.json names; "
-                "copy or save the pipeline again."
-            )
+        place = component_folder(folder, name)
         tensors = sorted(place.glob("*.safetensors"))
         pickles = sorted(p for p in place.iterdir() if p.suffix in _PICKLES)
         if pickles and not tensors:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from adhere.drawing.loading import find_folder
-from adhere.drawing.model_folder import components
+from adhere.drawing.model_folder import component_folder, components
 from adhere.errors import UnsupportedPipeline, first_line
 
 _READERS = ("tokenizer", "processor")
+_DENOISERS = ("unet", "transformer")
 
 
 def load_outline(model: str | os.PathLike[str]) -> Any:  # noqa: ANN401
@@ -37,6 +38,8 @@ def load_outline(model: str | os.PathLike[str]) -> Any:  # noqa: ANN401
         )
     pipe = object.__new__(kind)
     for name in names:
+        if name.startswith(_READERS) or name in _DENOISERS:
+            component_folder(folder, name)
         try:
             vars(pipe)[name] = _component(folder / name, index[name][1])
         # Files of strangers fail in as many ways as there are classes that read them.
@@ -59,10 +62,8 @@ def _component(place: Path, kind: str) -> Any:  # noqa: ANN401
             reader, transformers.PreTrainedTokenizerBase | transformers.ProcessorMixin
         ):
             raise TypeError(f"{kind[:60]!r} is no tokenizer.")
-        if not place.is_dir():
-            raise ValueError(f"the folder {place.name!r} is missing.")
         return reader.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-    if place.name not in ("unet", "transformer") or not hasattr(diffusers, kind):
+    if place.name not in _DENOISERS or not hasattr(diffusers, kind):
         return object()
     denoiser: Any = getattr(diffusers, kind)
     with torch.device("meta"):
