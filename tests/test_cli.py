@@ -391,6 +391,13 @@ def test_cite_prints_bibtex(shell):
     assert "did you mean 'divide-and-bind'" in shell("cite", "divide-bind")[2][0]
 
 
+def test_methods_are_cited_by_name_class_or_object():
+    kind = METHODS["divide-and-bind"]
+    assert adhere.cite("divide-and-bind") == adhere.cite(kind) == adhere.cite(kind()) != ""
+    with pytest.raises(ValueError, match="Got list to cite; give methods, their names"):
+        adhere.cite([kind])
+
+
 def test_help_and_usage_errors_import_no_torch():
     code = (
         "import sys; from adhere.cli import main\n"

@@ -6,6 +6,7 @@ import re
 import time
 from importlib.resources import files
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -283,6 +284,22 @@ def test_named_indices_and_pieces_are_taken_alone(tokenizer: CLIPTokenizer) -> N
     place = token_texts(tokenizer, "a sombrero").index("re")
     (piece,) = find_subjects(tokenizer, "a sombrero", ["re"])
     assert piece == Subject("re", (place,))
+
+
+def test_whole_numbers_of_numpy_are_indices(tokenizer: CLIPTokenizer) -> None:
+    for words in ([2, 5], [(2, 5)]):
+        same = [
+            np.array(word)[()] if isinstance(word, int) else [*np.array(word)] for word in words
+        ]
+        assert find_subjects(tokenizer, KITCHEN, same) == find_subjects(tokenizer, KITCHEN, words)
+
+
+@pytest.mark.parametrize(("given", "named"), [("mini", "'mini'"), (None, "NoneType")])
+def test_what_has_no_tokenizer_is_named(given: object, named: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"Got {named}, which has no tokenizer; give the pipeline"
+    ):
+        find_subjects(given, "a cat")
 
 
 def test_named_pairs_are_exactly_those(tokenizer: CLIPTokenizer) -> None:

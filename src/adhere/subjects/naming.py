@@ -11,6 +11,7 @@ from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.text import check_text, has_spaces, whole_words
 from adhere.subjects.tokenizing import Tokens
+from adhere.typed import plain
 
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
 
@@ -202,6 +203,8 @@ def name_subjects(
         raise ValueError(f"The subjects are {words!r}; expected a list, as ['cat', 'frog'].")
     if not words:
         raise ValueError("The list of subjects is empty; name one, or pass None to find them.")
+    # NumPy's whole numbers are indices too.
+    words = [plain(word) for word in words]
     used: list[Span] = []
     subjects: dict[int, Subject] = {}
     # Longer names first: of "fire truck" and "truck" the shorter has the place that is left.

@@ -197,10 +197,16 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
         prompt: the prompt as the pipeline will get it.
 
     Raises:
-        ValueError: the prompt is no text or has none.
+        ValueError: the prompt is no text or has none, or there is no tokenizer.
     """
     check_prompt(prompt)
-    tokenizer = tokenizer_of(tokenizer)
+    given, tokenizer = tokenizer, tokenizer_of(tokenizer)
+    if not hasattr(tokenizer, "get_added_vocab"):
+        got = repr(given) if isinstance(given, str) else type(given).__name__
+        raise ValueError(
+            f"Got {got[:60]}, which has no tokenizer; give the pipeline first, or its tokenizer, "
+            "and then the prompt."
+        )
     text = _write_out(tokenizer, unicodedata.normalize("NFC", prompt))
     ids, special, offsets = encode(tokenizer, text)
     opening = next((i for i, is_special in enumerate(special) if not is_special), len(ids))
