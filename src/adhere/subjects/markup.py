@@ -183,9 +183,10 @@ def _blank_pair(text: list[str], start: int, end: int, parts: list[int]) -> None
     # "a woman (red dress)" says two things, where "a (red) dress" and "a ((big red)) dress" say
     # one.
     nested = text[start - 1 : start] == ["("] or inside[:1] in (" ", SOFT)
-    first, *others = inside.split() or [""]
-    opens = closed_tag(first) is Tag.DETERMINER or is_adjective(first.lower())
-    aside = not nested and bool(others) and (opens or (is_round and not weighted))
+    words = inside.lower().split()
+    several = len(words) > 1 and not nested
+    opens = several and (closed_tag(words[0]) is Tag.DETERMINER or is_adjective(words[0]))
+    aside = opens or (several and is_round and not weighted)
     text[start] = SOFT if aside else " "
     if is_round and _follows_noun(text, start, end):
         text[start] = PAINTED
