@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache
+from numbers import Integral
+from typing import Any
 
 from adhere.errors import SubjectNotFound
 from adhere.subjects.phrase import Phrase, count_of
@@ -11,7 +13,6 @@ from adhere.subjects.reading import Span
 from adhere.subjects.subject import Attribute, Subject
 from adhere.subjects.text import check_text, has_spaces, whole_words
 from adhere.subjects.tokenizing import Tokens
-from adhere.typed import plain
 
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?=\S)", re.I)
 
@@ -19,6 +20,13 @@ _ARTICLE = re.compile(r"^(?:an?|the|some|one|his|her|its|their|my|your|our)\s+(?
 def _pattern(text: str) -> str:
     """A regular expression of a text, in which apostrophes are alike, and hyphens and dashes."""
     return re.sub(r"\\?[-‐‑–]", "[-‐‑–]", re.sub("['’]", "['’]", re.escape(text)))
+
+
+def _own(word: Any) -> Any:  # noqa: ANN401
+    """A name as it is, with Python's own numbers for NumPy's."""
+    if isinstance(word, list | tuple):
+        return tuple(map(_own, word))
+    return int(word) if isinstance(word, Integral) and not isinstance(word, bool) else word
 
 
 def _is_whole(text: str, span: Span) -> bool:
@@ -203,8 +211,7 @@ def name_subjects(
         raise ValueError(f"The subjects are {words!r}; expected a list, as ['cat', 'frog'].")
     if not words:
         raise ValueError("The list of subjects is empty; name one, or pass None to find them.")
-    # NumPy's whole numbers are indices too.
-    words = [plain(word) for word in words]
+    words = [_own(word) for word in words]
     used: list[Span] = []
     subjects: dict[int, Subject] = {}
     # Longer names first: of "fire truck" and "truck" the shorter has the place that is left.
