@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from adhere.drawing import Drawing
     from adhere.methods import Method
 
-_SLOW = {"saga": "twenty times the baseline's time"}
+_SLOW = {"saga": "more than twenty times the baseline's time"}
 
 
 def compare(
