@@ -11,6 +11,7 @@ from adhere.evaluation.prompts import prompt_set
 from adhere.evaluation.scorers import scorer
 from adhere.methods import make
 from adhere.tuning import search as searching
+from adhere.tuning.probe import CALIBRATED
 
 PROMPTS = prompt_set("attend-and-excite-animals").prompts
 VALIDATION = searching.Split(PROMPTS[:2], (0,))
@@ -111,7 +112,7 @@ def test_only_numbers_and_switches_are_searched():
 
 
 def test_without_names_a_method_is_searched_by_its_own_parameters(capsys, tmp_path):
-    assert searching.usual(make("attend-and-excite")) == searching.USUAL
+    assert searching.usual(make("attend-and-excite")) == CALIBRATED
     assert searching.usual(make("a-star")) == ("temperature", "step_size")
     assert searching.usual(make("conform")) == ("step_size",)
     out = ["--out", str(tmp_path / "x.sqlite")]

@@ -19,14 +19,13 @@ from adhere.evaluation.statistics import differences, estimate
 from adhere.methods import Method, make, parameters_of, with_parameters
 from adhere.nursing.checks import check_needs
 from adhere.subjects import find_subjects
+from adhere.tuning.probe import CALIBRATED
 from adhere.typed import schema
 
 if TYPE_CHECKING:
     import optuna
 
 SETTINGS = "settings"
-USUAL = ("temperature", "step_size", "refine_at")
-"""Parameters that are searched where none are named."""
 
 
 @dataclass(frozen=True)
@@ -149,16 +148,16 @@ def searchable(method: Method) -> dict[str, tuple[Any, ...]]:
 
 
 def usual(method: Method) -> tuple[str, ...]:
-    """Those of `USUAL` that can be searched.
+    """Those of `CALIBRATED` that can be searched; what is searched where none are named.
 
     Raises:
         ValueError: none of them can.
     """
     can = searchable(method)
-    found = tuple(name for name in USUAL if name in can)
+    found = tuple(name for name in CALIBRATED if name in can)
     if not found:
         raise ValueError(
-            f"{method.name} has none of {', '.join(USUAL)} to search; give --parameters with "
+            f"{method.name} has none of {', '.join(CALIBRATED)} to search; give --parameters with "
             f"some of {', '.join(can)}."
         )
     return found
