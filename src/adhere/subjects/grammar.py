@@ -124,14 +124,18 @@ class _Reader:
 
     def group(self, i: int) -> Group:
         """The noun phrase, or the adjectives alone, that start at `i`."""
-        opener, number, is_group, start = None, None, False, i
+        opener, number, start = None, None, i
+        is_group = is_half = False
         while self.tag(i) in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADVERB):
             if self.tag(i) is Tag.NUMBER:
                 is_group = self.text(i) in GROUPS
                 number = added(number, self.text(i))
             elif self.tag(i) is not Tag.ADVERB:
                 opener = self.words[i]
+                is_half |= opener.text == "half"
             i += 1
+        if is_half and is_group and number:
+            number //= 2
         adjectives: list[tuple[int, Word]] = []
         while True:
             if self.tag(i) is Tag.ADJECTIVE:
@@ -152,8 +156,6 @@ class _Reader:
         nouns = [word for word in nouns if not is_measure(word.text)]
         # "a highly detailed, a fox" opens with what the image is.
         is_style = start == 0 and self.tag(i) is Tag.COMMA
-        if any(self.text(j) == "half" for j in range(start, i)) and is_group and number:
-            number //= 2
         # "two dogs, one black and one white" has no third thing.
         is_named = not _are_colours(adjectives) or not self.phrases
         if not nouns and adjectives and is_named and (opener or number) and not is_style:
