@@ -40,6 +40,7 @@ needs_browser = pytest.mark.skipif(
 SCREENSHOTS = os.environ.get("ADHERE_SCREENSHOTS")
 STEPS = 50 if SCREENSHOTS else 3
 PATIENCE = 180_000  # of waiting, in milliseconds, on a machine that does much else
+SIZE = "Size, guidance and negative prompt"
 HOSTILE_PROMPT = "a green frog and a <b>cat</b> on a hill ${1+1} {{value}} {{#each x}}"
 
 
@@ -174,6 +175,23 @@ def draw(page, steps=3):
     page.get_by_role("button", name="Draw", exact=True).press("Enter")
 
 
+def fill_fold(page, fold, **texts):
+    """Opens a fold and types into its fields.
+
+    Gradio sets the first values of a fold's fields just after it opens, so a field is typed into
+    until it keeps what was typed.
+    """
+    page.get_by_role("button", name=fold).press("Enter")
+    for label, text in texts.items():
+        field = page.get_by_label(label.replace("_", " "))
+        for _ in range(20):
+            field.fill(text)
+            field.blur()
+            page.wait_for_timeout(500)
+            if field.input_value() == text:
+                break
+
+
 @needs_browser
 def test_subjects_are_marked_as_one_types_and_a_click_corrects_them(page):
     page.get_by_label("Prompt", exact=True).fill(HOSTILE_PROMPT)
@@ -189,8 +207,7 @@ def test_subjects_are_marked_as_one_types_and_a_click_corrects_them(page):
     assert page.evaluate("document.activeElement.innerText").strip() == "green"
     page.keyboard.press("Enter")
     word(page, "green", COLOURS[:1]).wait_for()
-    page.get_by_role("button", name="Size, guidance and negative prompt").press("Enter")
-    page.get_by_label("Negative prompt").fill("<img src=x onerror=alert(1)>")
+    fill_fold(page, SIZE, Negative_prompt="<img src=x onerror=alert(1)>")
     draw(page)
     page.wait_for_selector(".maps")
     page.get_by_text("subjects=[").wait_for()
@@ -222,10 +239,7 @@ def test_drawing_comparing_and_loading_the_recipe_again(page, tmp_path):
     page.get_by_label("Steps").fill("1")
     page.get_by_label("Steps").blur()
     # Small, for some methods search long before their one step.
-    page.get_by_role("button", name="Size, guidance and negative prompt").press("Enter")
-    for side in ("Width", "Height"):
-        page.get_by_label(side).fill("32")
-        page.get_by_label(side).blur()
+    fill_fold(page, SIZE, Width="32", Height="32")
     page.get_by_role("button", name="Compare all methods").click()
     page.wait_for_function(
         f"document.querySelectorAll('.grid figure').length == {len(methods()) + 1}",
@@ -242,12 +256,9 @@ def test_a_method_brings_its_own_fold_whose_numbers_are_drawn_with(page):
     page.get_by_label("Method").click()
     page.get_by_role("option", name=chosen).click()
     fold = page.get_by_role("button", name="Parameters of")
-    page.get_by_role("button", name=f"Parameters of {chosen}").press("Enter")
+    fill_fold(page, f"Parameters of {chosen}", alpha="3")
     assert fold.count() == 1
-    page.get_by_label("alpha").fill("3")
-    page.get_by_role("button", name="Size, guidance and negative prompt").press("Enter")
-    page.get_by_label("Width").fill("96")
-    page.get_by_label("Width").blur()
+    fill_fold(page, SIZE, Width="96")
     draw(page)
     page.wait_for_selector(".maps")
     line = page.get_by_text("adhere draw --method").inner_text()
