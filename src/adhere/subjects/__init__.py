@@ -3,7 +3,6 @@
 from adhere.subjects.finding import find_subjects, parse
 from adhere.subjects.relations import Relation, find_relations
 from adhere.subjects.subject import Attribute, Subject
-from adhere.subjects.tokenizing import token_texts
 
 __all__ = [
     "Attribute",
@@ -12,5 +11,4 @@ __all__ = [
     "find_relations",
     "find_subjects",
     "parse",
-    "token_texts",
 ]

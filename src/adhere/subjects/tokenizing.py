@@ -224,19 +224,3 @@ def tokenize(tokenizer: Any, prompt: str) -> Tokens:  # noqa: ANN401
         for piece, span in zip(pieces, whole, strict=True)
     ]
     return Tokens(text, tuple(ids), tuple(pieces), whole, limit, opening, closing)
-
-
-def token_texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:  # noqa: ANN401
-    """The tokens that the text encoder reads, without padding; the position is the index.
-
-    Args:
-        tokenizer: a tokenizer, or a pipeline that has one.
-        prompt: any text; one of more tokens than the text encoder reads is cut.
-
-    Returns:
-        Tokens as text, with the special ones.
-
-    Raises:
-        ValueError: the prompt is empty.
-    """
-    return tokenize(tokenizer, prompt).kept
