@@ -20,7 +20,7 @@ from adhere.evaluation.scorers.cache import read as read_scores
 from adhere.evaluation.scorers.cache import score
 from adhere.evaluation.scorers.preservation import PixelScorer
 from adhere.evaluation.scorers.questions import questions
-from adhere.evaluation.sets.official import COCO
+from adhere.evaluation.sets.geneval import COCO
 from adhere.evaluation.store import Store
 from adhere.methods import AttendAndExcite
 from runs import filled

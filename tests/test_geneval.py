@@ -5,7 +5,7 @@ import json
 import pytest
 
 from adhere.evaluation.prompts import Prompt, Wanted, prompt_set
-from adhere.evaluation.sets import official, own
+from adhere.evaluation.sets import geneval, own
 from adhere.subjects import parse
 
 # As GenEval's file has them.
@@ -85,12 +85,12 @@ def test_genevals_own_file_is_read_as_it_is(write):
 @pytest.mark.parametrize("row", OFFICIAL, ids=lambda row: row["prompt"])
 def test_prompts_in_genevals_forms_have_its_metadata(write, row):
     (from_text,) = prompt_set(write("a.txt", row["prompt"])).prompts
-    assert official.metadata(from_text) == row
+    assert geneval.metadata(from_text) == row
     (from_row,) = prompt_set(write("a.jsonl", json.dumps(row))).prompts
-    assert official.metadata(from_row) == row
+    assert geneval.metadata(from_row) == row
     more = {**row, "include": [{**clause, "hint": [1.5]} for clause in row["include"]]}
     (whole,) = prompt_set(write("a.jsonl", json.dumps(more))).prompts
-    assert official.metadata(whole) == more
+    assert geneval.metadata(whole) == more
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_prompts_in_genevals_forms_have_its_metadata(write, row):
 )
 def test_what_genevals_script_would_judge_otherwise_is_refused(text, tag, message):
     with pytest.raises(ValueError, match=message):
-        official.metadata(Prompt("p", text, own.found(text), tag=tag))
+        geneval.metadata(Prompt("p", text, own.found(text), tag=tag))
 
 
 def exported(text, wanted=None, tag=None):
     wanted = own.found(text) if wanted is None else wanted
-    return official.metadata(Prompt("p", text, wanted, tag=tag))
+    return geneval.metadata(Prompt("p", text, wanted, tag=tag))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_what_is_stated_goes_before_the_form_of_the_text():
 def test_a_row_of_genevals_file_may_have_more_keys(write):
     more = {**OFFICIAL[2], "id": 1, "seed": 3}
     (prompt,) = prompt_set(write("a.jsonl", json.dumps(more))).prompts
-    assert official.metadata(prompt) == more and prompt.tag == "color_attr"
+    assert geneval.metadata(prompt) == more and prompt.tag == "color_attr"
 
 
 def test_a_row_that_states_subjects_beside_genevals_is_refused(write):

@@ -30,13 +30,13 @@ from typing import Any
 
 from adhere.errors import unknown
 from adhere.evaluation.data import FORMATS
-from adhere.evaluation.held import check_distinct, check_folder_name, of_each_prompt
+from adhere.evaluation.export_checks import check_distinct, check_folder_name, of_each_prompt
 from adhere.evaluation.outcomes import Row
 from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.scorers.questions import Ask, Question, as_tifa, asking
 from adhere.evaluation.scorers.questions import questions as by_templates
 from adhere.evaluation.scorers.tifa import result
-from adhere.evaluation.sets.official import metadata
+from adhere.evaluation.sets.geneval import metadata
 from adhere.evaluation.store import Store
 from adhere.files import write_whole
 
@@ -178,7 +178,7 @@ def geneval(store: Store, rows: Sequence[Row]) -> _View:
     """A numbered folder for each prompt, with what its image should hold.
 
     Raises:
-        ValueError: prompts that GenEval cannot judge; see `adhere.evaluation.sets.official`.
+        ValueError: prompts that GenEval cannot judge; see `adhere.evaluation.sets.geneval`.
     """
     said = of_each_prompt(rows, lambda row: metadata(store.plan.prompt(row.unit)))
     images: dict[str, Row] = {}

@@ -18,7 +18,7 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, StringConstraints
 
 from adhere.errors import AdhereWarning
-from adhere.evaluation.sets import official as geneval
+from adhere.evaluation.sets import geneval
 from adhere.evaluation.sets.mistakes import MOST_SHOWN, Mistake
 from adhere.evaluation.sets.prompt import check_name
 from adhere.typed import typed
