@@ -9,9 +9,10 @@ import torch
 import toys
 from adhere.drawing import draw, redraw
 from adhere.drawing.drawing import _scheduler_of as scheduler_of
-from adhere.drawing.loading import SCHEDULERS, load
+from adhere.drawing.loading import load
 from adhere.drawing.recipe import from_json
 from adhere.drawing.request import check_schedule
+from adhere.drawing.schedulers import SCHEDULERS
 from adhere.drawing.stated import method_named
 from adhere.errors import NoAttentionRecorded, NonFiniteLoss, SubjectNotFound, UnsupportedPipeline
 from adhere.methods import (

@@ -10,17 +10,15 @@ import torch
 
 import toys
 from adhere.drawing import draw
-from adhere.drawing.loading import (
+from adhere.drawing.loading import hash_weights, load, variant_of
+from adhere.drawing.outline import load_outline
+from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
+from adhere.drawing.schedulers import (
     SCHEDULERS,
-    hash_weights,
-    load,
     scheduler_from_recipe,
     scheduler_named,
     scheduler_recipe,
-    variant_of,
 )
-from adhere.drawing.outline import load_outline
-from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
 from doors import PROMPT, copied, saved
 from hub import hub
 

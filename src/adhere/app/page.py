@@ -16,8 +16,9 @@ import adhere
 from adhere.app import forms, view
 from adhere.app.studio import Cancelled, Studio
 from adhere.drawing import commands
-from adhere.drawing.loading import Loaded, scheduler_recipe
+from adhere.drawing.loading import Loaded
 from adhere.drawing.request import checked_size, guidance_of
+from adhere.drawing.schedulers import scheduler_recipe
 from adhere.errors import AdhereError, is_out_of_memory
 from adhere.figures.trace import COLOURS, PALE
 from adhere.methods import parameters_of

@@ -107,7 +107,8 @@ def chosen_model(source: Source, scheduler: object = None) -> Loaded:
     Raises:
         ValueError: see `adhere.drawing.loading.load`; or an unknown scheduler, before loading.
     """
-    from adhere.drawing.loading import SCHEDULERS, load
+    from adhere.drawing.loading import load
+    from adhere.drawing.schedulers import SCHEDULERS
     from adhere.errors import unknown
 
     if scheduler is not None and scheduler not in SCHEDULERS:

@@ -21,8 +21,9 @@ from adhere.cli.evaluate_score import (
 )
 from adhere.cli.progress import bar, say
 from adhere.cli.values import folder, names
-from adhere.drawing.loading import DTYPES, SCHEDULERS, Loaded, load
+from adhere.drawing.loading import DTYPES, Loaded, load
 from adhere.drawing.png import check_writable
+from adhere.drawing.schedulers import SCHEDULERS
 from adhere.errors import unknown
 from adhere.evaluation.cluster import draw_on_cluster, needed_ray
 from adhere.evaluation.pace import OnProgress, Progress

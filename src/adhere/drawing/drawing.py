@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from adhere.drawing.environment import environment
-from adhere.drawing.loading import Loaded, load, scheduler_named, scheduler_recipe
+from adhere.drawing.loading import Loaded, load
 from adhere.drawing.png import save_image
 from adhere.drawing.recipe import ModelRecipe, Recipe
 from adhere.drawing.request import (
@@ -27,6 +27,7 @@ from adhere.drawing.request import (
     checked_size,
     guidance_of,
 )
+from adhere.drawing.schedulers import scheduler_named, scheduler_recipe
 from adhere.drawing.stated import method_named
 from adhere.errors import AdhereWarning, NonFiniteLoss, UnsupportedPipeline
 from adhere.methods import Method
@@ -128,7 +129,7 @@ def draw(
         guidance_scale: of classifier-free guidance; None takes the pipeline's default.
         negative_prompt: what guidance leads away from.
         size: width and height in pixels; None takes the model's.
-        scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`, or a scheduler; None
+        scheduler: a short name, see `adhere.drawing.schedulers.SCHEDULERS`, or a scheduler; None
             takes the pipeline's.
         dtype: "float32", "bfloat16" or "float16", where the model is loaded here.
         device: where the model is loaded to; None takes a GPU where there is one.

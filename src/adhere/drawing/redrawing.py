@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from adhere.drawing.drawing import Drawing, Model, OnStep, draw, loaded_model
 from adhere.drawing.environment import environment
-from adhere.drawing.loading import Loaded, local_folder, scheduler_from_recipe
+from adhere.drawing.loading import Loaded, local_folder
 from adhere.drawing.recipe import ModelRecipe, Recipe
+from adhere.drawing.schedulers import scheduler_from_recipe
 from adhere.errors import AdhereWarning
 from adhere.methods.registry import methods_of
 

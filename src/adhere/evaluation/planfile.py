@@ -28,7 +28,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from adhere.drawing.loading import MINI, short_name
+from adhere.drawing.loading import MINI
+from adhere.drawing.schedulers import short_name
 from adhere.drawing.stated import stated_numbers
 from adhere.evaluation.plan import BASELINE, Condition, Plan
 from adhere.evaluation.prompts import PROMPT_SETS, PromptSet, prompt_set
@@ -140,7 +141,7 @@ class PlanFile:
         guidance_scale: of classifier-free guidance.
         negative_prompt: what guidance leads away from.
         size: width and height in pixels.
-        scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`.
+        scheduler: a short name, see `adhere.drawing.schedulers.SCHEDULERS`.
         dtype: "float32", "bfloat16" or "float16".
         device: "cpu", "cuda" or "mps".
         batch_size: how many seeds are sampled together.

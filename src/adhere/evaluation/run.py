@@ -12,8 +12,9 @@ import torch
 
 from adhere import LatentMethod
 from adhere.drawing import Drawing, draw, environment
-from adhere.drawing.loading import Loaded, load, scheduler_from_recipe
+from adhere.drawing.loading import Loaded, load
 from adhere.drawing.recipe import Recipe
+from adhere.drawing.schedulers import scheduler_from_recipe
 from adhere.errors import NonFiniteLoss, SubjectNotFound, UnfitPrompt, is_out_of_memory
 from adhere.evaluation.hardware import (
     empty_cache,
@@ -58,7 +59,7 @@ def plan_run(
         guidance_scale: None takes the pipeline's.
         negative_prompt: what guidance leads away from.
         size: width and height in pixels; None takes the model's.
-        scheduler: a short name, see `adhere.drawing.loading.SCHEDULERS`; None takes the
+        scheduler: a short name, see `adhere.drawing.schedulers.SCHEDULERS`; None takes the
             pipeline's.
         batch_size: how many seeds are sampled together.
         baseline_only: names of the sets of which no method draws.
