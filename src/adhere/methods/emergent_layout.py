@@ -13,8 +13,8 @@ Shapes: K phrases of a sample, H x W the grid on which places are chosen.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Hashable, Sequence
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Gt, Le
@@ -92,24 +92,14 @@ class EmergentLayout(AttentionMethod):
 
     def bias(self, context: LayerContext) -> Tensor:
         """The logarithm of each phrase's place on its columns, (B, 1, N, T)."""
-        reading = context.reading
-        assert reading is not None
-        layout = context.shared.get("layout")
-        if layout is None or layout[0] is not reading:
-            layout = (
-                reading,
-                [
-                    self._places(reading, sample, subjects, relations)
-                    for sample, (subjects, relations) in enumerate(
-                        zip(context.subjects, context.relations, strict=True)
-                    )
-                ],
-            )
-            context.shared["layout"] = layout
-        key = "bias", context.size
-        if context.shared.get(key, (None,))[0] is not reading:
-            context.shared[key] = reading, self._bias(layout[1], context)
-        return context.shared[key][1]
+        layout = _of_reading(context, "layout", lambda: self._layout(context))
+        return _of_reading(context, ("bias", context.size), lambda: self._bias(layout, context))
+
+    def _layout(self, context: LayerContext) -> list[list[tuple[Phrase, Tensor]]]:
+        """For each sample its phrases with their places."""
+        assert context.reading is not None
+        told = zip(context.subjects, context.relations, strict=True)
+        return [self._places(context.reading, sample, *one) for sample, one in enumerate(told)]
 
     def _bias(
         self, layout: Sequence[Sequence[tuple[Phrase, Tensor]]], context: LayerContext
@@ -161,14 +151,31 @@ class EmergentLayout(AttentionMethod):
         grid = cells(height, width).to(maps)
         centres, scale = arrange(blurred, grid, near.to(maps))
         distances = torch.cdist(grid, centres)
-        places = []
-        for index, phrase in enumerate(phrases):
-            inside = distances[:, index] < self.radius * apart * scale
-            for other, rival in enumerate(phrases):
-                if other not in (index, phrase.host) and rival.host != index:
-                    inside &= distances[:, index] < distances[:, other]
-            places.append(inside.view(height, width).to(maps))
-        for index, phrase in enumerate(phrases):
-            if phrase.host is not None:
-                places[phrase.host] = torch.maximum(places[phrase.host], places[index])
-        return list(zip(phrases, places, strict=True))
+        places = _discs(phrases, distances, self.radius * apart * scale)
+        return [(p, place.view(height, width)) for p, place in zip(phrases, places, strict=True)]
+
+
+def _discs(phrases: Sequence[Phrase], distances: Tensor, radius: float) -> list[Tensor]:
+    """Each phrase's disc, (H * W,) of 0 and 1, from the distances of cells to centres, (H * W, K).
+
+    It is cut where another disc begins, unless the two are joined. A host's place covers the disc
+    of what it is joined with.
+    """
+    places = []
+    for index, phrase in enumerate(phrases):
+        inside = distances[:, index] < radius
+        for other, rival in enumerate(phrases):
+            if other not in (index, phrase.host) and rival.host != index:
+                inside &= distances[:, index] < distances[:, other]
+        places.append(inside.to(distances))
+    for index, phrase in enumerate(phrases):
+        if phrase.host is not None:
+            places[phrase.host] = torch.maximum(places[phrase.host], places[index])
+    return places
+
+
+def _of_reading(context: LayerContext, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """What is made of the newest reading, once for each reading."""
+    if context.shared.get(key, (None,))[0] is not context.reading:
+        context.shared[key] = context.reading, make()
+    return context.shared[key][1]

@@ -85,7 +85,7 @@ def nurse(
             that move latents; boxes that no method reads, none where one needs them, or one
             outside the image.
     """
-    return _Blocks(partial(nursed, pipe, method, prompt, subjects, boxes))
+    return _Reentrant(partial(nursed, pipe, method, prompt, subjects, boxes))
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def nursed(
     block.warn_if_idle()
 
 
-class _Blocks(AbstractContextManager[Trace], ContextDecorator):
+class _Reentrant(AbstractContextManager[Trace], ContextDecorator):
     """A block that opens anew each time that it is entered."""
 
     def __init__(self, make: Callable[[], AbstractContextManager[Trace]]) -> None:

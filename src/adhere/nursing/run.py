@@ -61,6 +61,7 @@ class Run:
         self.has_begun_step = False
         self.shift: Tensor | None = None
         self.context: Context | None = None
+        self.texts: Sequence[Mapping[str, str]] = ()
         self.previous: Reading | None = None
         self.editing = Editing(family, editors)
         self.taps = ExitStack()
@@ -191,8 +192,7 @@ class Run:
 
     def _open(self, args: tuple, kwargs: Mapping[str, Any]) -> Opened:
         if self.context is None:
-            opened, texts = self.prompts.open(args, kwargs)
-            self.texts = texts
+            opened, self.texts = self.prompts.open(args, kwargs)
             check_finite("latents hold", opened.latents, self.step().index)
             return opened
         samples = len(self.context.placed)

@@ -146,7 +146,7 @@ def read(store: Store) -> pandas.DataFrame:
     """All scores of a run, a row for each image and metric.
 
     Returns:
-        Columns condition, set, prompt, seed, scorer, metric, group, higher_is_better, value. A
+        Columns condition, set, prompt, seed, scorer, metric, group, higher_is_better, value. An
         image that a metric does not apply to has no row for it.
 
     Raises:
