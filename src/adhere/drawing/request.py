@@ -31,16 +31,16 @@ class Sampling:
     """How images are sampled.
 
     Attributes:
-        subjects: what the image must hold; None finds it in the prompt.
+        subjects: what the image must hold; found in the prompt without it.
         boxes: places of subjects by their word, each (left, top, right, bottom) in fractions of
             the image.
         seeds: one image each.
         steps: of sampling.
-        guidance_scale: of classifier-free guidance; None takes the pipeline's.
+        guidance_scale: of classifier-free guidance; the pipeline's without it.
         negative_prompt: what guidance leads away from.
-        size: width and height in pixels; None takes the model's.
-        scheduler: ddim, ddpm, dpm++2m, dpm++2m-sde, euler, euler-a, heun, lcm, pndm or unipc, or
-            a scheduler of diffusers; None takes the model's.
+        size: width and height in pixels; the model's without it.
+        scheduler: ddim, ddpm, dpm++2m, dpm++2m-sde, euler, euler-a, heun, lcm, pndm or unipc; the
+            model's without it.
         batch_size: how many images are sampled together.
     """
 
