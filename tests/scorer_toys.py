@@ -1,9 +1,12 @@
 """Tiny models of the scorers' real classes, with random weights, saved to folders."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertTokenizer,
@@ -36,6 +39,7 @@ from transformers import (
 )
 
 from adhere import mini
+from adhere.evaluation.prompts import Prompt, Wanted
 
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] [DEC] [ENC] <pad> <s> </s> <unk> <image> Yes No yes no a of "
@@ -221,3 +225,36 @@ def remote_code(folder: Path) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "own.py").write_text("raise SystemExit('code of a stranger was run')")
     return folder
+
+
+def prompt(*wanted: Wanted, text: str = "", scene: str | None = None) -> Prompt:
+    text = text or " and ".join(f"a {w.subject}" for w in wanted)
+    return Prompt("p", text, wanted, scene)
+
+
+PAIR = prompt(Wanted("cat"), Wanted("car", "red"), text="a cat and a red car")
+SINGLE = prompt(Wanted("dog"), text="a dog")
+
+
+def noise(seed: int, size=(20, 24)) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+PICTURES = [noise(seed) for seed in range(3)]
+
+
+def folders(home: Path) -> Callable[[str], str]:
+    """What gives the folder of each toy, made once below a folder."""
+    made = {}
+
+    def folder(name: str) -> str:
+        if name not in made:
+            made[name] = globals()[name](home / name)
+        return str(made[name])
+
+    return folder
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.sqrt((vector * vector).sum())
