@@ -15,4 +15,4 @@ def cite(methods: list[str] | None = None) -> None:
     from adhere.methods import METHODS
 
     entries = bibtex_of(*(methods or METHODS))
-    print(entries or f"{', '.join(methods or ())} has no paper to cite.")
+    print(entries or f"{', '.join(methods or ())}: no paper to cite.")
