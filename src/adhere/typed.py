@@ -18,7 +18,7 @@ import numbers
 import operator
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from functools import wraps
 from typing import Annotated, Any, TypeVar
@@ -44,31 +44,32 @@ PositiveCount = Annotated[int, Ge(1), Le(LARGEST_COUNT)]
 
 
 def _as_stored(values: Mapping[str, object]) -> dict[str, object]:
-    parts = (part for value in values.values() for part in _parts(value, 2))
-    wrong = [part for part in parts if not _is_stored(part)]
+    parts: list[Any] = list(values.values())
+    for _ in range(2):
+        parts = [
+            inner
+            for part in parts
+            for inner in (
+                part if isinstance(part, list | tuple) and len(part) <= MOST_ITEMS else [part]
+            )
+        ]
+    wrong = [
+        part
+        for part in parts
+        if not (
+            part is None
+            or isinstance(part, bool)
+            or (isinstance(part, str) and len(part) <= MOST_ITEMS and part.isprintable())
+            or (isinstance(part, int) and abs(part) <= LARGEST_COUNT)
+            or (isinstance(part, float) and math.isfinite(part))
+        )
+    ]
     if wrong:
         raise ValueError(
             "A stored value must be a number, a line of text or short lists of them, got "
             f"{reprlib.repr(wrong[0])}."
         )
     return json.loads(json.dumps(dict(values)))
-
-
-def _parts(value: object, depth: int) -> Iterator[object]:
-    """What lists hold down to a depth; one that is too long, or lies deeper, is a part itself."""
-    if depth and isinstance(value, list | tuple) and len(value) <= MOST_ITEMS:
-        for part in value:
-            yield from _parts(part, depth - 1)
-    else:
-        yield value
-
-
-def _is_stored(part: object) -> bool:
-    if isinstance(part, str):
-        return len(part) <= MOST_ITEMS and part.isprintable()
-    if isinstance(part, float):
-        return math.isfinite(part)
-    return part is None or (isinstance(part, int) and abs(part) <= LARGEST_COUNT)
 
 
 # Printable as Python has it: no separator but the space, nothing of Unicode's "other" classes.
