@@ -345,6 +345,22 @@ def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> N
         ("a mouse eaten by a cat", ["mouse", "cat"]),
         ("a cart drawn by a horse", ["cart", "horse"]),
         ("a well in a garden", ["well"]),
+        ("a red and a blue car", ["car<red,blue*2"]),
+        ("a red, a green and a dark blue ball, a fox", ["ball<red,green,dark blue*3", "fox"]),
+        ("one big and two small dogs", ["dogs<big,small*3"]),
+        (
+            "a baby and a small dog, a square and a red hat",
+            ["baby", "dog<small", "square", "hat<red"],
+        ),
+        ("a red apple and a green one", ["apple<red,green*2"]),
+        ("a horse, but not a brown one", ["horse"]),
+        ("1 cat 2 dogs 3 birds", ["cat", "dogs*2", "birds*3"]),
+        ("two women one holding a mug and the other a pen", ["women*2", "mug", "pen"]),
+        ("a family of four posing at a car", ["family", "car"]),
+        ("a black colored car", ["car<black"]),
+        ("an art deco style lamp and a pixel style cat", ["lamp", "cat"]),
+        ("a heart shaped box on a moss covered rock", ["box<heart,shaped", "rock<moss,covered"]),
+        ("a cat covered in mud", ["cat"]),
     ],
 )
 def test_what_people_type(prompt, subjects):

@@ -1,15 +1,14 @@
 """Which words of a tagged prompt are its noun phrases, and which the image must hold."""
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adhere.subjects.forms import NOMINAL, Tag, is_denial, is_measure
-from adhere.subjects.lexicon import base_forms, is_in, is_plural, lexicon, numbers, singulars
-from adhere.subjects.phrase import GROUPS, Group, Phrase, Role, added, is_abstract, merge_shades
+from adhere.subjects.forms import NOMINAL, Tag, is_denial
+from adhere.subjects.grouping import Grouper, is_many
+from adhere.subjects.lexicon import base_forms, is_in, lexicon, numbers, singulars
+from adhere.subjects.phrase import Group, Phrase, Role, is_abstract
 from adhere.subjects.reading import Span, Word
-from adhere.subjects.tagging import REACH
 from adhere.subjects.tail import without_tail
 
 # What stands between what an image is and what it shows.
@@ -24,28 +23,11 @@ _PRESENTS = ("show", "depict", "feature", "contain", "portray", "capture", "disp
 _SOFTENERS = ("only", "just", "far", "so", "too", "very", "quite")
 
 
-# Openers of one thing.
-_SINGLE = ("a", "an", "each", "every", "this", "that")
-
-
-def _is_many(noun: str) -> bool:
-    """Whether a noun has the ending of a plural, or is one of those without."""
-    return is_plural(noun) or (len(singulars(noun)) > 1 and not noun.endswith(("us", "is")))
-
-
-def _are_colours(adjectives: Sequence[tuple[int, Word]]) -> bool:
-    return all(word.text in lexicon("colours") for _, word in adjectives)
-
-
-class _Reader:
+class _Reader(Grouper):
     """Walks over the words once and collects phrases; see `find_phrases`."""
 
     def __init__(self, words: Sequence[Word], tags: Sequence[Tag]) -> None:
-        self.words = words
-        # Beyond both ends nothing is said.
-        self.text = defaultdict(str, enumerate(word.text for word in words)).__getitem__
-        self.tag = defaultdict(lambda: Tag.STOP, enumerate(tags)).__getitem__
-        self.phrases: list[Phrase] = []
+        super().__init__(words, tags)
         self.preposition = ""
         # Indices of phrases: the one that a predicate speaks of, and the one just read, of which
         # a relative clause or "painted red" speaks.
@@ -121,71 +103,6 @@ class _Reader:
             before -= 1
         verb = self.text(before)
         return self.text(i) == "at" and any(form in lexicon("aims") for form in base_forms(verb))
-
-    def group(self, i: int) -> Group:
-        """The noun phrase, or the adjectives alone, that start at `i`."""
-        opener, number, start = None, None, i
-        is_group = is_half = False
-        while self.tag(i) in (Tag.DETERMINER, Tag.POSSESSIVE, Tag.NUMBER, Tag.ADVERB):
-            if self.tag(i) is Tag.NUMBER:
-                is_group = self.text(i) in GROUPS
-                number = added(number, self.text(i))
-            elif self.tag(i) is not Tag.ADVERB:
-                opener = self.words[i]
-                is_half |= opener.text == "half"
-            i += 1
-        if is_half and is_group and number:
-            number //= 2
-        adjectives: list[tuple[int, Word]] = []
-        while True:
-            if self.tag(i) is Tag.ADJECTIVE:
-                adjectives.append((i, self.words[i]))
-            elif self.tag(i) not in (Tag.ADVERB, Tag.IGNORED) or not adjectives:
-                is_opened = opener is not None or number is not None
-                is_listed = self.tag(i) is Tag.COMMA and is_opened
-                after = self.behind(i)
-                joins = self.tag(i) is Tag.AND or (is_listed and self.leads_to_noun(after))
-                if not (adjectives and joins and self.tag(after) is Tag.ADJECTIVE):
-                    break
-                i = after - 1
-            i += 1
-        nouns: list[Word] = []
-        while self.tag(i) is Tag.NOUN or (nouns and self.tag(i) is Tag.NUMBER):
-            nouns.append(self.words[i])
-            i += 1
-        nouns = [word for word in nouns if not is_measure(word.text)]
-        # "a highly detailed, a fox" opens with what the image is.
-        is_style = start == 0 and self.tag(i) is Tag.COMMA
-        # "two dogs, one black and one white" has no third thing.
-        is_named = not _are_colours(adjectives) or not self.phrases
-        if not nouns and adjectives and is_named and (opener or number) and not is_style:
-            nouns = [adjectives.pop()[1]]
-        if any(is_denial(self.text(j)) for j in range(start + 1, i)):
-            adjectives = []
-        is_one = opener is not None and opener.text in _SINGLE
-        if is_one and not is_group and nouns and not _is_many(nouns[-1].text):
-            # "a two headed dragon", but "a dozen goldfish"
-            number = None
-        shades, is_coloured = merge_shades(adjectives), _are_colours(adjectives)
-        return Group(opener, number, shades, tuple(nouns), i, is_coloured)
-
-    def behind(self, i: int) -> int:
-        """The place behind what joins adjectives at `i`: ", and" is one sign."""
-        return i + 2 if self.tag(i) is Tag.COMMA and self.tag(i + 1) is Tag.AND else i + 1
-
-    def leads_to_noun(self, i: int) -> bool:
-        """Whether the words from `i` are adjectives, listed or not, and then a noun."""
-        for j in range(i, i + REACH):
-            after = self.behind(j)
-            joins = self.tag(j) in (Tag.AND, Tag.COMMA) and self.tag(after) is Tag.ADJECTIVE
-            if self.tag(j) not in (Tag.ADJECTIVE, Tag.ADVERB) and not joins:
-                return self.tag(j) is Tag.NOUN
-        return False
-
-    def after_adjectives(self, i: int) -> int:
-        while self.tag(i) in (Tag.ADJECTIVE, Tag.ADVERB):
-            i += 1
-        return i
 
     def take(self, group: Group, start: int) -> None:
         """Adds what a group says to the phrases."""
@@ -287,7 +204,9 @@ class _Reader:
         verb = self.text(before)
         if any(is_denial(self.text(i)) for i in range(before, group.end)):
             return
-        if self.tag(before) is Tag.BE:
+        if self.text(group.end) == "one" and self.text(start - 1) == "and":
+            self.repeat(group)
+        elif self.tag(before) is Tag.BE:
             relative = self.tag(before - 1) is Tag.CLAUSE
             self.attach(self.last if relative else self.coloured(), group.adjectives)
         elif self.tag(before) is Tag.VERB and verb in lexicon("copulas"):
@@ -296,6 +215,13 @@ class _Reader:
         elif group.is_coloured and (self.text(before) == "in" or self.tag(before) is Tag.NOUN):
             # "a cat in black", "a mug (white)"
             self.attach(self.last, group.adjectives)
+
+    def repeat(self, group: Group) -> None:
+        """Takes "a green one" for one thing more of a kind: "a red apple and a green one"."""
+        last = self.last
+        if last is not None and not self.denied and not is_many(self.said(last)):
+            self.attach(last, group.adjectives)
+            self.phrases[last] = replace(self.phrases[last], count=self.phrases[last].count + 1)
 
     def coloured(self) -> int | None:
         """What a predicate speaks of, and of a colour the thing that has it: "its color is"."""
@@ -317,7 +243,7 @@ class _Reader:
         """Whether the phrase names an artist: "oil painting by", "a photo of a cat by"."""
         if self.preposition != "by" or not group.is_bare:
             return False
-        if self.of_wrapper and not _is_many(group.head) and self.tag(start - 2) is not Tag.VERB:
+        if self.of_wrapper and not is_many(group.head) and self.tag(start - 2) is not Tag.VERB:
             return True
         before = start - 2
         while self.tag(before) in (Tag.VERB, Tag.ADJECTIVE):

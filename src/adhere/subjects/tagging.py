@@ -19,7 +19,7 @@ from adhere.subjects.forms import (
     is_third_person,
     takes_object,
 )
-from adhere.subjects.lexicon import is_in, is_plural, lexicon, numbers, singulars
+from adhere.subjects.lexicon import is_in, is_plural, lexicon, numbers, singulars, stems
 from adhere.subjects.markup import SOFT
 from adhere.subjects.reading import Word
 
@@ -40,6 +40,7 @@ _ENDS = (Tag.AND, Tag.COMMA, Tag.STOP, Tag.PREPOSITION, Tag.CLAUSE)
 _MODALS = frozenset("will would can could shall should may might must do does did let".split())
 _TITLES = frozenset("mr. mrs. ms. dr. st.".split())
 _RELATIVES = frozenset("who that which".split())
+_SOME = frozenset("all another both each other others some".split())
 _SINGULAR = frozenset("a an one this each every another".split())
 
 
@@ -135,6 +136,9 @@ class _Tagger:
             return Tag.VERB
         if self.is_after_predicate(i) and (is_gerund(word) or is_third_person(word)):
             return Tag.VERB
+        if word in lexicon("combining") and self.is_combined(i):
+            self.tags[i - 1] = Tag.ADJECTIVE
+            return Tag.ADJECTIVE
         if is_gerund(word):
             return self.tag_gerund(i, before)
         if word.endswith("ing") and self.opens_phrase(i) and before not in _OPENERS:
@@ -156,6 +160,11 @@ class _Tagger:
         if before is Tag.NOUN and SURE_ENDING.search(word) and not is_in(word, "nouns"):
             return Tag.ADJECTIVE
         return Tag.NOUN
+
+    def is_combined(self, i: int) -> bool:
+        """Whether the word at `i` and the one before it describe the noun after them."""
+        before = self.tags[i - 1] if i else Tag.STOP
+        return before in (Tag.NOUN, Tag.ADJECTIVE) and self.leads_to_noun(i)
 
     def tag_closed(self, i: int, tag: Tag) -> Tag:
         word, after = self.words[i], closed_tag(self.after(i))
@@ -197,7 +206,9 @@ class _Tagger:
         if before in (Tag.NOUN, Tag.BE, Tag.PRONOUN, Tag.CLAUSE) or self.follows_both(i):
             return Tag.VERB
         if before in _OPENERS:
-            return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.NOUN
+            if self.leads_to_noun(i):
+                return Tag.ADJECTIVE
+            return Tag.VERB if self.is_what_some_do(i) else Tag.NOUN
         if before is Tag.COMMA and i > 1 and self.tags[i - 2] is Tag.ADJECTIVE:
             return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
         if self.words[i] in lexicon("adjectives") and self.leads_to_noun(i):
@@ -205,6 +216,11 @@ class _Tagger:
         if before is Tag.PREPOSITION and not takes_object(self.words[i]):
             return Tag.ADJECTIVE if self.leads_to_noun(i) else Tag.VERB
         return Tag.VERB
+
+    def is_what_some_do(self, i: int) -> bool:
+        """Whether the word at `i` says what some of those named before do: "one holding a cup"."""
+        is_known = any(stem in lexicon("verbs") for stem in stems(self.words[i], "ing"))
+        return is_known and (self.words[i - 1] in _SOME or self.tags[i - 1] is Tag.NUMBER)
 
     def follows_both(self, i: int) -> bool:
         """Whether the word at `i` says what two do: "a bird and a cat, both wearing hats"."""
