@@ -58,6 +58,15 @@ def related(tokenizer: CLIPTokenizer, prompt: str) -> list[str]:
         ("a cat on a red, green, and blue chair", ["cat on chair"]),
         ("a cat in a hat and white shoes", ["cat wearing hat", "cat wearing shoes"]),
         ("a bird and a cat, both wearing hats", ["bird and cat", "cat wearing hats"]),
+        ("a man with a group of dogs", ["man with dogs"]),
+        ("a cat and a pair of dogs", ["cat and dogs"]),
+        ("a fox sitting on a stack of books", ["fox on books"]),
+        ("a jug on the bottom shelf", ["jug on bottom shelf"]),
+        ("a fox in a red hat, green gloves, a cup", ["fox wearing hat", "fox wearing gloves", "gloves and cup"]),
+        ("women's shoes and men's hats", ["women with shoes", "shoes and men", "men with hats"]),
+        ("a cat on a chair, and there's a dog", ["cat on chair", "chair and dog"]),
+        ("a bear dressed as a cook", ["bear of cook"]),
+        ("a fox peeking out of a box", ["fox touching box"]),
     ],
 )  # fmt: skip
 def test_relations_of_a_prompt(

@@ -19,6 +19,7 @@ _SHARED = frozenset({"with", "wearing", "holding"})
 _OF_VERBS = frozenset({"by", "in", "on", "with", "onto", "from", "to"})
 # Parts of a thing of which "of" says where another one is: "on the left of".
 _WITHIN = {"top": "on", "middle": "in", "center": "in", "centre": "in", "inside": "in"}
+_LISTS = frozenset({Tag.AND, Tag.COMMA})
 _PARTS = frozenset({Tag.AND, Tag.COMMA, Tag.STOP, Tag.CLAUSE})
 
 
@@ -105,6 +106,11 @@ class _Gap:
         return any(is_in(" ".join(texts[i:]), "clothes") for i in range(len(texts)))
 
     @property
+    def is_owner(self) -> bool:
+        """Whether what follows is the second subject's: "men" of "men's hats"."""
+        return self.end < len(self.tags) and self.tags[self.end] is Tag.POSSESSIVE
+
+    @property
     def is_bare(self) -> bool:
         """Whether the second subject has no article."""
         return Tag.DETERMINER not in self.tags[self.first : self.noun]
@@ -127,13 +133,12 @@ class _Gap:
         """Place of the last word that says how the two are related."""
         for i in reversed(range(self.first, self.adjectives)):
             tag, text = self.tags[i], self.text(i)
-            if tag in _PARTS or text in ("'s", "’s"):
+            if tag in _PARTS or (tag is Tag.POSSESSIVE and text in ("'s", "’s")):
                 return i
             if tag is Tag.VERB and (_says(text) or text not in lexicon("auxiliaries")):
                 return i
-            if tag is Tag.PREPOSITION and (
-                text != "of" or not is_in(self.text(i - 1), "relations")
-            ):
+            # "with a group of dogs" says with, "a cat and a pair of dogs" and.
+            if tag is Tag.PREPOSITION and (text != "of" or self.tag(i - 1) is not Tag.NOUN):
                 return i
         return None
 
@@ -152,7 +157,7 @@ class _Gap:
                 return says
             if verb == i or (text == "by" and is_participle(self.text(verb))):
                 return "does"
-        near = map(self.text, range(i + 1, i + 4))
+        near = map(self.text, range(i + 1, min(i + 4, self.noun)))
         side = next((t for t in near if is_in(t, "relations") or t in _GROUNDS), "")
         kind = _WITHIN.get(side, "beside") if side else pairs("joints").get(text, text)
         return "wearing" if kind == "in" and self.is_worn else kind
@@ -165,8 +170,9 @@ def _relate(gap: _Gap, before: int, index: int, relations: Sequence[Relation]) -
     if i is None or gap.tag(i) in _PARTS:
         if i is not None and gap.text(i) == "whose":
             return Relation("with", before, index)
-        if i is not None and gap.tag(i) is Tag.AND and earlier and earlier.kind in _SHARED:
-            if gap.is_bare or (earlier.kind == "wearing" and gap.is_worn):
+        if i is not None and gap.tag(i) in _LISTS and earlier and earlier.kind in _SHARED:
+            is_listed = gap.is_bare and gap.tag(i) is Tag.AND and not gap.is_owner
+            if is_listed or (earlier.kind == "wearing" and gap.is_worn):
                 return Relation(earlier.kind, earlier.subject, index)
         return Relation("and", before, index)
     if gap.tag(i) is Tag.POSSESSIVE:
