@@ -361,6 +361,23 @@ def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> N
         ("an art deco style lamp and a pixel style cat", ["lamp", "cat"]),
         ("a heart shaped box on a moss covered rock", ["box<heart,shaped", "rock<moss,covered"]),
         ("a cat covered in mud", ["cat"]),
+        ("top left: a cat, bottom right: a dog", ["cat", "dog"]),
+        ("top: a cat, bottom: a dog", ["cat", "dog"]),
+        ("two cats side by side, a dog mid jump", ["cats*2", "dog"]),
+        ("three birds in a row", ["birds*3"]),
+        ("a dog is bigger than a cat", ["dog<bigger", "cat"]),
+        ("two of the three cats, a dog", ["cats*3", "dog"]),
+        ("dozens of bees, a duo of foxes", ["bees", "foxes*2"]),
+        ("a kayak is tied to a rope", ["kayak", "rope"]),
+        ("a close-up shot of a bee", ["bee"]),
+        ("a girl, wearing a red coat, jumps in a puddle", ["girl", "coat<red"]),
+        ("a dog holding cards in Chicago", ["dog", "cards"]),
+        ("a cat, masterpiece, best quality, artgerm, wlop", ["cat"]),
+        (
+            "a first aid kit, a light switch, a lemon tart",
+            ["first aid kit", "light switch", "lemon tart"],
+        ),
+        ("a cat, ready to jump, a man in his thirties", ["cat", "man"]),
     ],
 )
 def test_what_people_type(prompt, subjects):

@@ -16,6 +16,7 @@ _SHOWS = ("with", "showing", "depicting", "featuring", "in", "by")
 
 # Before the image: "on the left of the image".
 _SIDES = ("left of", "right of", "middle of", "center of", "centre of", "bottom of", "corner of")
+_SIDES_OF_IMAGE = ("top", "bottom", "middle", "center", "centre")
 # What an image does: "the image shows a cat".
 _PRESENTS = ("show", "depict", "feature", "contain", "portray", "capture", "display", "present")
 
@@ -165,10 +166,10 @@ class _Reader(Grouper):
 
     def carried(self, group: Group) -> int | None:
         """The number that "a pair of" or "a dozen of" passes on to the noun after it."""
-        for form in singulars(group.head):
-            if form in numbers():
-                return numbers()[form] * (group.number or 1)
-        return None
+        # "dozens of" says no number, and "two dozens of" does.
+        known = singulars(group.head) if group.number else (group.head,)
+        found = next((numbers()[form] for form in known if form in numbers()), None)
+        return found and found * (group.number or 1)
 
     def in_sentence(self, start: int) -> bool:
         """Whether something came before in this part of the prompt, between two commas."""
@@ -257,6 +258,11 @@ class _Reader(Grouper):
         is_painted = bool(group.adjectives) and group.is_coloured and self.preposition != "in"
         return is_painted or (not group.is_bare and self.preposition not in lexicon("locatives"))
 
+    def is_heading(self, start: int, end: int) -> bool:
+        """Whether the words stand alone between two marks, as in "top: a cat, bottom: a dog"."""
+        marks = (Tag.COMMA, Tag.STOP)
+        return self.tag(start - 1) in marks and self.tag(end) in marks
+
     def role(self, group: Group, start: int) -> Role:
         """Whether the phrase is a thing, a place or neither."""
         opener = group.opener.text if group.opener else None
@@ -281,6 +287,11 @@ class _Reader(Grouper):
         if group.is_any_of("abstract") or is_abstract(group.head):
             return Role.OTHER
         if group.is_any_of("relations") and (self.preposition or self.text(group.end) == "of"):
+            return Role.OTHER
+        if group.is_any_of("collectives") and self.preposition == "in" and not group.adjectives:
+            # "three cats in a row"
+            return Role.OTHER
+        if group.head in _SIDES_OF_IMAGE and bare and self.is_heading(start, group.end):
             return Role.OTHER
         if group.is_any_of("styles", "wrappers"):
             shows = self.text(group.end) in _SHOWS or self.text(group.end + 1) == "by"

@@ -6,8 +6,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 
 _OF_PHRASES = (
-    "abstract", "compounds", "exclusions", "places", "prepositions", "pronouns", "soft_places",
-    "styles", "wrappers",
+    "abstract", "adverbs", "compounds", "exclusions", "places", "prepositions", "pronouns",
+    "soft_places", "styles", "wrappers",
 )  # fmt: skip
 
 

@@ -41,6 +41,8 @@ _MODALS = frozenset("will would can could shall should may might must do does di
 _TITLES = frozenset("mr. mrs. ms. dr. st.".split())
 _RELATIVES = frozenset("who that which".split())
 _SOME = frozenset("all another both each other others some".split())
+# Behind "of" these speak of what is known: "two of the cats", "three of them".
+_KNOWN = frozenset("the these those them my your his her its our their".split())
 _SINGULAR = frozenset("a an one this each every another".split())
 
 
@@ -139,6 +141,10 @@ class _Tagger:
         if word in lexicon("combining") and self.is_combined(i):
             self.tags[i - 1] = Tag.ADJECTIVE
             return Tag.ADJECTIVE
+        if word == "shot" and self.after(i) == "of" and before in (Tag.NOUN, Tag.ADJECTIVE):
+            return Tag.NOUN
+        if self.after(i) == "than" and word.endswith("er"):
+            return Tag.ADJECTIVE
         if is_gerund(word):
             return self.tag_gerund(i, before)
         if word.endswith("ing") and self.opens_phrase(i) and before not in _OPENERS:
@@ -176,13 +182,18 @@ class _Tagger:
             return Tag.DETERMINER
         if word == "one" and self.after(i) in ("can", "sees", "of"):
             return Tag.PRONOUN
+        if tag is Tag.NUMBER and self.after(i) == "of" and self.after(i + 1) in _KNOWN:
+            return Tag.PRONOUN
         if word in ("can", "will", "let") and self.before(i) in _OPENERS:
             return Tag.NOUN
         if word == "can" and self.before(i) is Tag.NOUN and after in _ENDS:
             return Tag.NOUN
         if tag is Tag.NUMBER and not word.isdecimal() and self.after(i) == "of":
             return Tag.NOUN
-        if word in ("couple", "pair", "trio", "quartet") and self.before(i) in _OPENERS:
+        if (
+            word in ("couple", "pair", "duo", "trio", "quartet", "quintet")
+            and self.before(i) in _OPENERS
+        ):
             return Tag.NOUN
         sided = word in ("left", "right") and self.before(i) is Tag.DETERMINER
         if sided and self.leads_to_noun(i):
@@ -267,7 +278,8 @@ class _Tagger:
             several = is_plural(noun) or (self.is_joined(i) and self.is_done(i, either))
             return base and (several or (opens_phrase and not either))
         if before in (Tag.AND, Tag.COMMA) and self.has_verb:
-            return (third or base) and (opens_phrase or not either)
+            is_deed = third and after is Tag.PREPOSITION and word.removesuffix("s") in _DEEDS
+            return (third or base) and (opens_phrase or not either or is_deed)
         if before is Tag.STOP:
             return base and opens_phrase
         return False
