@@ -378,6 +378,11 @@ def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> N
             ["first aid kit", "light switch", "lemon tart"],
         ),
         ("a cat, ready to jump, a man in his thirties", ["cat", "man"]),
+        ("two cats (black and white)", ["cats<black,white*2"]),
+        ("a house (old, red) and a car (shiny:1.2)", ["house<old,red", "car<shiny"]),
+        ("a bird's-eye view of a farm with two cows", ["cows*2"]),
+        ('"a cat", "a dog"', ["cat", "dog"]),
+        ("a fox, 8 k", ["fox"]),
     ],
 )
 def test_what_people_type(prompt, subjects):

@@ -45,7 +45,7 @@ _ADJECTIVE_ENDING = re.compile(
 # Endings that make one anywhere.
 SURE_ENDING = re.compile(r"(?:ful|ous|less|able|ible)$")
 _MEASURE = re.compile(
-    r"\w+[\s-]years?[\s-]old|\d+[\s-]?y"
+    r"\w+[\s-]years?[\s-]old|\d+[\s-]?y|\d+ k$"
     r"|\d+(?:\.\d+)?(?:k|mm|cm|m|p|px|s|x|fps|iso|mp|bit|d)?$|\w/\d|\d.*\W\d|style-"
 )
 

@@ -134,6 +134,7 @@ class Grouper:
         return False
 
     def after_adjectives(self, i: int) -> int:
+        """The place of the first word from `i` on that is no adjective."""
         while self.tag(i) in (Tag.ADJECTIVE, Tag.ADVERB):
             i += 1
         return i

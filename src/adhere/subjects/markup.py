@@ -16,7 +16,7 @@ from adhere.subjects.lexicon import lexicon, phrases
 
 # Stands in a word that markup cuts, "red-(haired:1.2)", and is a letter to regular expressions.
 GLUE = "ˑ"
-# Stands before a colour that is said after its noun, "a cat (orange)", and is read as "painted".
+# Stands before what brackets say of a noun, "a cat (orange)", and is read as "painted".
 PAINTED = "≡"
 # A name of the kind "saber \(fate\)" says in brackets where it comes from.
 _ESCAPED = re.compile(r"\\\([^()\n]*\\\)|\\(?=[^\w\s])")
@@ -157,13 +157,14 @@ def _goes_with(text: list[str], closed: int, start: int, end: int) -> bool:
 
 
 def _follows_noun(text: list[str], start: int, end: int) -> bool:
-    """Whether brackets hold a colour that is said of the noun before them: "a cat (orange)"."""
-    colour = "".join(text[start + 1 : end]).strip().lower()
+    """Whether brackets describe the noun before them: "a cat (orange)", "a house (old, red)"."""
+    said = re.findall(r"[\w-]+", "".join(text[start + 1 : end]).lower())
+    said = [word for word in said if word not in ("and", "or")]
     before = "".join(text[max(0, start - 20) : start]).lower().split()
     after = "".join(text[end + 1 : end + 20]).lower().lstrip(_OPENING).split()
-    if colour not in lexicon("colours") or not before or not before[-1].isalnum():
+    if not said or not all(map(is_adjective, said)) or not before or not before[-1].isalnum():
         return False
-    is_noun = not goes_on(before[-1]) and f"{before[-1]} {colour}" not in phrases()
+    is_noun = not goes_on(before[-1]) and f"{before[-1]} {said[0]}" not in phrases()
     return is_noun and (not after or closed_tag(after[0]) is not None)
 
 
@@ -190,6 +191,7 @@ def _blank_pair(text: list[str], start: int, end: int, parts: list[int]) -> None
     text[start] = SOFT if aside else " "
     if is_round and _follows_noun(text, start, end):
         text[start] = PAINTED
+        text[start:end] = ["&" if mark == "," else mark for mark in text[start:end]]
     if is_round:
         return
     stops = [start, *parts, end]

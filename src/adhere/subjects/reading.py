@@ -21,7 +21,8 @@ _WORD = re.compile(
     r"|\d+[\s-]?(?:y\.?/?o\b\.?|years?[\s-]old\b)"
     r"|\b(?i:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty)[\s-]years?[\s-]old\b"
     r"|(?<=\w)['’]s\b"
-    r"|\w+(?:-\w+|['’](?!s\b)\w+)*"
+    r"|\d+ k\b"
+    r"|\w+(?:-\w+|['’](?!s\b)\w+|['’]s-\w+)*"  # "bird's-eye"
     r"|\S"
 )
 # A mark after a figure is one of inches.
@@ -59,7 +60,7 @@ def read(prompt: str) -> tuple[Word, ...]:
     text = with_soft_marks(prompt)
     said = _QUOTE.sub(_unquoted, text)
     # A prompt that is quoted as a whole is read.
-    says = re.search(r"\w", re.sub(r"\b(?:and|or|with)\b", "", said))
+    says = re.search(r"\w", re.sub(r"\b(?:and|or|with)\b", "", _QUOTE.sub(" ", text)))
     words = _words(said if says else _MARK.sub(" ", text))
     return tuple(_join(words, text))
 
