@@ -383,6 +383,12 @@ def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> N
         ("a bird's-eye view of a farm with two cows", ["cows*2"]),
         ('"a cat", "a dog"', ["cat", "dog"]),
         ("a fox, 8 k", ["fox"]),
+        ("a tree with red, orange and yellow leaves", ["tree", "leaves<red,orange,yellow"]),
+        ("a woman in red, black shoes", ["woman<red", "shoes<black"]),
+        ("a cat half hidden behind a box", ["cat", "box"]),
+        ("an image without people, only a dog", ["dog"]),
+        ("give me a picture with a lion", ["lion"]),
+        ("a fox saying hello, an army of robots", ["fox", "robots"]),
     ],
 )
 def test_what_people_type(prompt, subjects):

@@ -12,8 +12,10 @@ from adhere.subjects.reading import Span, Word
 from adhere.subjects.tail import without_tail
 
 # What stands between what an image is and what it shows.
-_SHOWS = ("with", "showing", "depicting", "featuring", "in", "by")
+_SHOWS = ("with", "without", "showing", "depicting", "featuring", "in", "by")
 
+# Before a name, or what is said: "a cat named Rex", "a sign saying hello".
+_NAMES = ("named", "called", "titled", "say", "says", "saying", "spelling")
 # Before the image: "on the left of the image".
 _SIDES = ("left of", "right of", "middle of", "center of", "centre of", "bottom of", "corner of")
 _SIDES_OF_IMAGE = ("top", "bottom", "middle", "center", "centre")
@@ -258,6 +260,10 @@ class _Reader(Grouper):
         is_painted = bool(group.adjectives) and group.is_coloured and self.preposition != "in"
         return is_painted or (not group.is_bare and self.preposition not in lexicon("locatives"))
 
+    def in_image(self) -> bool:
+        """Whether a thing has been named before."""
+        return any(phrase.role is Role.SUBJECT for phrase in self.phrases)
+
     def is_heading(self, start: int, end: int) -> bool:
         """Whether the words stand alone between two marks, as in "top: a cat, bottom: a dog"."""
         marks = (Tag.COMMA, Tag.STOP)
@@ -272,7 +278,7 @@ class _Reader(Grouper):
         self.denied = self.denied or opener == "no"
         if self.denied or group.number == 0:
             return Role.OTHER
-        if self.text(start - 1) in ("named", "called", "titled"):
+        if self.text(start - 1) in _NAMES:
             return Role.OTHER
         if self.after_style and self.preposition == "by" and self.text(group.end) == "of":
             return Role.OTHER
@@ -297,7 +303,7 @@ class _Reader(Grouper):
             shows = self.text(group.end) in _SHOWS or self.text(group.end + 1) == "by"
             # "a photo realistic, a cat": the part before the comma says only what the image is.
             alone = self.tag(self.after_adjectives(group.end)) is Tag.COMMA
-            opens = start == 0 and (shows or alone)
+            opens = (start == 0 and alone) or (shows and not self.in_image())
             is_owned = self.text(start) in ("'s", "’s")
             if bare or opens or is_owned or not group.is_any_of("wrappers"):
                 return Role.OTHER

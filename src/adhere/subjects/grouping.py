@@ -49,6 +49,9 @@ class Grouper:
         if is_half and is_group and number:
             number //= 2
         adjectives: list[tuple[int, Word]] = []
+        # "three red, white and blue flags", "with red, white and blue flags"
+        is_behind = self.tag(start - 1) in (Tag.PREPOSITION, Tag.VERB)
+        is_opened = i > start or (is_behind and self.text(start - 1) != "in")
         while True:
             if self.tag(i) is Tag.ADJECTIVE:
                 if not (adjectives and self.says_colour(i)):
@@ -58,7 +61,6 @@ class Grouper:
                 number = (number or 1) + (count_of(self.text(i)) or 1)
                 is_group = True
             elif self.tag(i) not in (Tag.ADVERB, Tag.IGNORED) or not adjectives:
-                is_opened = opener is not None or number is not None
                 is_listed = self.tag(i) is Tag.COMMA and is_opened
                 after = self.behind(i)
                 joins = self.tag(i) is Tag.AND or (is_listed and self.leads_to_noun(after))

@@ -120,7 +120,7 @@ class _Tagger:
     def is_before_adjective(self, i: int) -> bool:
         """Whether the word after `i` is an adjective before its noun: "a drab GREY wall"."""
         word = self.after(i)
-        plain = is_adjective(word) and not is_gerund(word) and not is_participle(word)
+        plain = self.is_adjective_at(i + 1) and not is_gerund(word) and not is_participle(word)
         return plain and self.leads_to_noun(i + 1)
 
     def tag(self, i: int) -> Tag:
@@ -195,6 +195,8 @@ class _Tagger:
             and self.before(i) in _OPENERS
         ):
             return Tag.NOUN
+        if word == "half" and self.before(i) is Tag.NOUN:
+            return Tag.ADVERB
         sided = word in ("left", "right") and self.before(i) is Tag.DETERMINER
         if sided and self.leads_to_noun(i):
             return Tag.ADJECTIVE
