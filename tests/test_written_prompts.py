@@ -389,6 +389,8 @@ def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> N
         ("an image without people, only a dog", ["dog"]),
         ("give me a picture with a lion", ["lion"]),
         ("a fox saying hello, an army of robots", ["fox", "robots"]),
+        ("a male nurse, a wedding couple, a top down view", ["nurse<male", "wedding couple"]),
+        ("a (red:1.2) and (a blue:1.1) car", ["car<red,blue*2"]),
     ],
 )
 def test_what_people_type(prompt, subjects):

@@ -103,6 +103,8 @@ class _Gap:
     def is_worn(self) -> bool:
         """Whether the second subject is something to wear."""
         texts = [word.text for word in self.words[self.noun : self.end]]
+        # "a party hat" is one word of the lexicon.
+        texts = " ".join(texts).split()
         return any(is_in(" ".join(texts[i:]), "clothes") for i in range(len(texts)))
 
     @property

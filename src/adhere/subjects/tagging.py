@@ -43,6 +43,7 @@ _RELATIVES = frozenset("who that which".split())
 _SOME = frozenset("all another both each other others some".split())
 # Behind "of" these speak of what is known: "two of the cats", "three of them".
 _KNOWN = frozenset("the these those them my your his her its our their".split())
+_TOGETHER = frozenset("couple pair duo trio quartet quintet".split())
 _SINGULAR = frozenset("a an one this each every another".split())
 
 
@@ -190,10 +191,7 @@ class _Tagger:
             return Tag.NOUN
         if tag is Tag.NUMBER and not word.isdecimal() and self.after(i) == "of":
             return Tag.NOUN
-        if (
-            word in ("couple", "pair", "duo", "trio", "quartet", "quintet")
-            and self.before(i) in _OPENERS
-        ):
+        if word in _TOGETHER and self.before(i) in (*_OPENERS, Tag.NOUN):
             return Tag.NOUN
         if word == "half" and self.before(i) is Tag.NOUN:
             return Tag.ADVERB
