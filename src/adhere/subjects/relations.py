@@ -144,6 +144,11 @@ class _Gap:
                 return i
         return None
 
+    def is_of_another(self, i: int) -> bool:
+        """Whether the joint at `i` is in a new sentence, which names something else before."""
+        stop = next((j for j in range(i, self.first - 1, -1) if self.tag(j) is Tag.STOP), None)
+        return stop is not None and Tag.NOUN in self.tags[stop : self.adjectives]
+
     def verb(self, i: int) -> int | None:
         """Place of the verb that is at `i`, or that a preposition there goes with."""
         while self.tag(i) in (Tag.PREPOSITION, Tag.ADVERB):
@@ -169,7 +174,7 @@ def _relate(gap: _Gap, before: int, index: int, relations: Sequence[Relation]) -
     """The relation of the subject `index` to the one `before` it, or to whom that one is with."""
     i = gap.joint
     earlier = next((r for r in reversed(relations) if r.other == before), None)
-    if i is None or gap.tag(i) in _PARTS:
+    if i is None or gap.tag(i) in _PARTS or gap.is_of_another(i):
         if i is not None and gap.text(i) == "whose":
             return Relation("with", before, index)
         if i is not None and gap.tag(i) in _LISTS and earlier and earlier.kind in _SHARED:
