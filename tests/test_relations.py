@@ -65,6 +65,7 @@ def related(tokenizer: CLIPTokenizer, prompt: str) -> list[str]:
         ("a fox in a red hat, green gloves", ["fox wearing hat", "fox wearing gloves"]),
         ("a dog on a bed. In the park a cat", ["dog on bed", "bed and cat"]),
         ("a cat. It is wearing a hat", ["cat wearing hat"]),
+        ("a cup as big as a house", ["cup as house"]),
         ("a fox in a tie and a party hat", ["fox wearing tie", "fox wearing party hat"]),
         ("women's shoes and men's hats", ["women with shoes", "shoes and men", "men with hats"]),
         ("a cat on a chair, and there's a dog", ["cat on chair", "chair and dog"]),

@@ -391,6 +391,12 @@ def test_parts_of_a_character_are_listed_together(tokenizer: CLIPTokenizer) -> N
         ("a fox saying hello, an army of robots", ["fox", "robots"]),
         ("a male nurse, a wedding couple, a top down view", ["nurse<male", "wedding couple"]),
         ("a (red:1.2) and (a blue:1.1) car", ["car<red,blue*2"]),
+        ("a cat hyper realistic, a dog", ["cat", "dog"]),
+        ("a cat photo realistic, a fox wide awake", ["cat", "fox"]),
+        ("black cat white dog", ["cat<black", "dog<white"]),
+        ("a drab grey wall, a mild brown cow", ["cow<mild,brown"]),
+        ("the tallest man and the smallest dog", ["man<tallest", "dog<smallest"]),
+        ("a door left open, a rose in full bloom", ["door<open", "rose"]),
     ],
 )
 def test_what_people_type(prompt, subjects):

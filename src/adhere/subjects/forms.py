@@ -89,7 +89,11 @@ def closed_tag(word: str) -> Tag | None:
 
 def is_adjective(word: str) -> bool:
     """Whether the lexicon has a word as an adjective."""
-    return word in lexicon("adjectives") or word in lexicon("colours")
+    if word in lexicon("adjectives") or word in lexicon("colours"):
+        return True
+    # "the tallest tower"
+    is_ending = word.endswith("est")
+    return is_ending and any(stem in lexicon("adjectives") for stem in stems(word, "est"))
 
 
 def is_guessed_adjective(word: str) -> bool:

@@ -294,10 +294,11 @@ class _Reader(Grouper):
             return Role.OTHER
         if group.is_any_of("relations") and (self.preposition or self.text(group.end) == "of"):
             return Role.OTHER
-        if group.is_any_of("collectives") and self.preposition == "in" and not group.adjectives:
+        is_in_order = self.preposition == "in" and not group.adjectives
+        if is_in_order and group.is_any_of("collectives"):
             # "three cats in a row"
             return Role.OTHER
-        if group.head in _SIDES_OF_IMAGE and bare and self.is_heading(start, group.end):
+        if bare and group.head in _SIDES_OF_IMAGE and self.is_heading(start, group.end):
             return Role.OTHER
         if group.is_any_of("styles", "wrappers"):
             shows = self.text(group.end) in _SHOWS or self.text(group.end + 1) == "by"

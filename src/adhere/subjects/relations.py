@@ -164,6 +164,9 @@ class _Gap:
                 return says
             if verb == i or (text == "by" and is_participle(self.text(verb))):
                 return "does"
+        if text == "as" and self.tag(i - 1) is Tag.ADJECTIVE:
+            # "as big as a house", but "a dog as a king"
+            return text
         near = map(self.text, range(i + 1, min(i + 4, self.noun)))
         side = next((t for t in near if is_in(t, "relations") or t in _GROUNDS), "")
         kind = _WITHIN.get(side, "beside") if side else pairs("joints").get(text, text)

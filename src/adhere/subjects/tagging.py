@@ -119,10 +119,16 @@ class _Tagger:
         return closed_tag(word) is None and is_adjective(word)
 
     def is_before_adjective(self, i: int) -> bool:
-        """Whether the word after `i` is an adjective before its noun: "a drab GREY wall"."""
-        word = self.after(i)
+        """Whether adjectives and then a noun come after `i`: "a drab GREY wall".
+
+        Two colours are of two things: "a black cat WHITE dog".
+        """
+        word, colours = self.after(i), lexicon("colours")
+        if word in colours and i and self.words[i - 1] in colours:
+            return False
         plain = self.is_adjective_at(i + 1) and not is_gerund(word) and not is_participle(word)
-        return plain and self.leads_to_noun(i + 1)
+        end = next((j for j in range(i + 1, i + REACH) if not self.is_adjective_at(j)), i + REACH)
+        return plain and self.leads_to_noun(end - 1)
 
     def tag(self, i: int) -> Tag:
         word, before = self.words[i], self.before(i)
@@ -193,6 +199,8 @@ class _Tagger:
             return Tag.NOUN
         if word in _TOGETHER and self.before(i) in (*_OPENERS, Tag.NOUN):
             return Tag.NOUN
+        if word == "left" and self.before(i) is Tag.NOUN and self.is_adjective_at(i + 1):
+            return Tag.VERB
         if word == "half" and self.before(i) is Tag.NOUN:
             return Tag.ADVERB
         sided = word in ("left", "right") and self.before(i) is Tag.DETERMINER
