@@ -589,6 +589,25 @@ def test_a_scheduler_replaced_inside_the_block_is_named():
         toys.run(pipe)
 
 
+@pytest.mark.parametrize("how", ["replaced", "wrapped", "compiled"])
+def test_a_denoiser_replaced_or_compiled_inside_the_block_is_named(how):
+    pipe = toys.sd()
+    with (
+        pytest.raises(UnsupportedPipeline, match="replaced or compiled"),
+        nurse(pipe, always(), prompt=PROMPT),
+    ):
+        toys.run(pipe)
+        if how == "compiled":
+            pipe.unet.compile(backend="eager")
+        elif how == "wrapped":
+            pipe.unet = torch.compile(pipe.unet, backend="eager")
+        else:
+            pipe.unet = toys.unet()
+        toys.run(pipe)
+    assert ("_compiled_call_impl" in vars(pipe.unet)) == (how == "compiled")
+    nursed(pipe)
+
+
 def test_a_second_block_is_named():
     pipe, other = toys.sd(), toys.sd()
     other.scheduler = pipe.scheduler

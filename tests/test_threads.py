@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import pickle
 import threading
 
 import pytest
@@ -98,3 +99,19 @@ def test_a_pipeline_that_shares_the_denoiser_is_left_alone_inside_the_block():
         after = sample(plain)
     assert torch.equal(before, expected)
     assert torch.equal(after, expected)
+
+
+def test_copies_made_inside_a_block_are_on_their_own():
+    pipe = toys.sd()
+    plain, before = sample(twin(pipe)), sorted(vars(pipe.scheduler))
+    with adhere.nurse(pipe, adhere.AttendAndExcite(), prompt=PROMPT):
+        expected = sample(pipe)
+        copies = [copy.deepcopy(pipe), twin(pipe), twin(pipe)]
+        copies[2].scheduler = pickle.loads(pickle.dumps(pipe.scheduler))
+        assert all(torch.equal(sample(one), plain) for one in copies)
+        assert torch.equal(sample(pipe), expected)
+    assert sorted(vars(pipe.scheduler)) == before
+    for one in copies:
+        assert torch.equal(sample(one), plain)
+        with adhere.nurse(one, adhere.AttendAndExcite(), prompt=PROMPT):
+            assert torch.equal(sample(one), expected)

@@ -92,6 +92,10 @@ class Family(ABC):
         """The denoiser itself."""
         return getattr(self.called, "_orig_mod", self.called)
 
+    def is_replaced(self) -> bool:
+        """Whether the pipeline has another denoiser by now."""
+        return getattr(self.pipe, self.component) is not self.called
+
     @abstractmethod
     def layers(self) -> tuple[Layer, ...]:
         """Every layer in which the image attends to text, in the order of a pass."""

@@ -30,10 +30,15 @@ def overhearing(pipe: Any, encoders: Sequence[Encoder]) -> Iterator[Given]:  # n
                 continue
 
             def keep(
-                _: nn.Module, args: tuple, keywords: dict[str, Any], kept: list[Tensor] = kept
+                called: nn.Module,
+                args: tuple,
+                keywords: dict[str, Any],
+                own: nn.Module = module,
+                kept: list[Tensor] = kept,
             ) -> None:
                 ids = keywords.get("input_ids", args[0] if args else None)
-                is_here = threading.get_ident() == home
+                # A copy of the module made inside the block keeps the hook.
+                is_here = threading.get_ident() == home and called is own
                 if is_here and isinstance(ids, Tensor) and ids.ndim == 2:
                     kept.append(ids)
 

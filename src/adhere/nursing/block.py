@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager, ContextDecorator, ExitStack, cont
 from functools import partial
 from typing import Any
 
-from torch import nn
-
 from adhere.errors import AdhereWarning, AlreadyNursed, UnsupportedPipeline
 from adhere.families import Family, family_of
 from adhere.families.given import overhearing
@@ -37,7 +35,7 @@ from adhere.nursing.run import Run
 from adhere.nursing.schedulers import warn_of_unknown
 from adhere.nursing.trace import Trace
 
-_NURSED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_NURSED: weakref.WeakSet[Any] = weakref.WeakSet()
 _NURSED_LOCK = threading.Lock()
 # Steps so short change no float: who asks for them, such as a probe, wants to move nothing.
 _NO_LENGTH = 1e-20
@@ -126,17 +124,18 @@ def nursed(
     if has_timesteps:
         block.thread = threading.get_ident()
     scheduler = pipe.scheduler
+    parts = {family.denoiser, scheduler}
     with _NURSED_LOCK:
-        if family.denoiser in _NURSED or "step" in vars(scheduler):
+        if any(part in _NURSED for part in parts):
             raise AlreadyNursed(
                 "The pipeline, or the denoiser or scheduler that it shares, is inside another "
                 "nurse block. Leave that one first, or give both methods to one: "
                 "nurse(pipe, [a, b], ...)."
             )
-        _NURSED.add(family.denoiser)
+        _NURSED.update(parts)
     try:
         with ExitStack() as covers:
-            covers.enter_context(around_calls(family.called, block))
+            block.is_covered = covers.enter_context(around_calls(family.called, block))
             covers.enter_context(shadowed(scheduler, "set_timesteps", block.around_set_timesteps))
             covers.enter_context(shadowed(scheduler, "step", block.around_step))
             covers.enter_context(shadowed(pipe, "encode_prompt", prompts.overhear))
@@ -144,7 +143,7 @@ def nursed(
             yield block.trace
     finally:
         with _NURSED_LOCK:
-            _NURSED.discard(family.denoiser)
+            _NURSED.difference_update(parts)
     block.warn_if_idle()
 
 
@@ -181,6 +180,7 @@ class _Block:
         self.editors = [term for term in terms if isinstance(term, AttentionMethod)]
         self.trace = Trace(methods)
         self.scheduler = family.pipe.scheduler
+        self.is_covered: Callable[[], bool] = lambda: True
         self.thread: int | None = None
         self.run: Run | None = None
 
@@ -202,6 +202,11 @@ class _Block:
 
         def set_timesteps(*args: Any, **kwargs: Any) -> Any:
             here, run = threading.get_ident(), self.run
+            if self.family.is_replaced() or not self.is_covered():
+                raise UnsupportedPipeline(
+                    "The pipeline's denoiser was replaced or compiled inside the nurse block, "
+                    "where the one before is nursed. Do that first, then open the block."
+                )
             if run is not None and run.calls and self.thread != here and self.thread is not None:
                 raise UnsupportedPipeline(
                     "Two threads sample with one scheduler, whose state they would mix. Give each "

@@ -30,8 +30,11 @@ class Observer(Protocol):
 
 
 @contextmanager
-def around_calls(module: nn.Module, observer: Observer) -> Iterator[None]:
+def around_calls(module: nn.Module, observer: Observer) -> Iterator[Callable[[], bool]]:
     """Inside the block, the nursed pipeline's calls of a module go through an observer.
+
+    Gives what tells whether they still do: a module compiled in place inside the block has
+    another call.
 
     A module's call runs `_compiled_call_impl` where it has one, which is how PyTorch itself
     compiles a module in place; without, `_call_impl`. Both names are PyTorch's own, not part of
@@ -58,12 +61,35 @@ def around_calls(module: nn.Module, observer: Observer) -> Iterator[None]:
     # module inside, to be compiled there.
     own_attributes = vars(module)
     own_attributes["_compiled_call_impl"] = call
+
+    def is_in_place() -> bool:
+        return own_attributes.get("_compiled_call_impl") is call
+
     try:
-        yield
+        yield is_in_place
     finally:
-        del own_attributes["_compiled_call_impl"]
-        if compiled is not None:
-            own_attributes["_compiled_call_impl"] = compiled
+        if is_in_place():
+            del own_attributes["_compiled_call_impl"]
+            if compiled is not None:
+                own_attributes["_compiled_call_impl"] = compiled
+
+
+class _Shadow:
+    """A function in the place of an object's method; a copy of the object has its own method."""
+
+    def __init__(self, own: Callable, function: Callable) -> None:
+        functools.update_wrapper(self, own)
+        self._own, self._function = own, function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Callable, tuple[Callable]]:
+        return _itself, (self._own,)
+
+
+def _itself(own: Callable) -> Callable:
+    return own
 
 
 @contextmanager
@@ -80,7 +106,7 @@ def shadowed(owner: Any, name: str, around: Callable[[Callable], Callable]) -> I
         yield
         return
     former = vars(owner).get(name)
-    vars(owner)[name] = functools.wraps(own)(around(own))
+    vars(owner)[name] = _Shadow(own, around(own))
     try:
         yield
     finally:
