@@ -247,3 +247,27 @@ def test_a_row_that_states_subjects_beside_genevals_is_refused(write):
     row = json.dumps({**OFFICIAL[2], "subjects": ["dog"]})
     with pytest.raises(ValueError, match="Unknown column 'include'"):
         prompt_set(write("a.jsonl", row))
+
+
+@pytest.mark.parametrize("place", ["left of", ["beside", 0], ["above", 1], ["above", -1], [0, 0]])
+def test_a_place_that_genevals_script_cannot_read_is_refused(write, place):
+    row = {**OFFICIAL[1], "include": [*OFFICIAL[1]["include"]]}
+    row["include"][1] = {"class": "dog", "count": 1, "position": place}
+    with pytest.raises(ValueError, match="line 2: include has the position .*as in"):
+        prompt_set(write("a.jsonl", "\n".join(map(json.dumps, (OFFICIAL[0], row)))))
+
+
+@pytest.mark.parametrize(
+    ("things", "message"),
+    [
+        ([{"class": "unicorn"}], "does not know 'unicorn'"),
+        ([{"class": "cow", "color": "mauve"}], "does not know the colour 'mauve'"),
+        ([{"class": "cow", "color": "red"}, {"class": "cow"}], "asks for 'cow' more than once"),
+    ],
+)
+def test_rows_in_genevals_manner_that_its_models_cannot_judge_are_refused(write, things, message):
+    include = [{"count": 1, **thing} for thing in things]
+    row = {"tag": "two_object", "include": include, "prompt": "a photo of a cow"}
+    (prompt,) = prompt_set(write("a.jsonl", json.dumps(row))).prompts
+    with pytest.raises(ValueError, match=message):
+        official.metadata(prompt)

@@ -65,7 +65,7 @@ def wanted(row: Mapping[str, Any]) -> tuple[Wanted, ...]:
         clauses = row.get(name, [])
         if not isinstance(clauses, list) or (name == "include" and not clauses):
             raise ValueError(f"{name} is no list of classes; expected one as GenEval has it.")
-        for clause in clauses:
+        for number, clause in enumerate(clauses):
             count = clause.get("count") if isinstance(clause, dict) else None
             is_named = isinstance(clause, dict) and isinstance(clause.get("class"), str)
             if not is_named or type(count) is not int or count < 1:
@@ -76,9 +76,23 @@ def wanted(row: Mapping[str, Any]) -> tuple[Wanted, ...]:
             colour = clause.get("color")
             if colour is not None and not isinstance(colour, str):
                 raise ValueError(f"{name} has the color {json.dumps(colour)[:60]}; expected text.")
+            place = clause.get("position")
+            if place is not None and not _is_place(place, number):
+                raise ValueError(
+                    f"{name} has the position {json.dumps(place)[:60]}; expected one of "
+                    f"{', '.join(POSITIONS)} and the number, from 0, of a thing before it, as in "
+                    '["left of", 0].'
+                )
             if name == "include":
                 found.append(Wanted(clause["class"], colour, count))
     return tuple(found)
+
+
+def _is_place(place: object, number: int) -> bool:
+    """Whether a position says where the clause of a number is by one before it."""
+    if not isinstance(place, list) or len(place) != 2 or place[0] not in POSITIONS:
+        return False
+    return type(place[1]) is int and 0 <= place[1] < number
 
 
 def metadata(prompt: Prompt) -> dict[str, Any]:
@@ -93,6 +107,8 @@ def metadata(prompt: Prompt) -> dict[str, Any]:
             it asks for more than GenEval looks at.
     """
     if prompt.geneval is not None:
+        _check_classes(prompt)
+        _check_words(prompt)
         return json.loads(prompt.geneval)
     if not prompt.wanted:
         raise ValueError(
