@@ -65,6 +65,15 @@ def test_the_defaults_are_tried_though_the_search_was_stopped_while_they_were(mi
     assert len(told) == 2 and told.count(default) == 1
 
 
+def test_a_search_that_tried_nothing_may_begin_anew_with_other_settings(mini, tmp_path):
+    storage = tmp_path / "search.sqlite"
+    with pytest.raises(ValueError, match="5000 steps"):
+        searching.tune(replace(SEARCH, steps=5000), *mini, storage)
+    searching.tune(replace(SEARCH, trials=1), *mini, storage)
+    with pytest.raises(ValueError, match=r"other settings \(steps\)"):
+        searching.tune(replace(SEARCH, steps=3), *mini, storage)
+
+
 @pytest.mark.filterwarnings("ignore:.* has a threshold at:UserWarning")
 def test_parameters_that_a_method_refuses_together_end_no_search(mini, tmp_path):
     search = replace(SEARCH, parameters=("stop",), trials=14, steps=1)
@@ -154,6 +163,11 @@ def test_the_command_says_what_is_wrong_in_one_line(capsys, tmp_path):
     for words, said in (
         (["tune", "attend-and-excite", "--prompts", "1", *out], "has 1 prompt"),
         (["tune", "attend-and-excite", "--prompts=-1", *out], "has 0 prompts"),
+        (["tune", "attend-and-excite", "--prompts=34", *out], "66 prompts; give --prompts 33,"),
+        (["tune", "attend-and-excite", "--cost-weight=nan", *out], "`cost_weight` must be a fin"),
+        (["tune", "attend-and-excite", "--cost-weight=-1", *out], "`cost_weight` must be >= 0"),
+        (["tune", "attend-and-excite", "--steps=0", *out], "`steps` must be >= 1, got 0"),
+        (["tune", "attend-and-excite", "--parameters", "stop,stop", *out], "no parameter twice"),
         (["tune", "attend-and-excit", *out], "attend-and-excite"),
         (["tune", "attend-and-excite", "--report-seeds", "1", *out], "the seed 1 is in"),
         (["calibrate", "no-such-model"], "no-such-model"),

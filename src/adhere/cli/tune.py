@@ -64,6 +64,11 @@ def tune(
     own = make(method)
     searched = searching.usual(own) if parameters is None else tuple(names(parameters))
     listed, count = prompt_set(set).prompts, max(prompts, 0)
+    if prompts > max(len(listed) // 2, 1):
+        raise ValueError(
+            f"Got {prompts} prompts in each of the two splits, and {set} has {len(listed)} "
+            f"prompts; give --prompts {len(listed) // 2}, or a larger set."
+        )
     # Every second prompt chooses, the others report.
     validation = searching.Split(tuple(listed[::2][:count]), tuple(seeds))
     report = searching.Split(tuple(listed[1::2][:count]), tuple(report_seeds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from adhere.methods import Method, make, parameters_of, with_parameters
 from adhere.nursing.checks import check_needs
 from adhere.subjects import find_subjects
 from adhere.tuning.probe import CALIBRATED
-from adhere.typed import schema
+from adhere.typed import NonNegative, PositiveCount, schema, typed
 
 if TYPE_CHECKING:
     import optuna
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 SETTINGS = "settings"
 
 
-@dataclass(frozen=True)
+@typed
 class Split:
     """Prompts and seeds.
 
@@ -41,7 +42,7 @@ class Split:
     seeds: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@typed
 class Search:
     """All that the result of a search depends on.
 
@@ -61,9 +62,9 @@ class Search:
     parameters: tuple[str, ...]
     validation: Split
     metric: str = "all-present"
-    cost_weight: float = 0.05
-    steps: int = 25
-    trials: int = 20
+    cost_weight: NonNegative = 0.05
+    steps: PositiveCount = 25
+    trials: PositiveCount = 20
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,8 +74,12 @@ class Search:
                 f"The validation split has {count} prompt{'s' * (count != 1)}; a search needs at "
                 "least 2, or it fits one prompt."
             )
-        if not self.validation.seeds or self.trials < 1 or not self.parameters:
-            raise ValueError("A search needs at least one seed, one trial and one parameter.")
+        names = self.parameters
+        if not self.validation.seeds or not names or len({*names}) < len(names):
+            raise ValueError(
+                f"Got {len(self.validation.seeds)} seeds and the parameters {list(names)}; a "
+                "search needs one of each at least, and no parameter twice."
+            )
         space(make(self.method), self.parameters)
 
 
@@ -307,32 +312,29 @@ def _study(
     from sqlalchemy.exc import DatabaseError
 
     storage.parent.mkdir(parents=True, exist_ok=True)
+    place = {"study_name": "adhere", "storage": f"sqlite:///{storage}"}
+    create = partial(optuna.create_study, **place, direction="maximize", load_if_exists=True)
+    states = optuna.trial.TrialState
     try:
-        study = optuna.create_study(
-            study_name="adhere",
-            storage=f"sqlite:///{storage}",
-            direction="maximize",
-            load_if_exists=True,
-        )
-        kept = study.user_attrs.get(SETTINGS)
+        study = create()
+        if not study.get_trials(states=(states.COMPLETE, states.PRUNED)):
+            # There is nothing to go on with, and other settings may be the right ones.
+            optuna.delete_study(**place)
+            study = create()
+            study.set_user_attr(SETTINGS, settings)
+            study.enqueue_trial(defaults)
+        kept = study.user_attrs.get(SETTINGS, {})
     except (DatabaseError, optuna.exceptions.OptunaError, RuntimeError) as error:
         raise ValueError(
             f"{str(storage)!r} is no database of a search ({type(error).__name__}); give another "
             "file."
         ) from error
-    if kept is None:
-        study.set_user_attr(SETTINGS, settings)
-    elif kept != settings:
+    if kept != settings:
         changed = sorted(k for k in {*kept, *settings} if kept.get(k) != settings.get(k))
         raise ValueError(
             f"{str(storage)!r} holds a search with other settings ({', '.join(changed)}); give "
             "the same ones to go on with it, or another file."
         )
-    # Interrupted at the defaults, a search begins with them again.
-    states = optuna.trial.TrialState
-    tried = study.get_trials(states=(states.COMPLETE, states.WAITING))
-    if all(trial.system_attrs.get("fixed_params") != defaults for trial in tried):
-        study.enqueue_trial(defaults)
     return study
 
 
