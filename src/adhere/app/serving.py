@@ -42,9 +42,11 @@ def serve(
         device: of the model, see `adhere.drawing.loading.load`.
 
     Raises:
-        ValueError: gradio is not installed, or there is no such model.
+        ValueError: gradio is not installed, or there is no such model or port.
         OSError: the address is not free.
     """
+    if port is not None and not 0 < port < 65_536:
+        raise ValueError(f"Got port {port}; give one from 1 to 65535.")
     if threading.current_thread() is threading.main_thread():
         # So that the temporary folder is deleted then too.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

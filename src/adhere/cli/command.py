@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from adhere.cli.values import PARSERS
+from adhere.cli.values import OF_KIND, PARSERS
 from adhere.typed import described, entries, text_of
 
 
@@ -157,11 +157,11 @@ def _parameter(
         return inspect.Parameter(
             name, kind, default=None, annotation=Annotated[list[str] | None, shown]
         )
-    parser, metavar = PARSERS.get(name, (None, _metavar(name, base)))
+    parser, metavar = PARSERS.get(name, (OF_KIND.get(base), _metavar(name, base)))
     # The singular is what many would try.
     names = (option, "--seed") if name == "seeds" else (option,)
     shown = typer.Option(*names, help=text, parser=parser, metavar=metavar, show_default=False)
-    base = base if parser is None and base in (int, float, str) else Any if parser else str
+    base = base if base is str and parser is None else Any if parser else str
     return inspect.Parameter(name, kind, default=None, annotation=Annotated[base | None, shown])
 
 

@@ -7,6 +7,22 @@ import re
 from typer import BadParameter
 
 
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise BadParameter(f"{text[:60]!r} is no whole number; give one, as in 20") from None
+
+
+def number(text: str) -> float:
+    """A number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise BadParameter(f"{text[:60]!r} is no number; give one, as in 7.5") from None
+
+
 def seeds(text: str) -> tuple[int, ...]:
     """Seeds from "7", "0-3" or "0,2,5-9"."""
     from adhere.drawing.request import LARGEST_SEED, MOST_SEEDS
@@ -41,11 +57,11 @@ def subjects(text: str) -> list[str | int | tuple[str, ...]]:
     """Subjects from "cat,frog", with indices as "2" and pairs as "green:backpack"."""
     found: list[str | int | tuple[str, ...]] = []
     for part in (part.strip() for part in re.split("[,，、]", text)):
-        if not part:
-            raise BadParameter(f"{text!r} has an empty subject; give cat,frog")
         parts = tuple(word.strip() for word in part.split(":"))
-        if part.isascii() and part.isdigit():
-            found.append(int(part[:9]))
+        if not all(parts):
+            raise BadParameter(f"{text!r} has an empty subject; give cat,frog or green:backpack")
+        if re.fullmatch(r"\d{1,9}", part, re.ASCII):
+            found.append(int(part))
         else:
             found.append(parts if len(parts) > 1 else part)
     return found
@@ -91,3 +107,6 @@ PARSERS = {
     "boxes": (boxes, "WORD=BOX"),
 }
 """Of an option by its name: what reads its text, and how the help shows its value."""
+
+OF_KIND = {int: whole, float: number}
+"""What reads other options, by their type."""
