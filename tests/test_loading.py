@@ -1,18 +1,21 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import toys
 from adhere.drawing import draw
 from adhere.drawing.loading import hash_weights, load, variant_of
 from adhere.drawing.outline import load_outline
 from adhere.drawing.recipe import ModelRecipe, SchedulerRecipe
+from adhere.drawing.request import check_schedule
 from adhere.drawing.schedulers import (
     SCHEDULERS,
     scheduler_from_recipe,
@@ -101,6 +104,29 @@ def no_unet(folder):
     (folder / "unet").rmdir()
 
 
+def without_some(file):
+    kept = {n: own for n, own in load_file(file).items() if not re.search("layers.0|conv_out", n)}
+    save_file(kept, file)
+
+
+def weights_left_out(folder):
+    without_some(next((folder / "unet").glob("*.safetensors")))
+
+
+def encoder_weights_left_out(folder):
+    without_some(next((folder / "text_encoder").glob("*.safetensors")))
+
+
+def no_vocabulary(folder):
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="'tokenizer' in .* has no vocabulary"):
+        load_outline(folder)
+
+
+def config_of_a_list(folder):
+    (folder / "unet" / "config.json").write_text("[]")
+
+
 def no_weights(folder):
     next((folder / "unet").glob("*.safetensors")).unlink()
 
@@ -158,6 +184,10 @@ BREAKS = {
     no_unet: "lacks the folder 'unet'",
     no_weights: "'unet' in .* has no weights; expected diffusion_pytorch_model.safetensors",
     renamed_weights: "'vae' in .* has vae.safetensors; expected diffusion_pytorch_model",
+    weights_left_out: "unet lacks 2 weights .*conv_out.*copy or download",
+    encoder_weights_left_out: "text_encoder lacks 16 weights .*layers.0.*copy or download",
+    no_vocabulary: "'tokenizer' in .* has no vocabulary; expected",
+    config_of_a_list: "unet/config.json in .* is broken",
     pickled: "unet/diffusion_pytorch_model.bin.*pickle.*safetensors",
     pickled_encoder: "text_encoder/pytorch_model.bin.*pickle.*safetensors",
     cut_off: "vae/diffusion_pytorch_model.safetensors.*is broken",
@@ -208,6 +238,13 @@ def test_latents_are_never_clipped_like_pixels():
     euler = scheduler_named("euler", toys.scheduler())
     assert scheduler_named("ddim", euler).config.clip_sample is False
     assert scheduler_named("ddim", euler).config.set_alpha_to_one is False
+
+
+def test_fewer_trained_betas_than_timesteps_are_told():
+    scheduler = toys.scheduler()
+    few = type(scheduler).from_config(scheduler.config, trained_betas=[0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="this model's 3 timesteps"):
+        check_schedule(few, 2)
 
 
 def test_a_recipe_names_no_class_of_its_choice():

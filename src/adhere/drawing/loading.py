@@ -5,15 +5,22 @@ Weights are read from safetensors only, and no code that comes with a model is r
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from adhere.drawing.model_folder import check_folder, hash_weights, variant_of
+from adhere.drawing.model_folder import (
+    by_variant,
+    check_folder,
+    components,
+    hash_weights,
+    variant_of,
+)
 from adhere.drawing.recipe import ModelRecipe
 from adhere.errors import first_line, unknown
 from adhere.mini import FOLDERS, bundled
@@ -26,6 +33,12 @@ MINI = "mini"
 DTYPES = ("float32", "bfloat16", "float16")
 # Weights of half the size, which repositories keep beside those of full size under this name.
 _VARIANTS = {"float16": "fp16", "bfloat16": "bf16"}
+
+_SAFELY: Mapping[str, Any] = {
+    "use_safetensors": True,
+    "local_files_only": True,
+    "trust_remote_code": False,
+}
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -160,19 +173,60 @@ def _read(folder: Path, dtype: str, variant: str | None = None) -> DiffusionPipe
         with _quietly():
             from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-            return DiffusionPipeline.from_pretrained(
+            kind = getattr(torch, dtype)
+            pipe = DiffusionPipeline.from_pretrained(
                 folder,
-                dtype=getattr(torch, dtype),
+                dtype=kind,
                 variant=variant,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
+                **_SAFELY,
+                **_encoders(folder, kind, variant),
             )
+            _check_parts(pipe)
+            return pipe
     # Files of strangers fail in as many ways as there are classes that read them.
     except Exception as error:
         raise ValueError(
             f"{str(folder)!r} could not be loaded as a pipeline: {first_line(error)}."
         ) from error
+
+
+def _encoders(folder: Path, kind: torch.dtype, variant: str | None) -> dict[str, Any]:
+    """The models of transformers, which fills weights that a file lacks at random."""
+    import transformers
+
+    found = {}
+    for name, (library, class_name) in components(folder).items():
+        own: Any = getattr(transformers, class_name, None) if library == "transformers" else None
+        if inspect.isclass(own) and issubclass(own, transformers.PreTrainedModel):
+            place = folder / name
+            both: Any = own.from_pretrained(
+                place,
+                dtype=kind,
+                variant=variant if variant in by_variant(place) else None,
+                output_loading_info=True,
+                **_SAFELY,
+            )
+            found[name], told = both
+            _check_whole(name, sorted(told["missing_keys"]))
+    return found
+
+
+def _check_parts(pipe: DiffusionPipeline) -> None:
+    """Refuses models without all of their weights."""
+    from torch.nn import Module
+
+    for name, part in pipe.components.items():
+        if isinstance(part, Module):
+            # Diffusers gives weights that a file lacks no values.
+            _check_whole(name, [n for n, own in part.named_parameters() if own.is_meta])
+
+
+def _check_whole(name: str, missing: Sequence[str]) -> None:
+    if missing:
+        raise ValueError(
+            f"its {name} lacks {len(missing)} weights that its config.json names (first: "
+            f"{missing[0]}); copy or download it again"
+        )
 
 
 def _fetch(name: str, variant: str | None) -> tuple[Path, str | None]:

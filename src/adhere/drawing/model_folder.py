@@ -21,12 +21,14 @@ from adhere.files import write_whole
 _VARIANT = re.compile(r"^[^.]+\.([\w-]+?)(?:-\d{5}-of-\d{5})?\.safetensors$")
 _INDEX = "model_index.json"
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+# What a tokenizer may have beside its words.
+_SETTINGS = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
 # A file that changed so many seconds ago may change again within its timestamp.
 _SETTLED = 10.0
 
 
-def components(folder: Path) -> list[str]:
-    """Names of the folders that a pipeline consists of."""
+def components(folder: Path) -> dict[str, tuple[str, str]]:
+    """Names of the folders that a pipeline consists of, with the library and class of each."""
     index = folder / _INDEX
     if not index.is_file():
         near = _pipeline_near(folder)
@@ -45,7 +47,7 @@ def components(folder: Path) -> list[str]:
             "its own, which adhere does not run; save the pipeline again with a class of "
             "diffusers."
         )
-    found = []
+    found: dict[str, tuple[str, str]] = {}
     for name, entry in listed.items():
         if name.startswith("_") or not isinstance(entry, list) or len(entry) != 2:
             continue
@@ -55,7 +57,7 @@ def components(folder: Path) -> list[str]:
             raise ValueError(
                 f"model_index.json in {str(folder)!r} names no component by {name!r}."
             )
-        found.append(name)
+        found[name] = (entry[0], entry[1])
     return found
 
 
@@ -89,6 +91,7 @@ def check_folder(folder: Path) -> None:
     """
     for name in components(folder):
         place = component_folder(folder, name)
+        check_vocabulary(place)
         tensors = sorted(place.glob("*.safetensors"))
         pickles = sorted(p for p in place.iterdir() if p.suffix in _PICKLES)
         if pickles and not tensors:
@@ -102,16 +105,35 @@ def check_folder(folder: Path) -> None:
             _check_tensors(file)
 
 
+def check_vocabulary(place: Path) -> None:
+    """Makes sure that a tokenizer has words, without which transformers makes an empty one.
+
+    Raises:
+        ValueError: nothing but settings is in its folder.
+    """
+    if place.name.startswith("tokenizer") and {f.name for f in place.iterdir()} <= _SETTINGS:
+        raise ValueError(
+            f"The folder {place.name!r} in {str(place.parent)!r} has no vocabulary; expected "
+            "tokenizer.json, or vocab.json with merges.txt. Copy or save the pipeline again."
+        )
+
+
 def _check_names(place: Path, tensors: Sequence[Path]) -> None:
     """Makes sure that a model has weights under the name that its library reads."""
     try:
         config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        # No model, or one whose own class says what is wrong.
+    except OSError:
+        # No model, or one whose own class says what is missing.
         return
-    kind = config.get("_class_name") if isinstance(config, dict) else None
-    is_foreign = isinstance(config, dict) and bool(config.get("architectures"))
-    if "Scheduler" in str(kind) or not (kind or is_foreign):
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise ValueError(
+            f"{place.name}/config.json in {str(place.parent)!r} is broken; copy or download it "
+            "again."
+        )
+    kind = config.get("_class_name")
+    if "Scheduler" in str(kind) or not (kind or config.get("architectures")):
         return
     expected = "diffusion_pytorch_model" if kind else "model"
     if not any(file.name.startswith((f"{expected}.", f"{expected}-")) for file in tensors):
@@ -146,7 +168,7 @@ def variant_of(folder: Path, preferred: str | None = None) -> str | None:
     Raises:
         ValueError: there are several, and none is the preferred one.
     """
-    owned = [_by_variant(folder / component) for component in components(folder)]
+    owned = [by_variant(folder / component) for component in components(folder)]
     there = sorted({variant for own in owned for variant in own if variant is not None})
     # A component without the variant is read without one.
     fits = [v for v in (*there, None) if all(not own or v in own or None in own for own in owned)]
@@ -164,12 +186,12 @@ def weight_files(folder: Path, variant: str | None = None) -> list[Path]:
     """The weights that are read: of each component the variant's, or those without one."""
     kept = []
     for component in components(folder):
-        own = _by_variant(folder / component)
+        own = by_variant(folder / component)
         kept += own.get(variant) or own.get(None, [])
     return sorted(kept)
 
 
-def _by_variant(component: Path) -> dict[str | None, list[Path]]:
+def by_variant(component: Path) -> dict[str | None, list[Path]]:
     """A component's weights by their variant, None for those without one."""
     found: dict[str | None, list[Path]] = {}
     for file in component.glob("*.safetensors"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adhere.drawing.loading import find_folder
-from adhere.drawing.model_folder import component_folder, components
+from adhere.drawing.model_folder import check_vocabulary, component_folder, components
 from adhere.errors import UnsupportedPipeline, first_line
 
 _READERS = ("tokenizer", "processor")
@@ -39,7 +39,7 @@ def load_outline(model: str | os.PathLike[str]) -> Any:  # noqa: ANN401
     pipe = object.__new__(kind)
     for name in names:
         if name.startswith(_READERS) or name in _DENOISERS:
-            component_folder(folder, name)
+            check_vocabulary(component_folder(folder, name))
         try:
             vars(pipe)[name] = _component(folder / name, index[name][1])
         # Files of strangers fail in as many ways as there are classes that read them.

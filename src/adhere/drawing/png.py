@@ -83,7 +83,10 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
             f"{os.fspath(path)!r} holds no recipe; give an image that adhere drew, "
             "not edited or converted since."
         )
-    return from_json(text)
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)!r}: {error}") from error
 
 
 def open_png(path: str | os.PathLike[str]) -> Image.Image:

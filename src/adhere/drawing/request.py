@@ -133,6 +133,8 @@ def check_schedule(scheduler: Any, steps: int) -> None:  # noqa: ANN401
         ValueError: it has not.
     """
     most = scheduler.config.get("num_train_timesteps", 1_000)
+    # Trained betas may be fewer than the timesteps that the configuration states.
+    most = min(most, len(getattr(scheduler, "alphas_cumprod", range(most))))
     if steps > most:
         raise ValueError(f"Got {steps} steps; this model has {most} timesteps to take them from.")
     # Near that number some refuse, some go beyond the last timestep, some take one for all.
