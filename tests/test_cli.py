@@ -420,6 +420,10 @@ MISTAKES = {
     "empty subject": (["draw", PROMPT, "--subjects", "cat,,frog"], "empty subject"),
     "empty noun": (["draw", PROMPT, "--subjects", "cat:"], "'cat:' has an empty subject"),
     "large index": (["draw", PROMPT, "--subjects", "9" * 20], f"'{'9' * 20}' is not in the"),
+    "threads": (
+        ["evaluate", "run", "r", "--sets", "dvmp", "--threads", "99999"],
+        "`threads` must be <= 1024, got 99999",
+    ),
     "port": (["app", "--port", "99999"], "Got port 99999; give one from 1 to 65535"),
     "steps of letters": (["draw", PROMPT, "--steps", "many"], "'many' is no whole number"),
     "steps of 1e3": (["draw", PROMPT, "--steps", "1e3"], "'1e3' is no whole number; give one"),

@@ -270,4 +270,4 @@ def test_rows_in_genevals_manner_that_its_models_cannot_judge_are_refused(write,
     row = {"tag": "two_object", "include": include, "prompt": "a photo of a cow"}
     (prompt,) = prompt_set(write("a.jsonl", json.dumps(row))).prompts
     with pytest.raises(ValueError, match=message):
-        official.metadata(prompt)
+        geneval.metadata(prompt)

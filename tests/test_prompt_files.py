@@ -56,6 +56,13 @@ def test_a_file_says_what_is_wanted(write, name, content, ending, mark):
     assert read.name == "own-my-set" and name in read.source
 
 
+def test_joined_files_have_a_byte_order_mark_each(write):
+    text = "\ufeffa cat\n\ufeff# a note\n\ufeffa cat\na \ufefffrog"
+    with pytest.warns(UserWarning, match=r"comments, .*: 2|repeats 1 .*: 3 \(as 1\)"):
+        read = prompt_set(write("joined.txt", text))
+    assert [p.text for p in read.prompts] == ["a cat", "a frog"]
+
+
 def test_a_text_file_is_a_prompt_a_line(write):
     read = prompt_set(write("plain.txt", "  a cat and two mice \n\n\na dark red wooden bench\nhm"))
     assert [(p.id, p.text) for p in read.prompts] == [

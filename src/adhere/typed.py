@@ -41,6 +41,9 @@ NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(0), Le(LARGEST_COUNT)]
 PositiveCount = Annotated[int, Ge(1), Le(LARGEST_COUNT)]
+MOST_THREADS = 1_024
+"""With more of them the system may give a process none, which ends it."""
+Threads = Annotated[int, Ge(1), Le(MOST_THREADS)]
 
 
 def _as_stored(values: Mapping[str, object]) -> dict[str, object]:

@@ -40,7 +40,7 @@ from adhere.evaluation.report import check_packages
 from adhere.evaluation.run import draw_run, loaded_for, plan_run
 from adhere.evaluation.store import PLAN, Store
 from adhere.methods import METHODS
-from adhere.typed import NonNegative, PositiveCount, typed
+from adhere.typed import NonNegative, PositiveCount, Threads, typed
 
 _SECONDS_BETWEEN_LINES = 60.0
 
@@ -100,7 +100,7 @@ class How:
     minutes: NonNegative | None = None
     repair: bool = False
     device: str | None = None
-    threads: PositiveCount | None = None
+    threads: Threads | None = None
     ray: str | None = None
     workers: PositiveCount | None = None
     scorers: str | None = None

@@ -27,7 +27,7 @@ from adhere.methods.registry import methods_of, recipes_of
 from adhere.methods.watch import Watch
 from adhere.methods.weighted_sum import WeightedSum
 from adhere.subjects import Subject
-from adhere.typed import PositiveCount, message, typed
+from adhere.typed import MOST_THREADS, PositiveCount, message, typed
 
 SCHEMA = 1
 BASELINE = "none"
@@ -177,8 +177,10 @@ class Plan:
                 raise unknown("set of the baseline only", name, known)
         _check_seeds(self.seeds)
         said = self.environment.get("threads", "1")
-        if not _COUNT.fullmatch(said):
-            raise ValueError(f"Got {said[:20]!r} threads; give a whole number from 1 to 9999.")
+        if not _COUNT.fullmatch(said) or int(said) > MOST_THREADS:
+            raise ValueError(
+                f"Got {said[:20]!r} threads; give a whole number from 1 to {MOST_THREADS}."
+            )
 
     @property
     def threads(self) -> int | None:

@@ -39,7 +39,7 @@ from adhere.methods.registry import WEIGHT
 from adhere.methods.schedule import Schedule
 from adhere.methods.watch import Watch
 from adhere.methods.weighted_sum import WeightedSum
-from adhere.typed import NonNegative, PositiveCount, message, plain, typed
+from adhere.typed import NonNegative, PositiveCount, Threads, message, plain, typed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -165,7 +165,7 @@ class PlanFile:
     dtype: str | None = None
     device: str | None = None
     batch_size: PositiveCount = 4
-    threads: PositiveCount | None = None
+    threads: Threads | None = None
     baseline_only: tuple[str, ...] = ()
     every: PositiveCount = 1
     made_with: dict[str, str] | None = None

@@ -86,7 +86,7 @@ def own(path: Path) -> PromptSet:
 
 
 def _text(path: Path, shown: str) -> str:
-    """The file's text, of any line endings, without a byte order mark."""
+    """The file's text, of any line endings, without the byte order marks of joined files."""
     if not path.is_file():
         raise ValueError(
             f"There is no prompt file {shown} in {path.parent}."
@@ -106,7 +106,7 @@ def _text(path: Path, shown: str) -> str:
             _line_of(data, data.index(b"\0")), "a NUL byte: this is no text; save it as UTF-8."
         )
     try:
-        return data.decode("utf-8-sig")
+        return data.decode().replace("\ufeff", "")
     except UnicodeDecodeError as error:
         raise Mistake(
             _line_of(error.object, error.start),
