@@ -126,7 +126,7 @@ def nursed(
     scheduler = pipe.scheduler
     parts = {family.denoiser, scheduler}
     with _NURSED_LOCK:
-        if any(part in _NURSED for part in parts):
+        if not _NURSED.isdisjoint(parts):
             raise AlreadyNursed(
                 "The pipeline, or the denoiser or scheduler that it shares, is inside another "
                 "nurse block. Leave that one first, or give both methods to one: "

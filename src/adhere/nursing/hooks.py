@@ -74,18 +74,13 @@ def around_calls(module: nn.Module, observer: Observer) -> Iterator[Callable[[],
                 own_attributes["_compiled_call_impl"] = compiled
 
 
-class _Shadow:
+class _Shadow(functools.partial):
     """A function in the place of an object's method; a copy of the object has its own method."""
 
-    def __init__(self, own: Callable, function: Callable) -> None:
-        functools.update_wrapper(self, own)
-        self._own, self._function = own, function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._function(*args, **kwargs)
+    __wrapped__: Callable
 
     def __reduce__(self) -> tuple[Callable, tuple[Callable]]:
-        return _itself, (self._own,)
+        return _itself, (self.__wrapped__,)
 
 
 def _itself(own: Callable) -> Callable:
@@ -106,7 +101,7 @@ def shadowed(owner: Any, name: str, around: Callable[[Callable], Callable]) -> I
         yield
         return
     former = vars(owner).get(name)
-    vars(owner)[name] = _Shadow(own, around(own))
+    vars(owner)[name] = functools.update_wrapper(_Shadow(around(own)), own)
     try:
         yield
     finally:

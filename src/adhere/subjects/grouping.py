@@ -80,10 +80,10 @@ class Grouper:
         # "a highly detailed, a fox" opens with what the image is.
         is_style = start == 0 and self.tag(i) is Tag.COMMA
         # "two dogs, one black and one white" has no third thing, nor has "a red cat, a small one".
-        is_named = not _are_colours(adjectives) or not self.phrases
-        is_named = is_named and self.text(i) not in ("one", "ones")
-        if not nouns and adjectives and is_named and (opener or number) and not is_style:
-            nouns = [adjectives.pop()[1]]
+        is_thing = (opener or number) and not is_style and self.text(i) not in ("one", "ones")
+        if is_thing and adjectives and not nouns:
+            if not self.phrases or not _are_colours(adjectives):
+                nouns = [adjectives.pop()[1]]
         if any(is_denial(self.text(j)) for j in range(start + 1, i)):
             adjectives = []
         is_one = opener is not None and opener.text in _SINGLE
