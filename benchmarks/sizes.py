@@ -1,10 +1,10 @@
-"""How much sizes vary against the baseline's: in all images, and where both are right in number.
+"""Whether the baseline's faults explain how much sizes vary beside its own.
 
-    adhere evaluate run benchmarks/plans/mini-joint.toml --out RUN
-    python benchmarks/sizes.py RUN
+    adhere evaluate run benchmarks/plans/mini-methods.toml --out RUN
+    python benchmarks/sizes.py RUN [CONDITION]
 
-Where a baseline's image lacks one subject, or has one too many, the others are drawn larger or
-smaller, so that its faults vary sizes too.
+Where an image lacks one subject, or has one too many, the others are drawn larger or smaller. So
+the spread of sizes is compared over all images, and over those that are right in number in both.
 """
 
 import sys
@@ -15,7 +15,6 @@ import numpy as np
 from adhere.evaluation.measures import spreads
 from adhere.evaluation.plan import BASELINE, Unit
 from adhere.evaluation.report.evidence import evidence
-from adhere.evaluation.scorers.cache import scored
 from adhere.evaluation.statistics import ratio
 from adhere.evaluation.store import Store
 
@@ -23,19 +22,20 @@ from adhere.evaluation.store import Store
 def main(folder: Path, condition: str = "emergent-layout") -> None:
     """Print the spread of sizes of each set, and the ratio over all sets."""
     store = Store.open(folder)
-    plan, seen = store.plan, evidence(store).seen["mini"]
-    [judged] = [one for one in scored(store) if one.scorer == "mini"]
+    plan, found = store.plan, evidence(store)
+    seen = found.seen["mini"]
+    [judged] = [one for one in found.scorers if one.scorer == "mini"]
 
     def is_right(unit: Unit) -> bool:
         return judged.judgements[unit].values["right-count"] == 1
 
     for kind in ("all images", "right in number"):
         pairs = []
-        for prompts in (one for one in plan.sets if one.name not in plan.baseline_only):
+        for drawn in (one for one in plan.sets if one.name not in plan.baseline_only):
             rows, images = [], 0
-            for prompt in prompts.prompts:
+            for prompt in drawn.prompts:
                 units = [
-                    [Unit(name, prompts.name, prompt.id, seed) for name in (condition, BASELINE)]
+                    [Unit(name, drawn.name, prompt.id, seed) for name in (condition, BASELINE)]
                     for seed in plan.seeds
                 ]
                 if kind == "right in number":
@@ -46,7 +46,7 @@ def main(folder: Path, condition: str = "emergent-layout") -> None:
             values = np.array(rows)
             pairs.append((values[:, :1], values[:, 1:]))
             mine, theirs = np.nanmean(values, axis=0)
-            print(f"{kind}: {prompts.name}, {images} images of each: {mine:.3f}, {theirs:.3f}")
+            print(f"{kind}: {drawn.name}, {images} images of each: {mine:.3f}, {theirs:.3f}")
         whole = ratio(pairs)
         print(f"{kind}: all sets {whole.value:.2f} ({whole.low:.2f} to {whole.high:.2f})")
 
