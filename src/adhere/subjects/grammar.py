@@ -13,11 +13,11 @@ from adhere.subjects.tail import without_tail
 
 # What stands between what an image is and what it shows.
 _SHOWS = ("with", "without", "showing", "depicting", "featuring", "in", "by")
-
 # Before a name, or what is said: "a cat named Rex", "a sign saying hello".
 _NAMES = ("named", "called", "titled", "say", "says", "saying", "spelling")
 # Before the image: "on the left of the image".
 _SIDES = ("left of", "right of", "middle of", "center of", "centre of", "bottom of", "corner of")
+# Alone before what stands there: "top: a cat, bottom: a dog".
 _SIDES_OF_IMAGE = ("top", "bottom", "middle", "center", "centre")
 # What an image does: "the image shows a cat".
 _PRESENTS = ("show", "depict", "feature", "contain", "portray", "capture", "display", "present")
